@@ -13,7 +13,10 @@ const DIRECTORY: &str = "HOOKWAY_PLUGINS_DIR";
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    #[expect(clippy::disallowed_methods, reason = "a build script is configured by its environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a build script is configured by its environment"
+    )]
     let (chosen, out) = (env::var_os(DIRECTORY), env::var_os("OUT_DIR"));
     let out = PathBuf::from(out.expect("cargo sets OUT_DIR"));
     let place = chosen.map_or_else(|| root.join("target/plugins"), |chosen| root.join(chosen));
@@ -25,12 +28,18 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", place.display());
-    println!("cargo::rerun-if-changed={}", root.join("plugins").display());
     println!("cargo::rerun-if-env-changed={DIRECTORY}");
 
-    let built = names(&place, |path| path.extension().is_some_and(|kind| kind == "wasm"));
-    let expected = names(&root.join("plugins"), |path| path.join("Cargo.toml").is_file());
-    let missing: Vec<_> = expected.iter().filter(|name| !built.contains(name)).collect();
+    let built = names(&place, |path| {
+        path.extension().is_some_and(|kind| kind == "wasm")
+    });
+    let expected = names(&root.join("plugins"), |path| {
+        path.join("Cargo.toml").is_file()
+    });
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|name| !built.contains(name))
+        .collect();
     if !missing.is_empty() {
         let missing: Vec<_> = missing.into_iter().map(String::as_str).collect();
         println!(
@@ -46,8 +55,12 @@ fn main() {
     for name in &built {
         let path = place.join(format!("{name}.wasm"));
         let path = fs::canonicalize(&path).unwrap_or(path);
-        writeln!(code, "    ({name:?}, include_bytes!({:?})),", path.display().to_string())
-            .expect("a string takes what is written");
+        writeln!(
+            code,
+            "    ({name:?}, include_bytes!({:?})),",
+            path.display().to_string()
+        )
+        .expect("a string takes what is written");
     }
     code.push_str("];\n");
     fs::write(out.join("first_party.rs"), code).expect("cannot write to OUT_DIR");

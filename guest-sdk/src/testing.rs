@@ -85,6 +85,15 @@ pub fn describe<P: Exported>() -> Manifest {
     Manifest::of::<P>()
 }
 
+/// The JSON Schema of a plugin's configuration.
+///
+/// # Panics
+/// Never: the schema is made as JSON.
+pub fn schema<P: Exported>() -> Value {
+    let text = Manifest::of::<P>().config_schema;
+    serde_json::from_str(&text).expect("the schema is JSON")
+}
+
 /// The faults that a plugin finds in a configuration; none where it accepts it.
 pub fn problems<P: Plugin>(config: Value) -> Vec<Problem> {
     let slot = Slot::<P>::new(None);

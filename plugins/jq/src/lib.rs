@@ -219,10 +219,7 @@ mod tests {
                 "{a: .b",
                 "line 1 column 7: expected closing brace, found the end of the program",
             ),
-            (
-                ".a |\n  | .b",
-                "line 2 column 3: expected term, found `|`",
-            ),
+            (".a |\n  | .b", "line 2 column 3: expected term, found `|`"),
             (
                 "foo(1) | bar",
                 "line 1 column 1: there is no filter `foo/1`",
