@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use std::{env, fs};
 
 /// The variable that names another place.
@@ -22,9 +23,13 @@ fn main() {
     let place = chosen.map_or_else(|| root.join("target/plugins"), |chosen| root.join(chosen));
 
     // Cargo runs this script again at every build where a path it was told of does not exist. An
-    // empty directory is there, and newer once a plugin appears in it.
-    if let Err(error) = fs::create_dir_all(&place) {
-        println!("cargo::warning=cannot make {}: {error}", place.display());
+    // empty directory is there, and newer once a plugin appears in it. It is given an old date,
+    // because cargo would take it for newer than the run that made it.
+    if !place.is_dir() {
+        let made = fs::create_dir_all(&place).and_then(|()| fs::File::open(&place));
+        if let Err(error) = made.and_then(|place| place.set_modified(SystemTime::UNIX_EPOCH)) {
+            println!("cargo::warning=cannot make {}: {error}", place.display());
+        }
     }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", place.display());
