@@ -290,3 +290,98 @@ macro_rules! __transformer_guest {
         export!(Guest with_types_in self);
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, event};
+    use crate::{deliver, filtered, reject};
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[crate::config]
+    #[serde(deny_unknown_fields)]
+    struct Limit {
+        /// The least that is let through.
+        #[serde(default)]
+        least: u32,
+    }
+
+    struct Gate(u32);
+
+    impl Plugin for Gate {
+        type Config = Limit;
+        const WANTS_HEADERS: &'static [&'static str] = &["X-Request-Id"];
+
+        fn configure(config: Limit) -> Result<Self, Vec<Problem>> {
+            if config.least > 9 {
+                return Err(vec![Problem::at("/least", "must be at most 9")]);
+            }
+            Ok(Self(config.least))
+        }
+
+        fn transform(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
+            let count: u32 = event.json()?;
+            log::info!("{count} of {}", self.0);
+            match count {
+                0 => Err(reject("nothing")),
+                few if few < self.0 => filtered("too few"),
+                _ => deliver(crate::Request::new("x").delay(Duration::from_secs(1))),
+            }
+        }
+    }
+
+    crate::export!(Gate as "gate");
+
+    #[test]
+    fn a_fault_leaves_no_plugin_behind() {
+        let slot = Slot::<Gate>::new(None);
+        let run = |slot: &Slot<Gate>| transform(slot, &event("a", json!(5)), &testing::context());
+        assert_eq!(
+            run(&slot),
+            Err(misconfigured("the plugin was run before it was configured"))
+        );
+        for empty in [&b""[..], b" null\n", b"{}", br#"{"least": 2}"#] {
+            assert_eq!(configure(&slot, empty), Ok(()));
+            assert!(run(&slot).is_ok());
+        }
+        let problems = vec![Problem::at("/least", "must be at most 9")];
+        assert_eq!(configure(&slot, br#"{"least": 10}"#), Err(problems));
+        assert!(run(&slot).is_err());
+        let shape = configure(&slot, br#"{"least": -1}"#).expect_err("not a u32");
+        assert!(
+            shape[0]
+                .detail
+                .starts_with("the configuration does not have the expected shape")
+        );
+    }
+
+    #[test]
+    fn the_test_kit_shows_decisions_and_lines() {
+        let run = |count| testing::run::<Gate>(json!({"least": 3}), &event("a", json!(count)));
+        assert_eq!(run(2).filtered(), "too few");
+        assert_eq!(run(0).failure(), &reject("nothing"));
+        assert_eq!(run(4).request().delay.map(milliseconds), Some(1_000));
+        run(4).assert_logged(Level::Info, "4 of 3");
+        assert_eq!(testing::problems::<Gate>(json!({"lest": 1})).len(), 1);
+    }
+
+    #[test]
+    fn the_manifest_comes_from_the_crate_and_the_types() {
+        let manifest = testing::describe::<Gate>();
+        assert_eq!(manifest.package.name, "gate");
+        assert_eq!(manifest.package.version, env!("CARGO_PKG_VERSION"));
+        assert_eq!(manifest.package.summary, env!("CARGO_PKG_DESCRIPTION"));
+        assert_eq!(manifest.wants_headers, ["x-request-id"]);
+        let schema = testing::schema::<Gate>();
+        let least = &schema["properties"]["least"];
+        assert_eq!(least["description"], "The least that is let through.");
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(crate::CONTRACT, "hookway:plugin@0.1.0");
+    }
+
+    #[test]
+    fn durations_end_at_what_the_contract_can_say() {
+        assert_eq!(milliseconds(Duration::from_secs(u64::MAX)), u32::MAX);
+    }
+}
