@@ -1,1 +1,11 @@
-//! Empty.
+//! Hookway: a self-hosted event router with sandboxed WebAssembly plugins.
+
+pub mod clock;
+pub mod delivery;
+pub mod digest;
+pub mod event;
+pub mod id;
+pub mod secret;
+pub mod store;
+pub mod subscription;
+pub mod time;
