@@ -7,6 +7,7 @@ pub mod event;
 pub mod id;
 pub mod retry;
 pub mod secret;
+pub mod signature;
 pub mod store;
 pub mod subscription;
 pub mod time;
