@@ -1,1 +1,15 @@
-//! Empty.
+//! Hookway: a self-hosted event router with sandboxed WebAssembly plugins.
+
+pub mod clock;
+pub mod delivery;
+pub mod digest;
+pub mod event;
+pub mod id;
+pub mod profile;
+pub mod retry;
+pub mod secret;
+pub mod signature;
+pub mod store;
+pub mod subscription;
+pub mod time;
+pub mod verdict;

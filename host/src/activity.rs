@@ -1,0 +1,105 @@
+//! What happens now, for who is watching: `GET /api/v1/tail` and nobody else.
+//!
+//! A broadcast that nobody has to listen to: it is bounded, a slow watcher misses the oldest entries
+//! and is told how many, and while nobody watches it costs one atomic load.
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
+use crate::time::Timestamp;
+
+/// Entries that a watcher may be behind.
+const BEHIND_MAX: usize = 1_024;
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct Activity {
+    /// When.
+    pub time: Timestamp,
+    /// Whose; not shown, it decides who may see it.
+    #[serde(skip)]
+    pub tenant: TenantId,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "activity", rename_all = "snake_case")]
+pub enum What {
+    /// An event was accepted.
+    Accepted {
+        /// The event.
+        event_id: EventId,
+        /// Its type.
+        event_type: String,
+        /// How many subscriptions it matched.
+        matched: u32,
+    },
+    /// A request was sent and something, or nothing, came back.
+    Attempted {
+        /// The event.
+        event_id: EventId,
+        /// The delivery.
+        delivery_id: DeliveryId,
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// Number of the attempt.
+        number: u16,
+        /// HTTP status, if there was an answer.
+        status_code: Option<u16>,
+        /// Why there was none.
+        error: Option<String>,
+        /// How long it took.
+        duration_ms: u32,
+        /// When it is tried again, if it is.
+        next_attempt_at: Option<Timestamp>,
+    },
+    /// A delivery ended.
+    Ended {
+        /// The event.
+        event_id: EventId,
+        /// The delivery.
+        delivery_id: DeliveryId,
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// `delivered`, `filtered` or `failed`.
+        status: &'static str,
+        /// Why, unless it was delivered.
+        reason: Option<String>,
+    },
+    /// A subscription was held or disabled by the router.
+    Stopped {
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The broadcast. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Feed(broadcast::Sender<Activity>);
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BEHIND_MAX))
+    }
+}
+
+impl Feed {
+    /// Tells who is watching; makes the entry only if somebody is.
+    pub fn tell(&self, entry: impl FnOnce() -> Activity) {
+        if self.0.receiver_count() > 0 {
+            // Nobody may be left by now, and that is fine.
+            let _nobody_left = self.0.send(entry());
+        }
+    }
+
+    /// Watches from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Activity> {
+        self.0.subscribe()
+    }
+}

@@ -1,0 +1,223 @@
+//! The way in: drafts become events, meet their subscriptions in memory, and are accepted in one
+//! durable transaction; then, and only then, the dispatcher hears of them.
+//!
+//! Every way in (API, later inbound sources, events that plugins emit) goes through [`Ingest`], so
+//! that limits, matching and the promise "accepted is durable" are in one place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::activity::{Activity, Feed, What};
+use crate::clock::Clock;
+use crate::delivery::{NewEvent, Pending, Stage};
+use crate::event::{self, AttributeFault, Event};
+use crate::id::{EventId, Generator, TenantId};
+use crate::registry::Registry;
+use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Store};
+use crate::time::Timestamp;
+
+/// An event as a producer gave it, not yet checked.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The CloudEvents `id`.
+    pub id: Option<String>,
+    /// The CloudEvents `source`.
+    pub source: Option<String>,
+    /// The type.
+    pub event_type: String,
+    /// The subject.
+    pub subject: Option<String>,
+    /// When it happened; now where it is not said.
+    pub time: Option<Timestamp>,
+    /// The media type of `data`; JSON where it is not said.
+    pub content_type: Option<String>,
+    /// Extension attributes.
+    pub extensions: Vec<(String, String)>,
+    /// The payload.
+    pub data: Bytes,
+}
+
+/// A fault in one attribute of one draft.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DraftFault {
+    /// Which draft of the call.
+    pub index: usize,
+    /// Which attribute, by its name in the API.
+    pub attribute: &'static str,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// Why nothing of a call was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Attributes are wrong.
+    #[error("{} of the events' attributes are wrong", .0.len())]
+    Drafts(Vec<DraftFault>),
+    /// The call's `Idempotency-Key` came before with another body.
+    #[error("the idempotency key was used before with another body")]
+    KeyConflict,
+    /// An event's id came before with other content.
+    #[error("event {index} has the id of an earlier event with other content")]
+    EventConflict {
+        /// Its place in the call.
+        index: usize,
+    },
+    /// The store says no.
+    #[error("the events could not be stored")]
+    Store(#[from] store::Error),
+}
+
+/// Gives accepted deliveries to the dispatcher. Never blocks and never fails: what does not fit in
+/// memory is fetched from the store later.
+pub trait Handover: Send + Sync + 'static {
+    /// This event and these rows of its ledger are durable now.
+    fn offer(&self, event: Arc<Event>, rows: Vec<Pending>);
+}
+
+/// The way in.
+pub struct Ingest {
+    /// Where events become durable.
+    pub store: Arc<dyn Store>,
+    /// Which subscriptions there are.
+    pub registry: Arc<Registry>,
+    /// Makes ids.
+    pub ids: Arc<Generator>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Hears of what was accepted.
+    pub dispatcher: Arc<dyn Handover>,
+    /// Hears of it too.
+    pub feed: Feed,
+    /// Within this time an id or key counts as seen.
+    pub idempotency_window: Duration,
+}
+
+impl Ingest {
+    /// Accepts a call whole or not at all. Durable when it answers.
+    pub async fn accept(
+        &self,
+        tenant: TenantId,
+        drafts: Vec<Draft>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Vec<AcceptedEvent>, Error> {
+        let now = self.clock.now();
+        let events = self.events_from(tenant, drafts, now)?;
+        let events: Vec<NewEvent> = events.into_iter().map(|event| self.route(event, now)).collect();
+        let call = Accept { tenant, idempotency, events: events.clone(), now, window: self.idempotency_window };
+        match self.store.accept(call).await? {
+            Accepted::Done(accepted) => {
+                self.hand_over(events, &accepted, now);
+                Ok(accepted)
+            }
+            Accepted::KeyConflict => Err(Error::KeyConflict),
+            Accepted::EventConflict { index } => Err(Error::EventConflict { index }),
+        }
+    }
+
+    /// Finds the subscriptions of an event and gives each of them a delivery.
+    pub fn route(&self, event: Arc<Event>, now: Timestamp) -> NewEvent {
+        let matches = self.registry.snapshot().table.matches(&event);
+        let deliveries =
+            matches.routes.iter().map(|route| (self.ids.next(now), route.subscription().id)).collect();
+        NewEvent { event, deliveries }
+    }
+
+    /// Tells the dispatcher and who is watching of events that are durable now.
+    pub fn hand_over(&self, events: Vec<NewEvent>, accepted: &[AcceptedEvent], now: Timestamp) {
+        for (new, answer) in events.into_iter().zip(accepted) {
+            if answer.duplicate {
+                continue;
+            }
+            self.feed.tell(|| Activity {
+                time: now,
+                tenant: new.event.tenant,
+                what: What::Accepted {
+                    event_id: answer.id,
+                    event_type: new.event.event_type.clone(),
+                    matched: answer.matched,
+                },
+            });
+            let rows = new.deliveries.iter().map(|(delivery, subscription)| Pending {
+                request: delivery.same_number(),
+                delivery: *delivery,
+                event: new.event.id,
+                subscription: *subscription,
+                stage: Stage::Accepted,
+                attempts: 0,
+                tries: 0,
+                throttles: 0,
+                runs: 0,
+                due_at: now,
+            });
+            let rows: Vec<Pending> = rows.collect();
+            if !rows.is_empty() {
+                self.dispatcher.offer(new.event, rows);
+            }
+        }
+    }
+
+    fn events_from(
+        &self,
+        tenant: TenantId,
+        drafts: Vec<Draft>,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Event>>, Error> {
+        let mut faults = Vec::new();
+        for (index, draft) in drafts.iter().enumerate() {
+            faults.extend(check(draft).map(|(attribute, fault)| DraftFault {
+                index,
+                attribute,
+                detail: fault.to_string(),
+            }));
+        }
+        if !faults.is_empty() {
+            return Err(Error::Drafts(faults));
+        }
+        Ok(drafts.into_iter().map(|draft| Arc::new(event_from(draft, tenant, self.ids.next(now), now))).collect())
+    }
+}
+
+fn check(draft: &Draft) -> impl Iterator<Item = (&'static str, AttributeFault)> {
+    let text = |value: &Option<String>, max| value.as_ref().map_or(Ok(()), |text| event::check_text(text, max));
+    let mut results = vec![
+        ("type", event::check_type(&draft.event_type)),
+        ("id", text(&draft.id, event::PRODUCER_ID_BYTES_MAX)),
+        ("source", text(&draft.source, event::SOURCE_BYTES_MAX)),
+        ("subject", text(&draft.subject, event::SUBJECT_BYTES_MAX)),
+        ("datacontenttype", text(&draft.content_type, event::CONTENT_TYPE_BYTES_MAX)),
+    ];
+    if draft.event_type.starts_with(event::OWN_TYPE_PREFIX) {
+        let allowed = "names that do not start with `hookway.`, which is for the router's own events";
+        results.push(("type", Err(AttributeFault::Characters { allowed })));
+    }
+    if draft.extensions.len() > event::EXTENSIONS_MAX {
+        results.push(("extensions", Err(AttributeFault::TooLong { max: event::EXTENSIONS_MAX })));
+    }
+    for (name, value) in &draft.extensions {
+        results.push(("extensions", event::check_extension_name(name)));
+        if !value.is_empty() {
+            results.push(("extensions", event::check_text(value, event::EXTENSION_BYTES_MAX)));
+        }
+    }
+    results.into_iter().filter_map(|(name, result)| result.err().map(|fault| (name, fault)))
+}
+
+fn event_from(draft: Draft, tenant: TenantId, id: EventId, now: Timestamp) -> Event {
+    Event {
+        id,
+        tenant,
+        source: draft.source.unwrap_or_else(|| event::API_SOURCE.to_owned()),
+        producer_id: draft.id,
+        event_type: draft.event_type,
+        subject: draft.subject,
+        time: draft.time.unwrap_or(now),
+        received_at: now,
+        content_type: draft.content_type.unwrap_or_else(|| event::JSON.to_owned()),
+        extensions: draft.extensions,
+        data: draft.data,
+        hops: 0,
+    }
+}

@@ -1,0 +1,85 @@
+//! What the hot path knows of the configuration, in memory: every subscription, compiled, and the
+//! routing table over them.
+//!
+//! Readers take a snapshot without a lock; a change builds the next snapshot beside it and swaps.
+//! Who waits for changes (the dispatcher) is woken after the swap, so it never sees the old one again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::id::SubscriptionId;
+use crate::routing::{Route, Table};
+
+/// One consistent view of all subscriptions.
+#[derive(Default)]
+pub struct Snapshot {
+    /// Every subscription, whatever its status.
+    pub routes: HashMap<SubscriptionId, Arc<Route>>,
+    /// The lookup from events to routes.
+    pub table: Table,
+}
+
+/// The current snapshot and the way to change it.
+pub struct Registry {
+    current: ArcSwap<Snapshot>,
+    /// Changes are made one after another.
+    changing: Mutex<()>,
+    changed: watch::Sender<u64>,
+}
+
+impl Registry {
+    /// A registry of these subscriptions.
+    pub fn new(routes: impl IntoIterator<Item = Arc<Route>>) -> Self {
+        let routes = routes.into_iter().map(|route| (route.subscription().id, route)).collect();
+        Self {
+            current: ArcSwap::from_pointee(snapshot_of(routes)),
+            changing: Mutex::new(()),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    /// What holds now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// One subscription.
+    pub fn route(&self, id: SubscriptionId) -> Option<Arc<Route>> {
+        self.current.load().routes.get(&id).cloned()
+    }
+
+    /// Adds or replaces a subscription.
+    pub fn put(&self, route: Arc<Route>) {
+        self.change(|routes| {
+            routes.insert(route.subscription().id, route);
+        });
+    }
+
+    /// Removes a subscription.
+    pub fn remove(&self, id: SubscriptionId) {
+        self.change(|routes| {
+            routes.remove(&id);
+        });
+    }
+
+    /// Tells of every change from now on.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut HashMap<SubscriptionId, Arc<Route>>)) {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = self.current.load().routes.clone();
+        edit(&mut routes);
+        self.current.store(Arc::new(snapshot_of(routes)));
+        self.changed.send_modify(|version| *version += 1);
+    }
+}
+
+fn snapshot_of(routes: HashMap<SubscriptionId, Arc<Route>>) -> Snapshot {
+    let table = Table::new(routes.values().cloned());
+    Snapshot { routes, table }
+}

@@ -1,0 +1,383 @@
+//! The store in the language of the domain: what is accepted, what is due, what happened.
+//!
+//! This is the only door to the database; nothing outside this room knows SQL. Every backend must
+//! pass the same contract suite (`store/contract.rs`). Invariants that each keeps:
+//!
+//! - A call that returned `Ok` is durable: it was synced before the answer.
+//! - An event, its de-duplication keys and its deliveries are one transaction; so are an attempt and
+//!   the next state, and a run, its requests and its emitted events.
+//! - `created = delivered + filtered + failed + pending`, as counters kept in these transactions.
+//! - `now` is an argument. The store has no clock.
+//! - An outcome is written only under the epoch of its owner: a second owner makes the writes of the
+//!   first fail with [`Error::Fenced`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId};
+use crate::subscription::Subscription;
+use crate::time::Timestamp;
+
+/// What can go wrong in a store. A variant exists because somebody branches on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No room left on the device; nothing of the call was kept.
+    #[error("the disk that holds the database is full")]
+    Full(#[source] BoxError),
+    /// Too much is waiting to be written; try again.
+    #[error("too much is waiting to be written")]
+    Busy,
+    /// Another process owns what was to be written.
+    #[error("another process took over")]
+    Fenced,
+    /// The store is closing or its writer has stopped after a failed sync.
+    #[error("the store is closed")]
+    Closed,
+    /// A unique name is taken.
+    #[error("{what} is taken")]
+    Taken {
+        /// Which name.
+        what: String,
+    },
+    /// The row was changed by somebody else in between (ETag).
+    #[error("it was changed in between")]
+    Changed,
+    /// There is no such row.
+    #[error("there is no such {what}")]
+    Missing {
+        /// What.
+        what: &'static str,
+    },
+    /// Stored bytes are not what was stored.
+    #[error("stored data is damaged: {what}")]
+    Damaged {
+        /// Which.
+        what: String,
+    },
+    /// Everything else that the backend says.
+    #[error("the database failed")]
+    Backend(#[source] BoxError),
+}
+
+/// A cause from a backend.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// What store calls give.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A call that brings events in, accepted whole or refused whole.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    /// The owner.
+    pub tenant: TenantId,
+    /// `Idempotency-Key` of the call, if it has one.
+    pub idempotency: Option<Idempotency>,
+    /// The events, with a delivery for each matching subscription.
+    pub events: Vec<NewEvent>,
+    /// Now.
+    pub now: Timestamp,
+    /// Within this time an id or key counts as seen.
+    pub window: Duration,
+}
+
+/// A key that covers a whole call.
+#[derive(Clone, Copy, Debug)]
+pub struct Idempotency {
+    /// Of the key.
+    pub key: Digest,
+    /// Of the body of the call.
+    pub content: Digest,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// One entry an event, in their order. New events are durable now.
+    Done(Vec<AcceptedEvent>),
+    /// The call's `Idempotency-Key` was used before with another body; nothing was stored.
+    KeyConflict,
+    /// An event with this id came before with other content; nothing was stored.
+    EventConflict {
+        /// Its place in the call.
+        index: usize,
+    },
+}
+
+/// What became of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedEvent {
+    /// Its id; the first one's where it is a duplicate.
+    pub id: EventId,
+    /// How many subscriptions it matched when it was first accepted.
+    pub matched: u32,
+    /// Whether it had been accepted before.
+    pub duplicate: bool,
+}
+
+/// A delivery as history shows it.
+#[derive(Clone, Debug)]
+pub struct DeliverySummary {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Its event.
+    pub event: EventId,
+    /// The type of its event.
+    pub event_type: String,
+    /// Its subscription.
+    pub subscription: SubscriptionId,
+    /// Where it stands (`held` is derived by whoever knows the subscription).
+    pub state: State,
+    /// Attempts so far, over all its requests.
+    pub attempts: u32,
+}
+
+/// A delivery with everything that happened to it.
+#[derive(Clone, Debug)]
+pub struct DeliveryDetail {
+    /// The summary.
+    pub summary: DeliverySummary,
+    /// The requests that plugins made; empty where the body follows from event and profile.
+    pub requests: Vec<Request>,
+    /// Plugin runs in order.
+    pub runs: Vec<PluginRun>,
+    /// Attempts in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Which deliveries to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryQuery {
+    /// Only this tenant's.
+    pub tenant: Option<TenantId>,
+    /// Only this subscription's.
+    pub subscription: Option<SubscriptionId>,
+    /// Only this event's.
+    pub event: Option<EventId>,
+    /// Only these states.
+    pub state: Option<StateFilter>,
+    /// Only those older than this one (the cursor).
+    pub before: Option<DeliveryId>,
+    /// At the most so many.
+    pub limit: usize,
+}
+
+/// A state without its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    /// Pending, held ones included.
+    Pending,
+    /// Delivered.
+    Delivered,
+    /// Filtered.
+    Filtered,
+    /// Failed.
+    Failed,
+}
+
+/// Which events to list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct EventQuery {
+    /// Only this tenant's.
+    pub tenant: Option<TenantId>,
+    /// Only this type.
+    pub event_type: Option<String>,
+    /// Only this source's.
+    pub source: Option<String>,
+    /// Only those older than this one (the cursor).
+    pub before: Option<EventId>,
+    /// At the most so many.
+    pub limit: usize,
+}
+
+/// An event with how many subscriptions it matched.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Arc<Event>,
+    /// How many subscriptions it matched.
+    pub matched: u32,
+}
+
+/// What became of a wish to resend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// It is in the ledger again; these are its rows (a delivery with several requests has several).
+    Queued(Vec<Pending>),
+    /// It is still pending: its rows are due now.
+    Hastened(Vec<Pending>),
+    /// A plugin filtered it; there is no request that could be sent again.
+    Filtered,
+    /// Its body has expired.
+    Expired,
+    /// There is no such delivery of this tenant.
+    Missing,
+}
+
+/// Counts of deliveries. `created` is the sum of the others, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// All that ever were.
+    pub created: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// Filtered by a plugin.
+    pub filtered: u64,
+    /// Dead letters.
+    pub failed: u64,
+    /// Still to be done.
+    pub pending: u64,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its unique name, a slug.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An API key; the key itself is not stored, only its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: KeyId,
+    /// The tenant it is bound to; none for a key of the whole router.
+    pub tenant: Option<TenantId>,
+    /// A name for people.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub hash: Digest,
+    /// Words of `auth::Scope`, joined by spaces.
+    pub scopes: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked; such a key opens nothing.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A version of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginVersion {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The name that subscriptions use.
+    pub name: String,
+    /// The component.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// `describe`'s answer, JSON.
+    pub manifest: String,
+    /// When it was uploaded.
+    pub uploaded_at: Timestamp,
+    /// Whether subscriptions that name no digest use it.
+    pub current: bool,
+}
+
+/// How long things are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Events and history older than this may go.
+    pub age: Duration,
+    /// The newest segments may hold so many bytes together; older ones may go.
+    pub bytes: u64,
+}
+
+/// What an expiry removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Segments dropped.
+    pub segments: u32,
+    /// Events carried over because something of them is still pending.
+    pub carried: u64,
+}
+
+/// The store. Calls may be made from any task; writes are batched into one transaction.
+pub trait Store: Send + Sync + 'static {
+    /// The epoch under which this process owns what it writes.
+    fn epoch(&self) -> u64;
+
+    /// The greatest id number that any row has, for [`crate::id::Generator::observe`].
+    fn newest_id(&self) -> BoxFuture<'_, Result<i64>>;
+
+    /// Accepts events. Durable when it answers.
+    fn accept(&self, call: Accept) -> BoxFuture<'_, Result<Accepted>>;
+
+    /// Writes what happened to deliveries, all or nothing. Durable when it answers.
+    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>>;
+
+    /// Rows of the ledger with a greater request number, in order; for the start and for refills.
+    fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>>;
+
+    /// The bodies of events, in the order asked; `None` where one has expired.
+    fn events_by_id(&self, ids: Vec<EventId>) -> BoxFuture<'_, Result<Vec<Option<Arc<Event>>>>>;
+
+    /// A stored request; `None` where it has expired or the delivery was not rendered.
+    fn request(&self, id: RequestId) -> BoxFuture<'_, Result<Option<Request>>>;
+
+    /// Puts a finished delivery into the ledger again, or makes a pending one due now.
+    fn resend(
+        &self,
+        tenant: Option<TenantId>,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Resend>>;
+
+    /// One event.
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<StoredEvent>>>;
+    /// Events, newest first.
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<StoredEvent>>>;
+    /// One delivery with everything that happened to it.
+    fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetail>>>;
+    /// Deliveries, newest first.
+    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<Vec<DeliverySummary>>>;
+    /// Counts, of one subscription or of all.
+    fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>>;
+
+    /// All subscriptions.
+    fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<Subscription>>>;
+    /// Adds a subscription. [`Error::Taken`] where its key is.
+    fn add_subscription(&self, subscription: Arc<Subscription>) -> BoxFuture<'_, Result<()>>;
+    /// Replaces the subscription that has this version. [`Error::Changed`] where it has another.
+    fn update_subscription(&self, subscription: Arc<Subscription>, version: u64)
+    -> BoxFuture<'_, Result<()>>;
+    /// Removes a subscription. Its pending deliveries are failed by the dispatcher.
+    fn remove_subscription(&self, id: SubscriptionId) -> BoxFuture<'_, Result<()>>;
+
+    /// All tenants.
+    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>>;
+    /// Adds a tenant. [`Error::Taken`] where its name is.
+    fn add_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>>;
+
+    /// All keys, revoked ones too.
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<Key>>>;
+    /// Adds a key.
+    fn add_key(&self, key: Key) -> BoxFuture<'_, Result<()>>;
+    /// Revokes a key; `false` where it was revoked before.
+    fn revoke_key(&self, id: KeyId, now: Timestamp) -> BoxFuture<'_, Result<bool>>;
+
+    /// All versions of all plugins.
+    fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>>;
+    /// Adds a version and makes it the current one of its name.
+    fn add_plugin(&self, version: PluginVersion, component: Bytes) -> BoxFuture<'_, Result<()>>;
+    /// A component.
+    fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>>>;
+    /// Removes all versions of a name.
+    fn remove_plugin(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>>;
+
+    /// Rolls and seals segments and drops what may go; work bounded per call.
+    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
+
+    /// Writes what is queued, checkpoints and closes. Later calls give [`Error::Closed`].
+    fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
