@@ -34,9 +34,10 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body, sent byte for byte.
     pub body: Vec<u8>,
-    /// A second request with the same key for the same subscription is dropped.
+    /// A second request with the same key in the same output is dropped.
     pub dedup_key: Option<String>,
-    /// Requests with the same key are sent in order.
+    /// Requests with the same key are to be sent in order. Hookway does not do so yet and refuses an
+    /// output that asks for it.
     pub ordering_key: Option<String>,
     /// Not to be sent before this time has passed.
     pub delay: Option<Duration>,
@@ -84,14 +85,14 @@ impl Request {
         self
     }
 
-    /// Drops this request where one with the same key was already made for the subscription.
+    /// Drops this request where the output has one with the same key before it.
     #[must_use]
     pub fn dedup_key(mut self, key: impl Into<String>) -> Self {
         self.dedup_key = Some(key.into());
         self
     }
 
-    /// Sends this request after earlier ones with the same key.
+    /// Sends this request after earlier ones with the same key. Not done yet: Hookway refuses it.
     #[must_use]
     pub fn ordering_key(mut self, key: impl Into<String>) -> Self {
         self.ordering_key = Some(key.into());
