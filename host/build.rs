@@ -35,16 +35,9 @@ fn main() {
     println!("cargo::rerun-if-changed={}", place.display());
     println!("cargo::rerun-if-env-changed={DIRECTORY}");
 
-    let built = names(&place, |path| {
-        path.extension().is_some_and(|kind| kind == "wasm")
-    });
-    let expected = names(&root.join("plugins"), |path| {
-        path.join("Cargo.toml").is_file()
-    });
-    let missing: Vec<_> = expected
-        .iter()
-        .filter(|name| !built.contains(name))
-        .collect();
+    let built = names(&place, |path| path.extension().is_some_and(|kind| kind == "wasm"));
+    let expected = names(&root.join("plugins"), |path| path.join("Cargo.toml").is_file());
+    let missing: Vec<_> = expected.iter().filter(|name| !built.contains(name)).collect();
     if !missing.is_empty() {
         let missing: Vec<_> = missing.into_iter().map(String::as_str).collect();
         println!(

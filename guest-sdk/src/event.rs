@@ -66,12 +66,7 @@ impl Event {
     /// Whether the content type says that the data is JSON: `application/json`, `text/json` or a
     /// type that ends in `+json`.
     pub fn is_json(&self) -> bool {
-        let essence = self
-            .content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim();
+        let essence = self.content_type.split(';').next().unwrap_or_default().trim();
         let essence = essence.to_ascii_lowercase();
         essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
     }
@@ -130,10 +125,7 @@ mod tests {
         let Err(Failure::Reject(text)) = event.json::<Lead<'_>>() else {
             panic!("no JSON")
         };
-        assert_eq!(
-            text,
-            "the data is not JSON: expected value at line 2 column 11"
-        );
+        assert_eq!(text, "the data is not JSON: expected value at line 2 column 11");
         event.data = b"ab\xff".to_vec();
         let Err(Failure::Reject(text)) = event.text() else {
             panic!("no UTF-8")
@@ -159,9 +151,7 @@ mod tests {
     #[test]
     fn attributes_are_found_in_any_case() {
         let mut event = event("a", json!(null));
-        event
-            .attributes
-            .push(("x-github-event".into(), "push".into()));
+        event.attributes.push(("x-github-event".into(), "push".into()));
         assert_eq!(event.attribute("X-GitHub-Event"), Some("push"));
         assert_eq!(event.attribute("traceparent"), None);
     }

@@ -49,11 +49,7 @@ pub fn configure<P: Plugin>(slot: &Slot<P>, config: &[u8]) -> Result<(), Vec<Pro
 ///
 /// # Errors
 /// The plugin's failure.
-pub fn transform<P: Plugin>(
-    slot: &Slot<P>,
-    event: &Event,
-    context: &Context,
-) -> Result<Outcome, Failure> {
+pub fn transform<P: Plugin>(slot: &Slot<P>, event: &Event, context: &Context) -> Result<Outcome, Failure> {
     log::new_run();
     match slot.borrow().as_ref() {
         Some(plugin) => plugin.transform(event, context),

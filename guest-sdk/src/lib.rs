@@ -57,9 +57,7 @@ pub mod testing;
 pub use event::{Context, Event};
 pub use hookway_plugin_macros::{config, data};
 pub use manifest::{Manifest, Package};
-pub use outcome::{
-    Failure, OrFail, Outcome, deliver, filtered, misconfigured, reject, retry, retry_after,
-};
+pub use outcome::{Failure, OrFail, Outcome, deliver, filtered, misconfigured, reject, retry, retry_after};
 pub use plugin::{NoConfig, Plugin, Problem};
 pub use request::{EmittedEvent, Method, Output, Request};
 pub use {schemars, serde, serde_json};
@@ -69,9 +67,8 @@ pub mod prelude {
     pub use crate::log;
     pub use crate::serde_json::{Value, json};
     pub use crate::{
-        Context, EmittedEvent, Event, Failure, Method, NoConfig, OrFail, Outcome, Output, Plugin,
-        Problem, Request, config, data, deliver, filtered, misconfigured, reject, retry,
-        retry_after,
+        Context, EmittedEvent, Event, Failure, Method, NoConfig, OrFail, Outcome, Output, Plugin, Problem,
+        Request, config, data, deliver, filtered, misconfigured, reject, retry, retry_after,
     };
 }
 

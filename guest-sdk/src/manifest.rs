@@ -41,10 +41,7 @@ impl Manifest {
                 .iter()
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
-            event_types: P::EVENT_TYPES
-                .iter()
-                .map(|&pattern| pattern.to_owned())
-                .collect(),
+            event_types: P::EVENT_TYPES.iter().map(|&pattern| pattern.to_owned()).collect(),
         }
     }
 }

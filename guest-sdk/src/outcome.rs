@@ -145,10 +145,7 @@ mod tests {
         let number = "x".parse::<u32>().or_reject("cannot read the count");
         let expected = reject("cannot read the count: invalid digit found in string");
         assert_eq!(number, Err(expected));
-        assert_eq!(
-            None::<u8>.or_retry("no token yet"),
-            Err(retry("no token yet"))
-        );
+        assert_eq!(None::<u8>.or_retry("no token yet"), Err(retry("no token yet")));
         assert_eq!(
             None::<u8>
                 .or_misconfigured("no channel")

@@ -128,15 +128,9 @@ impl EmittedEvent {
     ///
     /// # Errors
     /// [`Failure::Reject`] where the value has no JSON form.
-    pub fn json<T: Serialize + ?Sized>(
-        event_type: impl Into<String>,
-        value: &T,
-    ) -> Result<Self, Failure> {
-        let data = serde_json::to_vec(value).map_err(|error| {
-            reject(format!(
-                "cannot write the new event's data as JSON: {error}"
-            ))
-        })?;
+    pub fn json<T: Serialize + ?Sized>(event_type: impl Into<String>, value: &T) -> Result<Self, Failure> {
+        let data = serde_json::to_vec(value)
+            .map_err(|error| reject(format!("cannot write the new event's data as JSON: {error}")))?;
         Ok(Self {
             event_type: event_type.into(),
             subject: None,
@@ -156,8 +150,7 @@ impl EmittedEvent {
     /// Adds a CloudEvents extension attribute.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.attributes
-            .push((name.to_ascii_lowercase(), value.into()));
+        self.attributes.push((name.to_ascii_lowercase(), value.into()));
         self
     }
 }

@@ -59,10 +59,7 @@ pub fn event_from_json(text: &str) -> Event {
     let given: Value = serde_json::from_str(text).expect("an event in JSON");
     let string = |name: &str| given.get(name)?.as_str().map(str::to_owned);
     let event_type = string("type").expect("an event has a `type`");
-    let mut event = event(
-        &event_type,
-        given.get("data").cloned().unwrap_or(Value::Null),
-    );
+    let mut event = event(&event_type, given.get("data").cloned().unwrap_or(Value::Null));
     event.id = string("id").unwrap_or(event.id);
     event.source = string("source").unwrap_or(event.source);
     event.time = string("time").unwrap_or(event.time);
@@ -128,10 +125,7 @@ pub fn run_with<P: Plugin>(config: Value, event: &Event, context: &Context) -> R
         },
         Err(problems) => {
             let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            panic!(
-                "the plugin refused the configuration: {}",
-                problems.join("; ")
-            )
+            panic!("the plugin refused the configuration: {}", problems.join("; "))
         }
     }
 }

@@ -10,18 +10,9 @@ pub(crate) fn demo(arguments: &[String]) -> Done {
     need_linker()?;
     let mut steps = Steps::new(4);
     build_plugins(&mut steps)?;
-    steps.step(
-        "building hookway (the first time takes a few minutes)",
-        || {
-            run(&mut cargo(&[
-                "build",
-                "--package",
-                "hookway",
-                "--bin",
-                "hookway",
-            ]))
-        },
-    )?;
+    steps.step("building hookway (the first time takes a few minutes)", || {
+        run(&mut cargo(&["build", "--package", "hookway", "--bin", "hookway"]))
+    })?;
     steps.announce("running hookway demo");
     let program = target().join("debug").join(executable("hookway"));
     become_command(Command::new(program).arg("demo").args(arguments))
@@ -47,10 +38,9 @@ pub(crate) fn test(arguments: &[String]) -> Done {
             Ok(())
         })
     } else {
-        steps.step(
-            "testing with cargo test (cargo-nextest is not installed)",
-            || run(cargo(&["test", "--workspace"]).args(arguments)),
-        )
+        steps.step("testing with cargo test (cargo-nextest is not installed)", || {
+            run(cargo(&["test", "--workspace"]).args(arguments))
+        })
     }
 }
 
@@ -64,18 +54,9 @@ pub(crate) fn plugins() -> Done {
 pub(crate) fn check() -> Done {
     let deny = has("cargo-deny");
     let mut steps = Steps::new(4);
-    steps.step("formatting", || {
-        run(&mut cargo(&["fmt", "--all", "--check"]))
-    })?;
+    steps.step("formatting", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
     steps.step("lints", || {
-        let arguments = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         run(&mut cargo(&arguments))
     })?;
     steps.step("documentation", || {
@@ -90,9 +71,7 @@ pub(crate) fn check() -> Done {
     })?;
     if deny {
         steps.step("dependencies: licences, bans, sources", || {
-            run(&mut cargo(&[
-                "deny", "check", "bans", "licenses", "sources",
-            ]))
+            run(&mut cargo(&["deny", "check", "bans", "licenses", "sources"]))
         })
     } else {
         steps.announce("dependencies: skipped, cargo-deny is not installed");

@@ -11,8 +11,8 @@ use std::path::Path;
 /// The names of the first-party plugins, in order.
 pub(crate) fn names() -> Result<Vec<String>, String> {
     let directory = workspace::root().join("plugins");
-    let entries = fs::read_dir(&directory)
-        .map_err(|error| format!("cannot list {}: {error}", directory.display()))?;
+    let entries =
+        fs::read_dir(&directory).map_err(|error| format!("cannot list {}: {error}", directory.display()))?;
     let mut names: Vec<String> = entries
         .filter_map(Result::ok)
         .filter(|entry| entry.path().join("Cargo.toml").is_file())
@@ -36,8 +36,7 @@ pub(crate) fn build(
     say: &mut dyn FnMut(&str),
 ) -> Result<(), String> {
     let place = workspace::plugins();
-    fs::create_dir_all(&place)
-        .map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+    fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
     for name in names {
         let source = Source {
             manifest: workspace::root().join("Cargo.toml"),
@@ -45,9 +44,7 @@ pub(crate) fn build(
             target_directory: workspace::root().join("target/wasm"),
             locked: false,
         };
-        let built = toolchain
-            .build(&source, say)
-            .map_err(|error| error.to_string())?;
+        let built = toolchain.build(&source, say).map_err(|error| error.to_string())?;
         let (changed, bytes) = put(&built, &place.join(format!("{name}.wasm")))?;
         let state = if changed { "" } else { ", unchanged" };
         say(&format!(
@@ -74,18 +71,12 @@ fn put(from: &Path, to: &Path) -> Result<(bool, usize), String> {
 
 /// Removes components of plugins that are gone, or they would stay in the binary.
 fn forget_others(place: &Path, names: &[String]) -> Result<(), String> {
-    let entries =
-        fs::read_dir(place).map_err(|error| format!("cannot list {}: {error}", place.display()))?;
+    let entries = fs::read_dir(place).map_err(|error| format!("cannot list {}: {error}", place.display()))?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let name = path
-            .file_stem()
-            .map(|name| name.to_string_lossy().into_owned());
-        let wasm = path
-            .extension()
-            .is_some_and(|extension| extension == "wasm");
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let wasm = path.extension().is_some_and(|extension| extension == "wasm");
         if wasm && !name.is_some_and(|name| names.contains(&name)) {
-            fs::remove_file(&path)
-                .map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+            fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
         }
     }
     Ok(())

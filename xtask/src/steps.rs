@@ -43,10 +43,7 @@ impl Steps {
         )]
         let start = Instant::now();
         let result = work()?;
-        say(&format!(
-            "      done in {:.1} s",
-            start.elapsed().as_secs_f32()
-        ));
+        say(&format!("      done in {:.1} s", start.elapsed().as_secs_f32()));
         Ok(result)
     }
 }
@@ -85,7 +82,5 @@ fn words(command: &Command) -> String {
     let arguments = command
         .get_args()
         .map(|word| format!(" {}", word.to_string_lossy()));
-    std::iter::once(program.into_owned())
-        .chain(arguments)
-        .collect()
+    std::iter::once(program.into_owned()).chain(arguments).collect()
 }

@@ -11,10 +11,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where cargo puts what it builds natively.
 pub(crate) fn target() -> PathBuf {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "cargo itself reads this variable"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "cargo itself reads this variable")]
     let chosen = std::env::var_os("CARGO_TARGET_DIR");
     chosen.map_or_else(|| root().join("target"), |chosen| root().join(chosen))
 }

@@ -32,12 +32,7 @@ pub fn data(arguments: TokenStream, item: TokenStream) -> TokenStream {
     prefixed("data", DATA, &arguments, item)
 }
 
-fn prefixed(
-    name: &str,
-    attributes: &str,
-    arguments: &TokenStream,
-    item: TokenStream,
-) -> TokenStream {
+fn prefixed(name: &str, attributes: &str, arguments: &TokenStream, item: TokenStream) -> TokenStream {
     let text = if arguments.is_empty() {
         attributes.to_owned()
     } else {

@@ -68,9 +68,9 @@ impl Toolchain {
             cargo.current_dir(parent);
         }
         cargo.arg("--").args(STACK).stderr(Stdio::inherit());
-        let output = cargo.output().map_err(|error| {
-            Error::Start(cargo.get_program().to_string_lossy().into_owned(), error)
-        })?;
+        let output = cargo
+            .output()
+            .map_err(|error| Error::Start(cargo.get_program().to_string_lossy().into_owned(), error))?;
         if !output.status.success() {
             return Err(Error::Build(name));
         }

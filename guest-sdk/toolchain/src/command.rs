@@ -91,10 +91,7 @@ mod tests {
     fn a_failure_is_the_last_line() {
         let failed = output(command("sh").args(["-c", "echo first >&2; echo last >&2; exit 3"]));
         assert_eq!(failed, Err("sh: last".to_owned()));
-        assert_eq!(
-            output(command("sh").args(["-c", "echo ok"])),
-            Ok("ok".to_owned())
-        );
+        assert_eq!(output(command("sh").args(["-c", "echo ok"])), Ok("ok".to_owned()));
     }
 
     #[test]

@@ -13,8 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// What a person can do.
-pub(crate) const COMMAND: &str =
-    "sudo apt-get install -y rustc-web cargo-web rust-web-src wasi-libc";
+pub(crate) const COMMAND: &str = "sudo apt-get install -y rustc-web cargo-web rust-web-src wasi-libc";
 
 const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "wasi-libc"];
 const RUSTC: &str = "/usr/bin/rustc";
@@ -69,11 +68,7 @@ pub(crate) fn install(progress: Progress<'_>) -> Result<(), String> {
         return Err("apt-get needs root, and sudo asks for a password".to_owned());
     }
     let apt = |arguments: &[&str]| {
-        let mut apt = if root {
-            command("apt-get")
-        } else {
-            command("sudo")
-        };
+        let mut apt = if root { command("apt-get") } else { command("sudo") };
         if !root {
             apt.args(["-n", "apt-get"]);
         }
@@ -102,10 +97,7 @@ impl Paths {
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", format!("-L native={C_LIBRARY}"))
             .env(
-                format!(
-                    "CARGO_TARGET_{}_LINKER",
-                    TARGET.replace('-', "_").to_uppercase()
-                ),
+                format!("CARGO_TARGET_{}_LINKER", TARGET.replace('-', "_").to_uppercase()),
                 LINKER,
             )
             .env("PATH", path_with(&self.linkers));

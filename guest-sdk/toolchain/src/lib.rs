@@ -49,10 +49,7 @@ impl Way {
     /// # Errors
     /// [`Error::UnknownWay`] where it names another.
     pub fn forced() -> Result<Option<Self>, Error> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the switch is documented to be one"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the switch is documented to be one")]
         let value = std::env::var(FORCE).unwrap_or_default();
         match value.as_str() {
             "" => Ok(None),
@@ -170,10 +167,7 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownWay(value) => {
-                write!(
-                    formatter,
-                    "{FORCE} is `{value}`; it must be `rustup` or `debian`"
-                )
+                write!(formatter, "{FORCE} is `{value}`; it must be `rustup` or `debian`")
             }
             Self::NotUsable(lacks) => {
                 write!(formatter, "no toolchain for {TARGET}")?;

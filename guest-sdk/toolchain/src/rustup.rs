@@ -47,9 +47,7 @@ pub(crate) fn linker_directories(directory: &Path) -> Vec<PathBuf> {
     };
     let programs = entries.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
     let programs = programs.filter(|path| path.is_dir());
-    programs
-        .flat_map(|path| [path.join("gcc-ld"), path])
-        .collect()
+    programs.flat_map(|path| [path.join("gcc-ld"), path]).collect()
 }
 
 /// Asks rustup for the target.

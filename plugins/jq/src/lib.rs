@@ -180,11 +180,7 @@ mod tests {
                 "the data is not JSON: expected value at line 1 column 1",
             ),
             (".", &nested, "the data is nested deeper than 128"),
-            (
-                ".a",
-                "[1]",
-                "the program failed: cannot index [1] with \"a\"",
-            ),
+            (".a", "[1]", "the program failed: cannot index [1] with \"a\""),
             ("error(\"no lead\")", "{}", "the program failed: no lead"),
             ("halt", "{}", "the program halted"),
             ("range(17)", "{}", "the program gave more than 16 outputs"),
@@ -211,19 +207,13 @@ mod tests {
     #[test]
     fn faults_in_the_program_are_said_with_their_place() {
         for (program, expected) in [
-            (
-                "",
-                "line 1 column 1: expected term, found the end of the program",
-            ),
+            ("", "line 1 column 1: expected term, found the end of the program"),
             (
                 "{a: .b",
                 "line 1 column 7: expected closing brace, found the end of the program",
             ),
             (".a |\n  | .b", "line 2 column 3: expected term, found `|`"),
-            (
-                "foo(1) | bar",
-                "line 1 column 1: there is no filter `foo/1`",
-            ),
+            ("foo(1) | bar", "line 1 column 1: there is no filter `foo/1`"),
             (".a | $who", "line 1 column 6: there is no variable `$who`"),
             ("now", "line 1 column 1: there is no filter `now/0`"),
             ("env", "line 1 column 1: there is no filter `env/0`"),
@@ -263,9 +253,6 @@ mod tests {
         let manifest = testing::describe::<Jq>();
         assert_eq!(manifest.package.name, "jq");
         assert!(manifest.config_schema.contains("additionalProperties"));
-        assert_eq!(
-            testing::problems::<Jq>(json!({"program": ".", "x": 1})).len(),
-            1
-        );
+        assert_eq!(testing::problems::<Jq>(json!({"program": ".", "x": 1})).len(), 1);
     }
 }

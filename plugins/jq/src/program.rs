@@ -28,12 +28,8 @@ pub(crate) enum Fault {
 impl Program {
     /// Compiles, or says each fault with its place.
     pub(crate) fn compile(code: &str) -> Result<Self, Vec<String>> {
-        let definitions = jaq_core::defs()
-            .chain(jaq_std::defs())
-            .chain(jaq_json::defs());
-        let functions = jaq_core::funs()
-            .chain(jaq_std::funs())
-            .chain(jaq_json::funs());
+        let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
         let functions = functions.filter(|(name, _, _)| !UNKNOWN.contains(name));
         let arena = Arena::default();
         let modules = Loader::new(definitions)
@@ -49,8 +45,7 @@ impl Program {
 
     /// Runs on an event's data, for at most so many outputs.
     pub(crate) fn run(&self, event: &Event, outputs_max: usize) -> Result<Vec<Val>, Fault> {
-        let input =
-            read::parse_single(&event.data).map_err(|error| Fault::Input(error.to_string()))?;
+        let input = read::parse_single(&event.data).map_err(|error| Fault::Input(error.to_string()))?;
         let context = Ctx::<Data>::new(&self.0.lut, Vars::new([attributes(event)]));
         let mut outputs = Vec::new();
         for output in self.0.id.run((context, input)) {

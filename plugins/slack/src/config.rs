@@ -66,9 +66,7 @@ pub(crate) fn check(config: Config) -> Result<Slack, Vec<Problem>> {
             None
         }
     };
-    let title = config
-        .title
-        .and_then(|text| template("/title".into(), &text));
+    let title = config.title.and_then(|text| template("/title".into(), &text));
     let text = config.text.and_then(|text| template("/text".into(), &text));
     let fields = config.fields.map(|fields| {
         let fields = fields.iter().enumerate().filter_map(|(index, field)| {
@@ -91,8 +89,7 @@ pub(crate) fn check(config: Config) -> Result<Slack, Vec<Problem>> {
         None => vec!["/severity".to_owned(), "/data/severity".to_owned()],
         Some(pointer) if pointer.starts_with('/') => vec![pointer],
         Some(pointer) => {
-            let detail =
-                format!("`{pointer}` is no JSON Pointer; write one like `/labels/severity`");
+            let detail = format!("`{pointer}` is no JSON Pointer; write one like `/labels/severity`");
             problems.push(Problem::at("/severity", detail));
             Vec::new()
         }

@@ -108,11 +108,7 @@ fn inner(members: &Map<String, Value>) -> &Map<String, Value> {
 }
 
 fn from_members(event: &Event, members: &Map<String, Value>) -> Message {
-    let named = |names: &[&'static str]| {
-        names
-            .iter()
-            .find_map(|&name| Some((name, text(members, name)?)))
-    };
+    let named = |names: &[&'static str]| names.iter().find_map(|&name| Some((name, text(members, name)?)));
     let title = named(&TITLES);
     let body = named(&TEXTS);
     let address = named(&LINKS);
@@ -126,9 +122,7 @@ fn from_members(event: &Event, members: &Map<String, Value>) -> Message {
     let (shown, left) = fields(members, &used);
     message.parts.push(Part::Fields(shown));
     if left > 0 {
-        message
-            .parts
-            .push(Part::Context(format!("… {left} more fields")));
+        message.parts.push(Part::Context(format!("… {left} more fields")));
     }
     let link = address.and_then(|(_, address)| link(address, "Open"));
     message.parts.extend(link.map(Part::Text));
@@ -136,10 +130,7 @@ fn from_members(event: &Event, members: &Map<String, Value>) -> Message {
 }
 
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    members
-        .get(name)?
-        .as_str()
-        .filter(|text| !text.trim().is_empty())
+    members.get(name)?.as_str().filter(|text| !text.trim().is_empty())
 }
 
 /// The scalar members, and how many did not fit.

@@ -50,10 +50,7 @@ pub(crate) fn push(event: &Event, data: &Value) -> Option<Message> {
         };
         parts.push(Part::Text(lines.join("\n") + &more));
     }
-    let mut fields = vec![(
-        "Repository",
-        linked(data, "/repository/html_url", repository),
-    )];
+    let mut fields = vec![("Repository", linked(data, "/repository/html_url", repository))];
     fields.push(("Branch", format!("`{}`", escape(branch).replace('`', "'"))));
     fields.push(("Pusher", escape(pusher)));
     if kind == "tag" {
@@ -89,10 +86,7 @@ fn commit(commit: &Value) -> String {
     let id = commit.get("id").and_then(Value::as_str).unwrap_or_default();
     let short: String = id.chars().take(7).collect();
     let short = format!("`{}`", escape(&short).replace('`', "'"));
-    let url = commit
-        .get("url")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let url = commit.get("url").and_then(Value::as_str).unwrap_or_default();
     let id = link(url, &short).unwrap_or(short);
     let subject = cut(&escape(&line(subject(commit))), SUBJECT_MAX);
     let author = first(commit, &["/author/username", "/author/name"]);
@@ -103,10 +97,7 @@ fn commit(commit: &Value) -> String {
 }
 
 fn subject(commit: &Value) -> &str {
-    let message = commit
-        .get("message")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let message = commit.get("message").and_then(Value::as_str).unwrap_or_default();
     message.lines().next().unwrap_or_default()
 }
 
@@ -117,9 +108,6 @@ fn first<'a>(data: &'a Value, pointers: &[&str]) -> Option<&'a str> {
 }
 
 fn linked(data: &Value, pointer: &str, label: &str) -> String {
-    let url = data
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let url = data.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     link(url, &escape(label)).unwrap_or_else(|| escape(label))
 }

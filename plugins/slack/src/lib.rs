@@ -42,10 +42,7 @@ impl Plugin for Slack {
 
     fn transform(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
         if !pattern::fits(&self.types, &event.event_type) {
-            return filtered(format!(
-                "the type {} is not among `types`",
-                event.event_type
-            ));
+            return filtered(format!("the type {} is not among `types`", event.event_type));
         }
         // A producer may send JSON without saying so, and something else where it said JSON: both
         // are still worth a message.
@@ -84,9 +81,7 @@ impl Plugin for Slack {
 impl Slack {
     fn message(&self, event: &Event, data: Option<&Value>) -> Message {
         let found = match data {
-            Some(data) => {
-                github::push(event, data).unwrap_or_else(|| generic::from_json(event, data))
-            }
+            Some(data) => github::push(event, data).unwrap_or_else(|| generic::from_json(event, data)),
             None => generic::from_bytes(event),
         };
         self.overlay(found, event, data.unwrap_or(&Value::Null))
@@ -109,24 +104,16 @@ impl Slack {
             message.parts = vec![Part::Text(text)];
         }
         if let Some(fields) = &self.fields {
-            message
-                .parts
-                .retain(|part| !matches!(part, Part::Fields(_)));
+            message.parts.retain(|part| !matches!(part, Part::Fields(_)));
             let fill = |template: &Template| template.fill(event, data);
             let fields = fields.iter().map(|(name, value)| (fill(name), fill(value)));
-            let fields = fields
-                .filter(|(_, value)| !value.trim().is_empty())
-                .collect();
+            let fields = fields.filter(|(_, value)| !value.trim().is_empty()).collect();
             message.parts.push(Part::Fields(fields));
         }
         if let Some((url, label)) = &self.link {
             let url = url.fill_raw(event, data);
             let label = label.fill(event, data);
-            let label = if label.trim().is_empty() {
-                "Open"
-            } else {
-                &label
-            };
+            let label = if label.trim().is_empty() { "Open" } else { &label };
             match text::link(&url, label) {
                 Some(link) => message.parts.push(Part::Text(link)),
                 None if url.is_empty() => {}

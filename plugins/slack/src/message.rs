@@ -250,9 +250,6 @@ mod tests {
         assert_eq!(colored["text"], "a: s");
         assert_eq!(colored["blocks"].as_array().map(Vec::len), Some(1));
         assert_eq!(colored["attachments"][0]["color"], "#000");
-        assert_eq!(
-            colored["attachments"][0]["blocks"][0]["elements"][0]["text"],
-            "c"
-        );
+        assert_eq!(colored["attachments"][0]["blocks"][0]["elements"][0]["text"], "c");
     }
 }

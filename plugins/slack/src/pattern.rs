@@ -25,9 +25,7 @@ pub(crate) fn fault(pattern: &str) -> Option<String> {
         other => other.strip_suffix(".*").unwrap_or(other),
     };
     let wrong = name.contains(['*', ' ']) || name.split('.').any(str::is_empty);
-    wrong.then(|| {
-        format!("`{pattern}` is no pattern; write a type like `alert.created`, `alert.*` or `*`")
-    })
+    wrong.then(|| format!("`{pattern}` is no pattern; write a type like `alert.created`, `alert.*` or `*`"))
 }
 
 #[cfg(test)]
@@ -46,11 +44,7 @@ mod tests {
             ("alert.*", "alerts.created", false),
             ("*", "anything", true),
         ] {
-            assert_eq!(
-                matches(pattern, event_type),
-                expected,
-                "{pattern} {event_type}"
-            );
+            assert_eq!(matches(pattern, event_type), expected, "{pattern} {event_type}");
         }
         assert!(fits(&[], "anything"));
     }

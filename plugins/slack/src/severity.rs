@@ -28,17 +28,13 @@ impl Severity {
     /// Understands the words that tools use.
     pub(crate) fn read(word: &str) -> Option<Self> {
         Some(match word.trim().to_ascii_lowercase().as_str() {
-            "debug" | "info" | "information" | "informational" | "notice" | "ok" | "none" => {
-                Self::Info
-            }
+            "debug" | "info" | "information" | "informational" | "notice" | "ok" | "none" => Self::Info,
             "low" | "minor" | "p4" => Self::Low,
             "warning" | "warn" => Self::Warning,
             "medium" | "moderate" | "p3" => Self::Medium,
             "high" | "major" | "p2" => Self::High,
             "error" | "err" => Self::Error,
-            "critical" | "crit" | "fatal" | "alert" | "emergency" | "blocker" | "p1" => {
-                Self::Critical
-            }
+            "critical" | "crit" | "fatal" | "alert" | "emergency" | "blocker" | "p1" => Self::Critical,
             _ => return None,
         })
     }

@@ -115,9 +115,7 @@ mod tests {
             "title": "a<b", "items": [{"name": "x"}], "n": 3, "no": null, "a.b": 1, "type": "inner",
         });
         let mut event = event("alert.created", data.clone());
-        event
-            .attributes
-            .push(("x-github-event".into(), "push".into()));
+        event.attributes.push(("x-github-event".into(), "push".into()));
         for (template, expected) in [
             ("", ""),
             ("plain <!here>", "plain <!here>"),
@@ -131,9 +129,7 @@ mod tests {
             ("{{data.type}}", "inner"),
             ("a}}b", "a}}b"),
         ] {
-            let filled = Template::read(template)
-                .expect("a template")
-                .fill(&event, &data);
+            let filled = Template::read(template).expect("a template").fill(&event, &data);
             assert_eq!(filled, expected, "{template}");
         }
     }

@@ -6,9 +6,7 @@ use hookway_plugin::prelude::*;
 use hookway_plugin::testing::{self, describe, event, problems, run};
 
 fn section(body: &Value, index: usize) -> &str {
-    body["blocks"][index]["text"]["text"]
-        .as_str()
-        .unwrap_or_default()
+    body["blocks"][index]["text"]["text"].as_str().unwrap_or_default()
 }
 
 #[test]
@@ -104,10 +102,7 @@ fn a_push_without_configuration() {
         "commits": [commit(1), commit(2)],
     });
     let body = run::<Slack>(json!({}), &event("github.push", data.clone())).json();
-    assert_eq!(
-        section(&body, 0),
-        "[acme/shop] ada pushed 2 commits to main"
-    );
+    assert_eq!(section(&body, 0), "[acme/shop] ada pushed 2 commits to main");
     assert_eq!(
         section(&body, 1),
         "<https://github.com/acme/shop/commit/1|`1234567`> Fix &lt;1&gt; — ada\n\
@@ -229,12 +224,7 @@ fn filters() {
             json!({"title": "x"}),
             Some("the data has no severity at /severity or /data/severity"),
         ),
-        (
-            least.clone(),
-            "a",
-            json!({"data": {"severity": "error"}}),
-            None,
-        ),
+        (least.clone(), "a", json!({"data": {"severity": "error"}}), None),
         (least.clone(), "a", with("purple".into()), None),
         (
             json!({"min_severity": "high", "severity": "/labels/level"}),
@@ -263,13 +253,7 @@ fn faults_in_the_configuration_have_places() {
         .collect();
     assert_eq!(
         found,
-        [
-            "/title",
-            "/fields/0/value",
-            "/link/url",
-            "/types/1",
-            "/severity"
-        ]
+        ["/title", "/fields/0/value", "/link/url", "/types/1", "/severity"]
     );
     let unknown = problems::<Slack>(json!({"chanel": "#a"}));
     assert!(
@@ -297,9 +281,6 @@ fn it_says_what_it_is() {
         "severity",
         "color",
     ] {
-        assert!(
-            schema["properties"][name]["description"].is_string(),
-            "{name}"
-        );
+        assert!(schema["properties"][name]["description"].is_string(), "{name}");
     }
 }
