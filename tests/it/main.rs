@@ -3,5 +3,11 @@
 
 mod support;
 
+mod bad_input;
+mod delivery;
+mod ingest;
+mod plugins;
+mod restart;
+
 mod tidy;
 mod wit;
