@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod plugin;
 pub mod secret;
 pub mod store;
 pub mod subscription;
