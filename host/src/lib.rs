@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod plugin;
 pub mod profile;
 pub mod retry;
 pub mod secret;

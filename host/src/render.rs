@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::delivery::{FaultKind, PluginRun, Request, RunOutcome};
 use crate::event::{self, Event};
 use crate::id::{DeliveryId, Generator};
@@ -71,6 +72,7 @@ pub enum Rendered {
 pub struct Renderer {
     catalogue: Arc<Catalogue>,
     runtime: Runtime,
+    control: Arc<Control>,
     ids: Arc<Generator>,
     clock: Clock,
 }
@@ -83,8 +85,14 @@ struct Input {
 
 impl Renderer {
     /// A renderer over these plugins.
-    pub fn new(catalogue: Arc<Catalogue>, runtime: Runtime, ids: Arc<Generator>, clock: Clock) -> Self {
-        Self { catalogue, runtime, ids, clock }
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        runtime: Runtime,
+        control: Arc<Control>,
+        ids: Arc<Generator>,
+        clock: Clock,
+    ) -> Self {
+        Self { catalogue, runtime, control, ids, clock }
     }
 
     /// Runs the plugins of a subscription on an event. `run` counts from 1.
@@ -167,9 +175,10 @@ impl Renderer {
             event: event.clone(),
             data: input.data.clone(),
             content_type: input.content_type.clone(),
+            tenant: self.control.tenant_name(subscription.tenant).unwrap_or_default(),
             subscription_key: subscription.key.clone(),
             delivery,
-            run,
+            run_number: u32::from(run),
         };
         let Run { result, duration_us, memory_bytes, logs, logs_dropped } = self.runtime.run(call).await;
         let record = PluginRun {
@@ -256,16 +265,8 @@ pub fn requests_of(
 /// What a plugin that is not the last gives to the next one.
 fn hand_on(output: GuestOutput) -> Result<Input, String> {
     let GuestOutput { mut requests, events } = output;
-    let only_body = |request: &GuestRequest| {
-        request.method.is_none()
-            && request.path.is_none()
-            && request.dedup_key.is_none()
-            && request.ordering_key.is_none()
-            && request.delay_ms.is_none()
-            && request.headers.iter().all(|(name, _)| name == "content-type")
-    };
     match requests.pop() {
-        Some(request) if requests.is_empty() && events.is_empty() && only_body(&request) => {
+        Some(request) if requests.is_empty() && events.is_empty() && request.is_only_a_body() => {
             let content_type = request.headers.into_iter().next().map(|(_, value)| value);
             Ok(Input { data: request.body, content_type: content_type.unwrap_or_else(|| event::JSON.to_owned()) })
         }
