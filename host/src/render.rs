@@ -262,16 +262,22 @@ pub fn requests_of(
     requests.collect()
 }
 
-/// What a plugin that is not the last gives to the next one.
+/// What a plugin that is not the last gives to the next one. Its media type may go along.
 fn hand_on(output: GuestOutput) -> Result<Input, String> {
     let GuestOutput { mut requests, events } = output;
-    match requests.pop() {
-        Some(request) if requests.is_empty() && events.is_empty() && request.is_only_a_body() => {
-            let content_type = request.headers.into_iter().next().map(|(_, value)| value);
-            Ok(Input { data: request.body, content_type: content_type.unwrap_or_else(|| event::JSON.to_owned()) })
-        }
-        _ => Err("a plugin that is not the last must return exactly one request with nothing but a body".to_owned()),
+    let wrong = "a plugin that is not the last must return exactly one request with nothing but a body";
+    let (Some(mut request), true, true) = (requests.pop(), requests.is_empty(), events.is_empty()) else {
+        return Err(wrong.to_owned());
+    };
+    let is_content_type = |(name, _): &(String, String)| name == "content-type";
+    let content_type = match request.headers.iter().position(is_content_type) {
+        Some(at) => request.headers.remove(at).1,
+        None => event::JSON.to_owned(),
+    };
+    if !request.is_only_a_body() {
+        return Err(wrong.to_owned());
     }
+    Ok(Input { data: request.body, content_type })
 }
 
 fn ended_early(outcome: GuestOutcome) -> Rendered {
