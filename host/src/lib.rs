@@ -7,6 +7,7 @@ pub mod event;
 pub mod id;
 pub mod profile;
 pub mod retry;
+pub mod routing;
 pub mod secret;
 pub mod signature;
 pub mod store;
