@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod delivery;
 pub mod digest;
+pub mod egress;
 pub mod event;
 pub mod id;
 pub mod profile;
