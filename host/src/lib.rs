@@ -3,11 +3,13 @@
 pub mod clock;
 pub mod delivery;
 pub mod digest;
+pub mod egress;
 pub mod event;
 pub mod id;
 pub mod plugin;
 pub mod profile;
 pub mod retry;
+pub mod routing;
 pub mod secret;
 pub mod signature;
 pub mod store;
