@@ -9,3 +9,4 @@ pub mod secret;
 pub mod store;
 pub mod subscription;
 pub mod time;
+pub mod vault;
