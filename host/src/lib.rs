@@ -16,3 +16,4 @@ pub mod store;
 pub mod subscription;
 pub mod time;
 pub mod verdict;
+pub mod vault;
