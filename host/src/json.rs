@@ -77,6 +77,41 @@ impl Faults {
     }
 }
 
+/// Why a body could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is not JSON; where and why.
+    Syntax(String),
+    /// It is JSON, but not what was expected.
+    Faults(Faults),
+}
+
+impl Unreadable {
+    /// The faults; of what is inside a body that was read before, syntax is one of them.
+    pub fn into_faults(self) -> Faults {
+        match self {
+            Self::Syntax(detail) => Faults::one("", detail),
+            Self::Faults(faults) => faults,
+        }
+    }
+}
+
+impl From<Faults> for Unreadable {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}
+
+/// Refuses what is not of this kind, or not JSON at all.
+fn check_kind(text: &str, base: &str, kind: &str) -> Result<(), Unreadable> {
+    let given = kind_of(text);
+    if given == kind {
+        return Ok(());
+    }
+    serde_json::from_str::<&RawValue>(text).map_err(|error| Unreadable::Syntax(error.to_string()))?;
+    Err(Faults::one(base, format!("must be {kind}, not {given}")).into())
+}
+
 /// Checks the nesting of JSON text without parsing it. Text that is not JSON passes or not by its
 /// brackets alone; the parser behind it says the rest.
 pub fn check_depth(text: &[u8]) -> Result<(), TooDeep> {
@@ -154,19 +189,17 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Splits the object that `text` is. `base` is the pointer to it.
-    pub fn of(text: &'a str, base: &str) -> Result<Self, Faults> {
-        if kind_of(text) != "an object" {
-            return Err(Faults::one(base, format!("must be an object, not {}", kind_of(text))));
-        }
+    pub fn of(text: &'a str, base: &str) -> Result<Self, Unreadable> {
+        check_kind(text, base, "an object")?;
         let Split(fields) =
-            serde_json::from_str(text).map_err(|error| Faults::one(base, format!("is not JSON: {error}")))?;
+            serde_json::from_str(text).map_err(|error| Unreadable::Syntax(error.to_string()))?;
         let mut faults = Faults::default();
         let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             faults.add(pointer(base, pair[0]), "is given twice");
         }
-        faults.or(Self { base: base.to_owned(), fields, asked: Vec::new() })
+        Ok(faults.or(Self { base: base.to_owned(), fields, asked: Vec::new() })?)
     }
 
     /// The pointer to a member.
@@ -241,14 +274,12 @@ pub fn read<T: DeserializeOwned>(
 }
 
 /// Splits an array into its raw items, `max` at the most.
-pub fn items<'a>(text: &'a str, base: &str, max: usize) -> Result<Vec<&'a RawValue>, Faults> {
-    if kind_of(text) != "an array" {
-        return Err(Faults::one(base, format!("must be an array, not {}", kind_of(text))));
-    }
+pub fn items<'a>(text: &'a str, base: &str, max: usize) -> Result<Vec<&'a RawValue>, Unreadable> {
+    check_kind(text, base, "an array")?;
     let items: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| Faults::one(base, format!("is not JSON: {error}")))?;
+        serde_json::from_str(text).map_err(|error| Unreadable::Syntax(error.to_string()))?;
     if items.len() > max {
-        return Err(Faults::one(base, format!("has {} items; {max} are allowed", items.len())));
+        return Err(Faults::one(base, format!("has {} items; {max} are allowed", items.len())).into());
     }
     Ok(items)
 }
@@ -363,8 +394,19 @@ mod tests {
 
     #[test]
     fn a_name_may_be_given_once() {
-        let faults = Fields::of(r#"{"a":1,"a":2}"#, "").err().unwrap().into_vec();
+        let faults = Fields::of(r#"{"a":1,"a":2}"#, "").err().unwrap().into_faults().into_vec();
         assert_eq!(faults[0].pointer, "/a");
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_apart_from_what_is_not_wanted() {
+        for text in ["hello", "{", r#"{"a":}"#, "", "[1", "{} x"] {
+            let error = Fields::of(text, "").err().unwrap();
+            assert!(matches!(error, Unreadable::Syntax(_)), "{text}: {error:?}");
+        }
+        assert!(matches!(Fields::of("[1]", "").err().unwrap(), Unreadable::Faults(_)));
+        assert!(items("[1,2,3]", "", 3).is_ok());
+        assert!(matches!(items("[1,2,3]", "", 2).err().unwrap(), Unreadable::Faults(_)));
     }
 
     #[test]
