@@ -7,6 +7,7 @@ pub mod digest;
 pub mod event;
 pub mod id;
 pub mod json;
+pub mod plugin;
 pub mod secret;
 pub mod store;
 pub mod subscription;

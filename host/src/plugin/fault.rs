@@ -1,0 +1,56 @@
+//! From wasmtime's errors to the few kinds of fault that people filter by.
+
+use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
+
+use crate::delivery::FaultKind;
+
+use super::wasi::Waited;
+
+/// A plugin broke a rule of the host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Fault {
+    /// Which kind.
+    pub kind: FaultKind,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// How wasmtime's exhausted hostcall fuel begins. Its type is private, so the text is all there is; a
+/// test fails when it changes, and until then such a fault would only be called by another name.
+const FUEL_EXHAUSTED: &str = "too much data is being copied between the host and the guest";
+
+/// Sorts an error of a call or an instantiation. `refused` tells whether the limiter said no in it,
+/// `last_error` is the newest error line of the plugin's log.
+pub(super) fn classify(error: &wasmtime::Error, refused: bool, last_error: Option<&str>) -> Fault {
+    let root = error.root_cause().to_string();
+    let (kind, what) = if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        (
+            FaultKind::Trap,
+            format!("the plugin ended itself with exit code {}", exit.0),
+        )
+    } else if error.downcast_ref::<Waited>().is_some() {
+        (FaultKind::Trap, Waited.to_string())
+    } else {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => (FaultKind::Timeout, "ran longer than its time limit".to_owned()),
+            Some(Trap::StackOverflow) => (FaultKind::Stack, "used up its stack".to_owned()),
+            Some(_) | None if refused => (
+                FaultKind::Memory,
+                format!("wanted more memory than its limit ({root})"),
+            ),
+            Some(trap) => (FaultKind::Trap, trap.to_string()),
+            None if root.starts_with(FUEL_EXHAUSTED) => (
+                FaultKind::OutputTooLarge,
+                "its output is larger than `plugins.output_bytes`".to_owned(),
+            ),
+            None => (FaultKind::InvalidOutput, root),
+        }
+    };
+    let detail = match last_error {
+        Some(line) => format!("{what}; last error in its log: {line}"),
+        None => what,
+    };
+    Fault { kind, detail }
+}

@@ -1,0 +1,1 @@
+;; Delivers the event's data as it is: nothing but the usual functions.

@@ -1,0 +1,3 @@
+;; Never ends, before anything was called.
+(func $spin (loop $again (br $again)))
+(start $spin)
