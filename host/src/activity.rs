@@ -98,6 +98,11 @@ impl Feed {
         }
     }
 
+    /// How many are watching.
+    pub fn watchers(&self) -> usize {
+        self.0.receiver_count()
+    }
+
     /// Watches from now on.
     pub fn watch(&self) -> broadcast::Receiver<Activity> {
         self.0.subscribe()

@@ -77,6 +77,13 @@ pub trait Handover: Send + Sync + 'static {
     fn offer(&self, event: Arc<Event>, rows: Vec<Pending>);
 }
 
+/// Tells the dispatcher of rows of the ledger that are due now because a person asked for it: a
+/// resend. Never blocks and never fails, as with [`Handover`]; bodies are read from the store.
+pub trait Wake: Send + Sync + 'static {
+    /// These rows are due now. Rows that it holds already are moved up, not doubled.
+    fn queue(&self, rows: Vec<Pending>);
+}
+
 /// The way in.
 pub struct Ingest {
     /// Where events become durable.
@@ -159,7 +166,8 @@ impl Ingest {
         }
     }
 
-    fn events_from(
+    /// Makes events of drafts, or says what is wrong with them. Nothing is stored.
+    pub fn events_from(
         &self,
         tenant: TenantId,
         drafts: Vec<Draft>,

@@ -1,11 +1,13 @@
 //! Hookway: a self-hosted event router with sandboxed WebAssembly plugins.
 
+pub mod auth;
 pub mod clock;
 pub mod delivery;
 pub mod digest;
 pub mod egress;
 pub mod event;
 pub mod id;
+pub mod json;
 pub mod plugin;
 pub mod profile;
 pub mod retry;

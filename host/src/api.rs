@@ -1,0 +1,208 @@
+//! The door for HTTP: reads requests, authorises, asks [`Ingest`], [`Control`] or the store, and
+//! shows what they say. Nothing is decided here.
+//!
+//! [`router`] is the whole of it: one table of paths, one frame around them ([`frame`]). Handlers take
+//! what they need as values ([`extract`]) and give a value or a [`problem::Problem`]. The OpenAPI
+//! document is derived from the same handlers, and a test keeps it and the table in step.
+
+pub mod attempts;
+pub mod deliveries;
+pub mod events;
+pub mod extract;
+pub mod frame;
+pub mod health;
+pub mod keys;
+pub mod openapi;
+pub mod page;
+pub mod plugins;
+pub mod problem;
+pub mod server;
+pub mod subscriptions;
+pub mod tail;
+pub mod tenants;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::activity::Feed;
+use crate::clock::Clock;
+use crate::control::{self, Control};
+use crate::delivery::{Attempt, Request};
+use crate::event::Event;
+use crate::ingest::{Ingest, Wake};
+use crate::registry::Registry;
+use crate::store::Store;
+use crate::subscription::Subscription;
+use problem::{Kind, Problem};
+
+/// What handlers work on; built by the wiring.
+pub struct State {
+    /// The verbs on configuration, keys and tenants.
+    pub control: Arc<Control>,
+    /// The way in for events.
+    pub ingest: Arc<Ingest>,
+    /// History.
+    pub store: Arc<dyn Store>,
+    /// Which subscriptions there are and what they match.
+    pub registry: Arc<Registry>,
+    /// What happens now.
+    pub feed: Feed,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Is told of rows that are due because a person asked for it.
+    pub wake: Arc<dyn Wake>,
+    /// Knows what is sent for a request.
+    pub preview: Arc<dyn Preview>,
+    /// Turns true when the router shuts down: `/readyz` says so, and streams end.
+    pub draining: watch::Receiver<bool>,
+    /// What a request may cost.
+    pub limits: Limits,
+}
+
+/// The state as handlers get it.
+pub type Shared = Arc<State>;
+
+/// What a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest body, in bytes, but for components.
+    pub body_bytes_max: usize,
+    /// Largest component, in bytes (`plugins.component_bytes`).
+    pub component_bytes_max: usize,
+    /// Within this time a body must have arrived.
+    pub body_timeout: Duration,
+    /// Within this time an answer must begin; long enough for a large component to be compiled.
+    pub answer_timeout: Duration,
+    /// Most people who may watch `/tail` at once.
+    pub watchers_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1024 * 1024,
+            component_bytes_max: 8 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(120),
+            watchers_max: 64,
+        }
+    }
+}
+
+/// A request as it goes, or went, over the wire.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The method.
+    pub method: String,
+    /// The whole URL: a secret.
+    pub url: String,
+    /// All headers; those that the subscription added are secrets.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Says what is sent for a request; the wiring lends its own rendering, so that what is shown is what
+/// is sent. An attempt stores only what does not follow from the rest (time stamp, signature).
+pub trait Preview: Send + Sync + 'static {
+    /// The request of a delivery. `request` is what a plugin made, where one did; `attempt` one sending
+    /// of it. None where it cannot be told any more (its profile is gone).
+    fn sent(
+        &self,
+        subscription: &Subscription,
+        event: &Event,
+        request: Option<&Request>,
+        attempt: &Attempt,
+    ) -> Option<Sent>;
+}
+
+/// The prefix of the API.
+pub const PREFIX: &str = "/api/v1";
+
+/// Every path, relative to [`PREFIX`]. Those of subscriptions are there twice: also as `webhooks`.
+fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
+    vec![
+        ("/events", post(events::create).get(events::list)),
+        ("/events/{id}", get(events::show)),
+        ("/events/{id}/matches", get(events::matches)),
+        ("/deliveries", get(deliveries::list)),
+        ("/deliveries/{id}", get(deliveries::show)),
+        ("/deliveries/{id}/resend", post(deliveries::resend)),
+        ("/plugins", get(plugins::list)),
+        ("/plugins/{name}", get(plugins::show).put(plugins::upload).delete(plugins::remove)),
+        ("/plugins/{name}/run", post(plugins::run)),
+        ("/keys", post(keys::create).get(keys::list)),
+        ("/keys/{id}", axum::routing::delete(keys::revoke)),
+        ("/tenants", post(tenants::create).get(tenants::list)),
+        ("/tail", get(tail::watch)),
+    ]
+}
+
+/// The paths of a subscription, behind `/subscriptions` and `/webhooks`.
+fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
+    vec![
+        ("", post(subscriptions::create).get(subscriptions::list)),
+        ("/{id}", get(subscriptions::show).patch(subscriptions::update).delete(subscriptions::remove)),
+        ("/{id}/enable", post(subscriptions::enable)),
+        ("/{id}/disable", post(subscriptions::disable)),
+        ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),
+        ("/{id}/deliveries", get(deliveries::list_of_subscription)),
+    ]
+}
+
+/// The paths outside the prefix.
+fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
+    vec![
+        ("/healthz", get(health::alive)),
+        ("/readyz", get(health::ready)),
+        ("/openapi.json", get(openapi::document)),
+    ]
+}
+
+/// Every whole path with its methods.
+fn routes() -> Vec<(String, MethodRouter<Shared>)> {
+    let mut all: Vec<(String, MethodRouter<Shared>)> = Vec::new();
+    all.extend(open_table().into_iter().map(|(path, methods)| (path.to_owned(), methods)));
+    all.extend(table().into_iter().map(|(path, methods)| (format!("{PREFIX}{path}"), methods)));
+    for name in ["subscriptions", "webhooks"] {
+        let paths = subscription_table().into_iter();
+        all.extend(paths.map(|(path, methods)| (format!("{PREFIX}/{name}{path}"), methods)));
+    }
+    all
+}
+
+/// The API.
+pub fn router(state: State) -> Router {
+    let state: Shared = Arc::new(state);
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        router = router.route(&path, methods);
+    }
+    router
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        // Bodies are bounded where they are read, each by its own limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(&state), frame::frame))
+        .with_state(state)
+}
+
+impl From<control::Error> for Problem {
+    fn from(error: control::Error) -> Self {
+        match error {
+            control::Error::Faults(faults) => Self::invalid(faults),
+            control::Error::Missing(what) => Self::not_found(what),
+            control::Error::Conflict { detail, breaks } => Self::new(Kind::Conflict, detail).with_faults(breaks),
+            control::Error::Changed => Self::new(Kind::Changed, "read it again, then change it"),
+            control::Error::Store(error) => error.into(),
+            error @ control::Error::Plugin(_) => Self::internal(error),
+        }
+    }
+}

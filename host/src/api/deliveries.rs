@@ -1,0 +1,343 @@
+//! `/deliveries`: what became of events, attempt by attempt, and sending one again.
+//!
+//! `held` is no stored state: a pending delivery whose subscription is not enabled is shown as held,
+//! with that subscription's reason. So a list by `held` or `pending` sorts what the store gives; it
+//! looks at a bounded number of rows for one page and lets the cursor go on from there.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::Shared;
+use super::attempts::{AttemptOut, RequestOut, RunOut, shown};
+use super::extract::{Caller, May, Query, ToManage, ToRead};
+use super::page::{List, Page, cursor};
+use super::problem::{Kind, Problem};
+use crate::delivery::State as Stands;
+use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
+use crate::registry::Snapshot;
+use crate::store::{DeliveryDetail, DeliveryQuery, DeliverySummary, Resend, StateFilter};
+use crate::subscription::Status;
+use crate::time::Timestamp;
+
+/// Rows that one page by `held` or `pending` looks at, so that a request costs a bounded time.
+const ROWS_LOOKED_AT_MAX: usize = 2_000;
+
+/// A delivery.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct DeliveryOut {
+    /// Its id, and the `webhook-id` of its only request.
+    #[schema(value_type = String)]
+    id: DeliveryId,
+    /// Its event.
+    #[schema(value_type = String)]
+    event_id: EventId,
+    /// The type of its event.
+    event_type: String,
+    /// Its subscription.
+    #[schema(value_type = String)]
+    subscription_id: SubscriptionId,
+    /// `pending`, `delivered`, `filtered`, `failed` or `held`.
+    status: &'static str,
+    /// Why it is filtered, failed or held.
+    reason: Option<String>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+    /// When it is tried next, if it is pending.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
+    /// How many attempts there were.
+    attempt_count: u32,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// A delivery with everything that happened to it.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct DeliveryWhole {
+    /// The delivery.
+    #[serde(flatten)]
+    delivery: DeliveryOut,
+    /// What its plugins did.
+    plugin_runs: Vec<RunOut>,
+    /// What is sent; each once, whatever the number of attempts.
+    requests: Vec<RequestOut>,
+    /// Each sending and what came back.
+    attempts: Vec<AttemptOut>,
+}
+
+impl DeliveryOut {
+    fn new(summary: &DeliverySummary, snapshot: &Snapshot) -> Self {
+        let (status, reason, ended_at, next_attempt_at) = match (&summary.state, held(summary, snapshot)) {
+            (Stands::Pending { .. }, Some(reason)) => ("held", Some(reason.to_owned()), None, None),
+            (Stands::Pending { due_at }, None) => ("pending", None, None, Some(*due_at)),
+            (Stands::Delivered { at }, _) => ("delivered", None, Some(*at), None),
+            (Stands::Filtered { at, reason }, _) => ("filtered", Some(reason.clone()), Some(*at), None),
+            (Stands::Failed { at, reason }, _) => ("failed", Some(reason.clone()), Some(*at), None),
+        };
+        Self {
+            id: summary.id,
+            event_id: summary.event,
+            event_type: summary.event_type.clone(),
+            subscription_id: summary.subscription,
+            status,
+            reason,
+            ended_at,
+            next_attempt_at,
+            attempt_count: summary.attempts,
+            created_at: summary.id.time(),
+        }
+    }
+}
+
+/// Why a pending delivery is held, if it is.
+fn held<'s>(summary: &DeliverySummary, snapshot: &'s Snapshot) -> Option<&'s str> {
+    if !matches!(summary.state, Stands::Pending { .. }) {
+        return None;
+    }
+    match &snapshot.routes.get(&summary.subscription)?.subscription().status {
+        Status::Enabled => None,
+        Status::Disabled { reason, .. } | Status::Held { reason, .. } => Some(reason),
+    }
+}
+
+/// Which deliveries are wanted, by the words of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Stored(StateFilter),
+    Held,
+    NotHeld,
+}
+
+impl Wanted {
+    fn of(word: Option<&str>) -> Result<Self, Problem> {
+        Ok(match word {
+            None => Self::All,
+            Some("pending") => Self::NotHeld,
+            Some("held") => Self::Held,
+            Some("delivered") => Self::Stored(StateFilter::Delivered),
+            Some("filtered") => Self::Stored(StateFilter::Filtered),
+            Some("failed") => Self::Stored(StateFilter::Failed),
+            Some(_) => {
+                let known = "must be pending, held, delivered, filtered or failed";
+                return Err(Problem::parameter("status", known));
+            }
+        })
+    }
+
+    const fn filter(self) -> Option<StateFilter> {
+        match self {
+            Self::All => None,
+            Self::Stored(filter) => Some(filter),
+            Self::Held | Self::NotHeld => Some(StateFilter::Pending),
+        }
+    }
+
+    fn keeps(self, summary: &DeliverySummary, snapshot: &Snapshot) -> bool {
+        match self {
+            Self::All | Self::Stored(_) => true,
+            Self::Held => held(summary, snapshot).is_some(),
+            Self::NotHeld => held(summary, snapshot).is_none(),
+        }
+    }
+}
+
+/// Lists deliveries, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
+    params(
+        ("status" = Option<String>, Query, description = "pending, held, delivered, filtered or failed"),
+        ("subscription" = Option<String>, Query, description = "`sub_…` or a key"),
+        ("event" = Option<String>, Query, description = "`evt_…`"),
+        ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before; a page by `held` or `pending` may be short and have a next one"),
+    ),
+    responses((status = 200, description = "A page", body = Page<DeliveryOut>))
+)]
+pub async fn list(
+    caller: May<ToRead>,
+    State(state): State<Shared>,
+    mut query: Query,
+) -> Result<Json<Page<DeliveryOut>>, Problem> {
+    let subscription = match query.text("subscription") {
+        Some(given) => Some(subscription_of(&state, caller.tenant, &given)?),
+        None => None,
+    };
+    page(&state, &caller, query, subscription).await
+}
+
+/// Lists the deliveries of one subscription, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/subscriptions/{id}/deliveries", tag = "subscriptions",
+    operation_id = "list_subscription_deliveries",
+    params(
+        ("id" = String, Path, description = "`sub_…` or its key"),
+        ("status" = Option<String>, Query, description = "pending, held, delivered, filtered or failed"),
+        ("event" = Option<String>, Query, description = "`evt_…`"),
+        ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = Page<DeliveryOut>))
+)]
+pub async fn list_of_subscription(
+    caller: May<ToRead>,
+    State(state): State<Shared>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Result<Json<Page<DeliveryOut>>, Problem> {
+    let Some(route) = state.control.subscription(caller.tenant, &id) else {
+        return Err(Problem::not_found("subscription"));
+    };
+    page(&state, &caller, query, Some(route.subscription().id)).await
+}
+
+/// The subscription that a parameter names; one that was removed only by its id.
+fn subscription_of(state: &Shared, tenant: TenantId, given: &str) -> Result<SubscriptionId, Problem> {
+    match state.control.subscription(tenant, given) {
+        Some(route) => Ok(route.subscription().id),
+        None => given
+            .parse()
+            .map_err(|_| Problem::parameter("subscription", "must be the id or key of a subscription")),
+    }
+}
+
+async fn page(
+    state: &Shared,
+    caller: &Caller,
+    mut query: Query,
+    subscription: Option<SubscriptionId>,
+) -> Result<Json<Page<DeliveryOut>>, Problem> {
+    let limit = query.limit()?;
+    let wanted = Wanted::of(query.text("status").as_deref())?;
+    let mut before = query.cursor(List::Deliveries)?.map(DeliveryId::from_number);
+    let event = query.read::<EventId>("event", "the id of an event, `evt_…`")?;
+    query.finish()?;
+    let snapshot = state.registry.snapshot();
+    let (mut data, mut looked_at, mut more) = (Vec::new(), 0, true);
+    while more && data.len() < limit && looked_at < ROWS_LOOKED_AT_MAX {
+        let wanted_rows = DeliveryQuery {
+            tenant: Some(caller.tenant),
+            subscription,
+            event,
+            state: wanted.filter(),
+            before,
+            limit: limit + 1,
+        };
+        let rows = state.store.deliveries(wanted_rows).await?;
+        more = rows.len() > limit;
+        for row in rows.iter().take(limit) {
+            if data.len() == limit {
+                more = true;
+                break;
+            }
+            looked_at += 1;
+            before = Some(row.id);
+            if wanted.keeps(row, &snapshot) {
+                data.push(DeliveryOut::new(row, &snapshot));
+            }
+        }
+    }
+    let next = before.filter(|_| more).map(|last| cursor(List::Deliveries, last.number()));
+    Ok(Json(Page { data, next }))
+}
+
+/// Shows one delivery with its plugin runs and attempts.
+#[utoipa::path(
+    get, path = "/api/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
+    params(("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "The delivery", body = DeliveryWhole))
+)]
+pub async fn show(
+    caller: May<ToRead>,
+    State(state): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<DeliveryWhole>, Problem> {
+    let detail = own(&state, &caller, &id).await?;
+    let snapshot = state.registry.snapshot();
+    let event = state.store.event(detail.summary.event).await?.map(|stored| stored.event);
+    let route = snapshot.routes.get(&detail.summary.subscription);
+    let subscription = route.map(|route| Arc::clone(route.subscription()));
+    let (requests, attempts) = shown(&state, &caller, &detail, subscription.as_deref(), event.as_deref());
+    Ok(Json(DeliveryWhole {
+        delivery: DeliveryOut::new(&detail.summary, &snapshot),
+        plugin_runs: detail.runs.iter().map(RunOut::from).collect(),
+        requests,
+        attempts,
+    }))
+}
+
+async fn own(state: &Shared, caller: &Caller, id: &str) -> Result<DeliveryDetail, Problem> {
+    let id: DeliveryId = id.parse().map_err(|_| Problem::not_found("delivery"))?;
+    let detail = state.store.delivery(id).await?;
+    let own = detail.filter(|detail| detail.summary.tenant == caller.tenant);
+    own.ok_or_else(|| Problem::not_found("delivery"))
+}
+
+/// A delivery that is sent again.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ResendOut {
+    /// The delivery.
+    #[schema(value_type = String)]
+    id: DeliveryId,
+    /// `pending`, or `held` while its subscription is not enabled.
+    status: &'static str,
+    /// How many requests are sent.
+    requests: usize,
+}
+
+/// Sends the same request again, under the same id. A pending delivery is sent now.
+#[utoipa::path(
+    post, path = "/api/v1/deliveries/{id}/resend", tag = "deliveries", operation_id = "resend_delivery",
+    params(("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 202, description = "Will be sent", body = ResendOut))
+)]
+pub async fn resend(
+    caller: May<ToManage>,
+    State(state): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<ResendOut>), Problem> {
+    let delivery = own(&state, &caller, &id).await?.summary;
+    let Some(route) = state.registry.route(delivery.subscription) else {
+        return Err(Problem::new(Kind::Conflict, "its subscription was removed"));
+    };
+    let resent = state.store.resend(Some(caller.tenant), delivery.id, state.clock.now()).await?;
+    let rows = match resent {
+        Resend::Queued(rows) | Resend::Hastened(rows) => rows,
+        Resend::Filtered => {
+            let detail = "a plugin filtered it, so there is no request that could be sent again";
+            return Err(Problem::new(Kind::Conflict, detail));
+        }
+        Resend::Expired => return Err(Problem::new(Kind::Expired, "its body is no longer kept")),
+        Resend::Missing => return Err(Problem::not_found("delivery")),
+    };
+    let requests = rows.len();
+    state.wake.queue(rows);
+    let status = if route.subscription().status.is_enabled() { "pending" } else { "held" };
+    Ok((StatusCode::ACCEPTED, Json(ResendOut { id: delivery.id, status, requests })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_api_are_the_words_of_the_store() {
+        let table = [
+            (None, Wanted::All, None),
+            (Some("pending"), Wanted::NotHeld, Some(StateFilter::Pending)),
+            (Some("held"), Wanted::Held, Some(StateFilter::Pending)),
+            (Some("failed"), Wanted::Stored(StateFilter::Failed), Some(StateFilter::Failed)),
+        ];
+        for (word, wanted, filter) in table {
+            assert_eq!(Wanted::of(word).unwrap(), wanted);
+            assert_eq!(wanted.filter(), filter);
+        }
+        assert!(Wanted::of(Some("Failed")).is_err());
+    }
+}

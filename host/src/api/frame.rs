@@ -1,0 +1,70 @@
+//! The frame around every handler: a request id, a time limit, problems written out, one line in the
+//! log. It is the only layer; everything else is a value that a handler takes.
+//!
+//! A request that may change something runs in a task of its own, to its end, even if the client
+//! leaves: between the commit in the store and the hand-over in memory nothing may be cut off.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE32_DNSSEC;
+use http::{HeaderValue, Method};
+
+use super::Shared;
+use super::problem::{Kind, Problem};
+
+/// The header that names a request; in every answer, and in every problem as `request_id`.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// Calls the handler and makes of what it gives the answer that the client sees.
+pub async fn frame(State(state): State<Shared>, request: Request, next: Next) -> Response {
+    // Ours, never the client's: what stands in the log must not be written from outside.
+    let id = BASE32_DNSSEC.encode(&rand::random::<[u8; 10]>());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = Instant::now();
+    let mut answer = run(request, next, state.limits.answer_timeout).await;
+    if let Some(problem) = answer.extensions_mut().remove::<Arc<Problem>>() {
+        if let Some(cause) = problem.chain() {
+            tracing::error!(request.id = id, %method, path, cause, "a request failed");
+        }
+        let mut written = problem.answer(&id);
+        // What axum knows of the path (`Allow`) stays.
+        for (name, value) in answer.headers() {
+            if name != http::header::CONTENT_LENGTH {
+                written.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+        }
+        answer = written;
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert(REQUEST_ID, value);
+    }
+    tracing::debug!(
+        request.id = id,
+        %method,
+        path,
+        status = answer.status().as_u16(),
+        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
+    answer
+}
+
+async fn run(request: Request, next: Next, limit: Duration) -> Response {
+    let reads_only = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let answer = if reads_only {
+        tokio::time::timeout(limit, next.run(request)).await
+    } else {
+        let to_its_end = tokio::spawn(next.run(request));
+        tokio::time::timeout(limit, to_its_end)
+            .await
+            .map(|ended| ended.unwrap_or_else(|panic| Problem::internal(panic).into_response()))
+    };
+    answer.unwrap_or_else(|_elapsed| {
+        let detail = "the answer took too long; what was asked for may still happen";
+        Problem::new(Kind::Unavailable, detail).into_response()
+    })
+}

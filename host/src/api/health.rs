@@ -1,0 +1,46 @@
+//! `/healthz` and `/readyz`: whether the process lives, and whether it takes requests.
+//!
+//! Both are open to everybody and say nothing but that.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Shared;
+use super::problem::{Kind, Problem};
+
+/// How it is.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+const OK: Health = Health { status: "ok" };
+
+/// The process lives.
+#[utoipa::path(
+    get, path = "/healthz", tag = "health", operation_id = "health", security(()),
+    responses((status = 200, description = "It lives", body = Health))
+)]
+pub async fn alive() -> Json<Health> {
+    Json(OK)
+}
+
+/// The router takes requests: it is not shutting down and its database answers.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", operation_id = "readiness", security(()),
+    responses(
+        (status = 200, description = "It takes requests", body = Health),
+        (status = 503, description = "It does not"),
+    )
+)]
+pub async fn ready(State(state): State<Shared>) -> Result<Json<Health>, Problem> {
+    if *state.draining.borrow() {
+        return Err(Problem::new(Kind::Unavailable, "the router is shutting down"));
+    }
+    match state.store.counters(None).await {
+        Ok(_) => Ok(Json(OK)),
+        Err(error) => Err(Problem::new(Kind::Unavailable, "the database does not answer").with_cause(error)),
+    }
+}

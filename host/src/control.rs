@@ -1,0 +1,163 @@
+//! The verbs on configuration: subscriptions, plugins, keys, tenants.
+//!
+//! Every verb does the same: check everything and name what is wrong by its place, write to the
+//! store, then change what the hot path knows (registry, catalogue, keyring, instances). Verbs that
+//! change something run one after another, so that what was checked still holds when it is written.
+//! Between the write and the change in memory nothing may be cut off; the callers (doors) see to it
+//! that a verb, once begun, runs to its end.
+
+pub mod check;
+pub mod keys;
+pub mod plugins;
+pub mod subscriptions;
+pub mod tenants;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+use crate::auth::keyring::Keyring;
+use crate::catalogue::{self, Catalogue};
+use crate::clock::Clock;
+use crate::digest::Digest;
+use crate::egress::Policy;
+use crate::id::{Generator, TenantId};
+use crate::json::Faults;
+use crate::plugin::{LoadError, Runtime};
+use crate::registry::Registry;
+use crate::store::{self, Store, Tenant};
+
+/// The tenant where nobody cares about tenants.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// Why a verb was refused. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was asked for is wrong.
+    #[error("what was asked for is not valid")]
+    Faults(Faults),
+    /// There is no such thing, or it is another tenant's.
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    /// It contradicts what is there.
+    #[error("{detail}")]
+    Conflict {
+        /// How.
+        detail: String,
+        /// What would break, if that is known piece by piece.
+        breaks: Faults,
+    },
+    /// It has another version than the one that was named.
+    #[error("it was changed in between")]
+    Changed,
+    /// The plugin runtime failed, and it is not the plugin's fault.
+    #[error("the plugin runtime failed")]
+    Plugin(#[source] LoadError),
+    /// The store says no.
+    #[error("the configuration could not be stored")]
+    Store(#[source] store::Error),
+}
+
+impl Error {
+    fn conflict(detail: impl Into<String>) -> Self {
+        Self::Conflict { detail: detail.into(), breaks: Faults::default() }
+    }
+}
+
+impl From<Faults> for Error {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Changed => Self::Changed,
+            store::Error::Missing { what } => Self::Missing(what),
+            store::Error::Taken { what } => Self::conflict(format!("the {what} is taken")),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<catalogue::Error> for Error {
+    fn from(error: catalogue::Error) -> Self {
+        match error {
+            catalogue::Error::Unknown { .. } | catalogue::Error::UnknownDigest { .. } => Self::Missing("plugin"),
+            catalogue::Error::Load(error) => Self::Plugin(error),
+            catalogue::Error::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// What verbs give.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the verbs work on; handed over by the wiring.
+pub struct Parts {
+    /// Where configuration is kept.
+    pub store: Arc<dyn Store>,
+    /// What the hot path knows of subscriptions.
+    pub registry: Arc<Registry>,
+    /// Which plugins there are.
+    pub catalogue: Arc<Catalogue>,
+    /// Runs plugins, to check them and their configurations.
+    pub runtime: Runtime,
+    /// Which endpoints may be reached.
+    pub policy: Arc<Policy>,
+    /// Makes ids.
+    pub ids: Arc<Generator>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// SHA-256 of the operator's admin key (`auth::hash_key`).
+    pub operator_key: Option<Digest>,
+}
+
+/// The verbs.
+pub struct Control {
+    parts: Parts,
+    keyring: Keyring,
+    tenants: ArcSwap<Vec<Tenant>>,
+    default_tenant: TenantId,
+    /// Verbs that change something run one after another.
+    changing: Mutex<()>,
+}
+
+impl Control {
+    /// Reads keys and tenants from the store; makes the default tenant in a new one.
+    pub async fn open(parts: Parts) -> store::Result<Arc<Self>> {
+        let keyring = Keyring::new(parts.operator_key);
+        keyring.replace(&parts.store.keys().await?);
+        let mut tenants = parts.store.tenants().await?;
+        let default_tenant = match tenants.iter().find(|tenant| tenant.name == DEFAULT_TENANT) {
+            Some(tenant) => tenant.id,
+            None => {
+                let now = parts.clock.now();
+                let tenant =
+                    Tenant { id: parts.ids.next(now), name: DEFAULT_TENANT.to_owned(), created_at: now };
+                parts.store.add_tenant(tenant.clone()).await?;
+                tenants.push(tenant.clone());
+                tenant.id
+            }
+        };
+        Ok(Arc::new(Self {
+            parts,
+            keyring,
+            tenants: ArcSwap::from_pointee(tenants),
+            default_tenant,
+            changing: Mutex::default(),
+        }))
+    }
+
+    /// The keys that open something now.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The catalogue of plugins.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.parts.catalogue
+    }
+}
