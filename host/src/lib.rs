@@ -1,6 +1,7 @@
 //! Hookway: a self-hosted event router with sandboxed WebAssembly plugins.
 
 pub mod clock;
+pub mod config;
 pub mod delivery;
 pub mod digest;
 pub mod event;
@@ -8,4 +9,5 @@ pub mod id;
 pub mod secret;
 pub mod store;
 pub mod subscription;
+pub mod telemetry;
 pub mod time;
