@@ -1,0 +1,406 @@
+//! The profile: how a delivery looks and behaves, as data.
+//!
+//! A profile says what is put around the data, which headers go along, how the request is signed, how
+//! long an answer may take, what a status means and when another attempt is made. It is a document
+//! (the built-in ones are the TOML files beside this one) with a name and a version, and nothing in the
+//! code knows a profile by its name.
+//!
+//! Invariants: data is never parsed and written again, it is spliced into the envelope byte for byte
+//! ([`envelope`]); what is rendered follows from the event and the profile alone, so that it is the same
+//! in every retry.
+
+mod atom;
+pub mod envelope;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+pub use atom::{AtomFault, Template};
+pub use envelope::{Body, Rendered};
+
+use self::envelope::Envelope;
+use crate::event::Event;
+use crate::retry::Schedule;
+use crate::signature::Scheme;
+use crate::verdict::Classes;
+
+/// The profile of a subscription that names none.
+pub const DEFAULT: &str = "standard-webhooks";
+/// What requests say they come from where the profile says nothing.
+pub const USER_AGENT: &str = concat!("Hookway/", env!("CARGO_PKG_VERSION"));
+
+/// Whole time for one attempt where a profile says nothing. Standard Webhooks recommends 15 to 30 s.
+pub const TIMEOUT_SECONDS_DEFAULT: u32 = 20;
+/// Longest time for one attempt that a profile may give: an attempt holds a permit for as long.
+pub const TIMEOUT_SECONDS_MAX: u32 = 300;
+/// Most of an answer's body that is read and kept where a profile says nothing: enough for any error
+/// text, and for every body that a status class depends on.
+pub const RESPONSE_BODY_BYTES_MAX_DEFAULT: usize = 16 * 1_024;
+/// Most of an answer's body that a profile may have read.
+pub const RESPONSE_BODY_BYTES_MAX: usize = 1_024 * 1_024;
+/// Most headers of one profile.
+pub const HEADERS_MAX: usize = 32;
+
+/// Headers that are the HTTP client's own business; a profile that set them would break the framing.
+const RESERVED: [&str; 9] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// A profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Profile {
+    /// Its name, as subscriptions say it.
+    pub name: String,
+    /// Counts up with every change; deliveries that are not rendered yet use the version they began with.
+    pub version: u32,
+    /// What is put around the data.
+    pub envelope: Envelope,
+    /// Headers, fixed or filled in from the event.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// How requests are signed, if they are.
+    pub signature: Option<Arc<Scheme>>,
+    /// `User-Agent`.
+    pub user_agent: HeaderValue,
+    /// The whole time for one attempt: connecting, sending, headers and body of the answer.
+    pub timeout: Duration,
+    /// When attempts are made.
+    pub schedule: Schedule,
+    /// What statuses mean.
+    pub classes: Classes,
+    /// Most of an answer's body that is read and kept, in bytes.
+    pub response_body_bytes_max: usize,
+    /// Which URLs an endpoint may have.
+    pub transport: Transport,
+}
+
+/// Which URLs an endpoint may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// `https` only, whatever else the operator allows.
+    HttpsOnly,
+    /// What the operator's egress policy allows.
+    #[default]
+    Policy,
+}
+
+/// What is wrong with a profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileFault {
+    /// A bad name.
+    #[error("the name must be 1 to 64 lower-case letters, digits and `-`")]
+    Name,
+    /// Too many headers.
+    #[error("more than {HEADERS_MAX} headers")]
+    TooManyHeaders,
+    /// A name that is no header name.
+    #[error("`{name}` is not a header name")]
+    HeaderName {
+        /// What was written.
+        name: String,
+    },
+    /// A header that a profile may not set.
+    #[error("the header `{name}` is set by Hookway itself")]
+    Reserved {
+        /// Which.
+        name: String,
+    },
+    /// A value with an unknown atom, or that no header can carry.
+    #[error("header `{name}`: {fault}")]
+    HeaderValue {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        #[source]
+        fault: AtomFault,
+    },
+    /// A bad user agent.
+    #[error("user_agent must be 1 to 256 printable ASCII characters")]
+    UserAgent,
+    /// A time-out out of range.
+    #[error("timeout_seconds must lie between 1 and {TIMEOUT_SECONDS_MAX}")]
+    Timeout,
+    /// A cap out of range.
+    #[error("response_body_bytes_max must not be greater than {RESPONSE_BODY_BYTES_MAX}")]
+    ResponseBody,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_agent: Option<String>,
+    #[serde(default = "timeout_default")]
+    timeout_seconds: u32,
+    #[serde(default = "response_body_default")]
+    response_body_bytes_max: usize,
+    #[serde(default)]
+    transport: Transport,
+    envelope: Envelope,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<Arc<Scheme>>,
+    #[serde(default)]
+    schedule: Schedule,
+    #[serde(default)]
+    classes: Classes,
+}
+
+fn timeout_default() -> u32 {
+    TIMEOUT_SECONDS_DEFAULT
+}
+
+fn response_body_default() -> usize {
+    RESPONSE_BODY_BYTES_MAX_DEFAULT
+}
+
+static BUILT_IN: LazyLock<[Profile; 2]> = LazyLock::new(|| {
+    let read = |text| toml::from_str(text).expect("the built-in profiles keep the rules, as a test shows");
+    [
+        read(include_str!("profile/standard-webhooks.toml")),
+        read(include_str!("profile/plain.toml")),
+    ]
+});
+
+/// The profiles that are always there.
+pub fn built_ins() -> &'static [Profile] {
+    &*BUILT_IN
+}
+
+/// The profile of this name that is always there.
+pub fn built_in(name: &str) -> Option<&'static Profile> {
+    BUILT_IN.iter().find(|profile| profile.name == name)
+}
+
+impl Profile {
+    /// The body for an event, and its media type.
+    pub fn render(&self, event: &Event) -> Rendered {
+        self.envelope.wrap(event, event.data.clone(), &event.content_type)
+    }
+
+    /// The envelope around data that a plugin made from the event.
+    pub fn wrap(&self, event: &Event, data: bytes::Bytes, content_type: &str) -> Rendered {
+        self.envelope.wrap(event, data, content_type)
+    }
+
+    /// The profile's own headers for an event; those without a value for it are left out.
+    pub fn headers(&self, event: &Event) -> Vec<(String, String)> {
+        let filled = |(name, template): &(HeaderName, Template)| {
+            let value = template.header_value(event)?;
+            Some((name.as_str().to_owned(), value))
+        };
+        self.headers.iter().filter_map(filled).collect()
+    }
+}
+
+impl TryFrom<Written> for Profile {
+    type Error = ProfileFault;
+
+    fn try_from(written: Written) -> Result<Self, ProfileFault> {
+        let slug = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !(1..=64).contains(&written.name.len()) || !written.name.bytes().all(slug) {
+            return Err(ProfileFault::Name);
+        }
+        if written.headers.len() > HEADERS_MAX {
+            return Err(ProfileFault::TooManyHeaders);
+        }
+        let mut headers = Vec::with_capacity(written.headers.len());
+        for (name, value) in written.headers {
+            let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
+                return Err(ProfileFault::HeaderName { name });
+            };
+            let signed = written.signature.as_ref();
+            if RESERVED.contains(&parsed.as_str())
+                || signed.is_some_and(|scheme| scheme.headers().any(|header| *header == parsed))
+            {
+                return Err(ProfileFault::Reserved { name });
+            }
+            match Template::parse(&value) {
+                Ok(template) => headers.push((parsed, template)),
+                Err(fault) => return Err(ProfileFault::HeaderValue { name, fault }),
+            }
+        }
+        let user_agent = written.user_agent.as_deref().unwrap_or(USER_AGENT);
+        let printable = user_agent.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let Some(user_agent) = HeaderValue::from_str(user_agent)
+            .ok()
+            .filter(|_| printable && (1..=256).contains(&user_agent.len()))
+        else {
+            return Err(ProfileFault::UserAgent);
+        };
+        if !(1..=TIMEOUT_SECONDS_MAX).contains(&written.timeout_seconds) {
+            return Err(ProfileFault::Timeout);
+        }
+        if written.response_body_bytes_max > RESPONSE_BODY_BYTES_MAX {
+            return Err(ProfileFault::ResponseBody);
+        }
+        Ok(Self {
+            name: written.name,
+            version: written.version,
+            envelope: written.envelope,
+            headers,
+            signature: written.signature,
+            user_agent,
+            timeout: Duration::from_secs(u64::from(written.timeout_seconds)),
+            schedule: written.schedule,
+            classes: written.classes,
+            response_body_bytes_max: written.response_body_bytes_max,
+            transport: written.transport,
+        })
+    }
+}
+
+impl From<Profile> for Written {
+    fn from(profile: Profile) -> Self {
+        let user_agent = profile.user_agent.to_str().unwrap_or(USER_AGENT);
+        let headers = profile.headers.iter();
+        Self {
+            name: profile.name,
+            version: profile.version,
+            user_agent: (user_agent != USER_AGENT).then(|| user_agent.to_owned()),
+            timeout_seconds: u32::try_from(profile.timeout.as_secs()).unwrap_or(TIMEOUT_SECONDS_MAX),
+            response_body_bytes_max: profile.response_body_bytes_max,
+            transport: profile.transport,
+            envelope: profile.envelope,
+            headers: headers
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            signature: profile.signature,
+            schedule: profile.schedule,
+            classes: profile.classes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::id::Id;
+    use crate::time::Timestamp;
+
+    fn event() -> Event {
+        Event {
+            id: Id::from_number(1 << 40),
+            tenant: Id::from_number(1),
+            source: "api".to_owned(),
+            producer_id: Some("ordér \"7\"".to_owned()),
+            event_type: "alert.created".to_owned(),
+            subject: None,
+            time: Timestamp::from_millis(1_779_208_200_000),
+            received_at: Timestamp::from_millis(1_779_208_200_123),
+            content_type: "application/json".to_owned(),
+            extensions: Vec::new(),
+            data: Bytes::from_static(b"{ \"n\": 1.0 }"),
+            hops: 0,
+        }
+    }
+
+    #[test]
+    fn the_default_profile_is_standard_webhooks() {
+        let profile = built_in(DEFAULT).unwrap();
+        let rendered = profile.render(&event());
+        assert_eq!(rendered.content_type, "application/json");
+        assert_eq!(
+            rendered.body.into_bytes(),
+            r#"{"type":"alert.created","timestamp":"2026-05-19T16:30:00.000Z","data":{ "n": 1.0 }}"#
+        );
+        assert_eq!(profile.signature.as_deref(), Some(&Scheme::standard_webhooks()));
+        assert_eq!(profile.schedule, Schedule::default());
+        assert_eq!(profile.classes, Classes::default());
+        assert_eq!(profile.timeout, Duration::from_secs(20));
+        assert_eq!(profile.user_agent, USER_AGENT);
+        assert!(profile.headers(&event()).is_empty());
+    }
+
+    #[test]
+    fn plain_sends_the_very_bytes_and_the_type_in_a_header() {
+        let profile = built_in("plain").unwrap();
+        let event = event();
+        let rendered = profile.render(&event);
+        assert_eq!(rendered.content_type, event.content_type);
+        let body = rendered.body.into_bytes();
+        assert_eq!(body.as_ptr(), event.data.as_ptr(), "no copy is made");
+        assert_eq!(body, event.data);
+        let expected = [
+            ("hookway-event-id", "ord%C3%A9r%20%227%22"),
+            ("hookway-event-source", "api"),
+            ("hookway-event-time", "2026-05-19T16:30:00.000Z"),
+            ("hookway-event-type", "alert.created"),
+        ];
+        let headers = profile.headers(&event);
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn built_in_profiles_survive_being_written_and_read() {
+        for profile in built_ins() {
+            let text = toml::to_string(profile).unwrap();
+            assert_eq!(&toml::from_str::<Profile>(&text).unwrap(), profile, "{text}");
+        }
+        assert_eq!(built_in("nothing"), None);
+    }
+
+    #[test]
+    fn faults_say_what_is_wrong() {
+        let table = [
+            ("name", serde_json::json!("Big Name"), "lower-case"),
+            (
+                "headers",
+                serde_json::json!({ "Host": "x" }),
+                "set by Hookway itself",
+            ),
+            (
+                "headers",
+                serde_json::json!({ "webhook-id": "x" }),
+                "set by Hookway itself",
+            ),
+            ("headers", serde_json::json!({ "a b": "x" }), "not a header name"),
+            (
+                "headers",
+                serde_json::json!({ "x": "{color}" }),
+                "`{color}` is unknown",
+            ),
+            ("headers", serde_json::json!({ "x": "a\nb" }), "printable"),
+            ("user_agent", serde_json::json!(""), "user_agent"),
+            ("user_agent", serde_json::json!("a\r\nb"), "user_agent"),
+            ("timeout_seconds", serde_json::json!(0), "timeout_seconds"),
+            ("timeout_seconds", serde_json::json!(301), "timeout_seconds"),
+            (
+                "response_body_bytes_max",
+                serde_json::json!(1_048_577),
+                "response_body_bytes_max",
+            ),
+            ("color", serde_json::json!(1), "unknown field"),
+        ];
+        for (field, value, expected) in table {
+            let mut document = serde_json::to_value(built_in(DEFAULT).unwrap()).unwrap();
+            document[field] = value;
+            let error = serde_json::from_value::<Profile>(document)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{field}: {error}");
+        }
+    }
+}
