@@ -1,0 +1,168 @@
+//! What a plugin is given: an event, and for whom it is being reshaped.
+//!
+//! The fields are those of the contract (`wit/types.wit`). The methods are the ways in which plugins
+//! read them; each turns bad data into a failure that says where the fault is.
+
+use crate::outcome::{Failure, reject};
+use serde::Deserialize;
+
+/// An immutable fact with the attributes of CloudEvents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Unique per `source`: the producer's own id, or Hookway's where the producer gave none.
+    pub id: String,
+    /// Where the event entered, such as `api` or the name of an inbound webhook.
+    pub source: String,
+    /// The event type, such as `alert.created`.
+    pub event_type: String,
+    /// What the event is about within its source, if the producer said so.
+    pub subject: Option<String>,
+    /// When it happened, RFC 3339 in UTC.
+    pub time: String,
+    /// The media type of `data`, such as `application/json`.
+    pub content_type: String,
+    /// CloudEvents extension attributes, and the headers named in [`crate::Plugin::WANTS_HEADERS`].
+    /// Names are lower-case.
+    pub attributes: Vec<(String, String)>,
+    /// The tenant that owns the event.
+    pub tenant: String,
+    /// The payload, byte for byte as it came, or as the plugin before this one left it.
+    pub data: Vec<u8>,
+}
+
+impl Event {
+    /// Reads the data as JSON into a type, whatever the content type says. Data that does not fit
+    /// is rejected with line and column.
+    ///
+    /// A type that names only the fields it needs, and borrows its strings, is several times faster
+    /// than a `serde_json::Value`.
+    ///
+    /// # Errors
+    /// [`Failure::Reject`] where the data is not JSON or lacks a field.
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.data).map_err(|error| {
+            let what = if error.is_data() {
+                "the data does not have the expected shape"
+            } else {
+                "the data is not JSON"
+            };
+            reject(format!("{what}: {error}"))
+        })
+    }
+
+    /// Reads the data as text.
+    ///
+    /// # Errors
+    /// [`Failure::Reject`] where the data is not UTF-8.
+    pub fn text(&self) -> Result<&str, Failure> {
+        std::str::from_utf8(&self.data).map_err(|error| {
+            reject(format!(
+                "the data is not text: no UTF-8 at byte {}",
+                error.valid_up_to()
+            ))
+        })
+    }
+
+    /// Whether the content type says that the data is JSON: `application/json`, `text/json` or a
+    /// type that ends in `+json`.
+    pub fn is_json(&self) -> bool {
+        let essence = self
+            .content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim();
+        let essence = essence.to_ascii_lowercase();
+        essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+    }
+
+    /// The first attribute (or requested header) of that name, in whatever case.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let found = self
+            .attributes
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// For whom an event is being reshaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The public id of the subscription, `sub_…`.
+    pub subscription_id: String,
+    /// The operator's own name for the subscription in paths, if it has one.
+    pub subscription_key: Option<String>,
+    /// The public id of the delivery, `dlv_…`; the same in every run for it.
+    pub delivery_id: String,
+    /// 1 for the first run for this delivery, then counting up.
+    pub run_number: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::event;
+    use crate::{Failure, data};
+    use serde_json::json;
+
+    #[data]
+    struct Lead<'a> {
+        name: &'a str,
+    }
+
+    #[test]
+    fn json_borrows_from_the_event() {
+        let event = event("lead.created", json!({"name": "Ada", "more": 1}));
+        assert_eq!(event.json::<Lead<'_>>().expect("it fits").name, "Ada");
+    }
+
+    #[test]
+    fn bad_json_is_rejected_with_its_place() {
+        let mut event = event("lead.created", json!({"nme": "Ada"}));
+        let Err(Failure::Reject(text)) = event.json::<Lead<'_>>() else {
+            panic!("a field is missing")
+        };
+        assert_eq!(
+            text,
+            "the data does not have the expected shape: missing field `name` at line 1 column 13"
+        );
+        event.data = b"{\n  \"name\": oops}".to_vec();
+        let Err(Failure::Reject(text)) = event.json::<Lead<'_>>() else {
+            panic!("no JSON")
+        };
+        assert_eq!(
+            text,
+            "the data is not JSON: expected value at line 2 column 11"
+        );
+        event.data = b"ab\xff".to_vec();
+        let Err(Failure::Reject(text)) = event.text() else {
+            panic!("no UTF-8")
+        };
+        assert_eq!(text, "the data is not text: no UTF-8 at byte 2");
+    }
+
+    #[test]
+    fn content_types_that_are_json() {
+        let mut event = event("a", json!(null));
+        for (content_type, expected) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("application/cloudevents+JSON", true),
+            ("text/plain", false),
+            ("", false),
+        ] {
+            event.content_type = content_type.to_owned();
+            assert_eq!(event.is_json(), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_found_in_any_case() {
+        let mut event = event("a", json!(null));
+        event
+            .attributes
+            .push(("x-github-event".into(), "push".into()));
+        assert_eq!(event.attribute("X-GitHub-Event"), Some("push"));
+        assert_eq!(event.attribute("traceparent"), None);
+    }
+}

@@ -1,0 +1,379 @@
+//! The dispatcher: takes what is due, lane by lane, and sees each row through to its next state.
+//!
+//! One task owns the [`queue`]; every row that starts gets a task of its own ([`attempt`]) which
+//! holds a permit until its outcome is committed. What enters is handed over in memory, without a
+//! second read; what does not fit stays in the ledger and is read when there is room. Nothing polls:
+//! the loop sleeps until something enters, ends, changes or falls due.
+
+mod attempt;
+mod bucket;
+mod endpoints;
+mod queue;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+pub use attempt::{Steward, Stop, Tools};
+pub use endpoints::Endpoints;
+pub use queue::QueueLimits;
+
+use crate::delivery::Pending;
+use crate::event::Event;
+use crate::id::{EventId, RequestId, SubscriptionId};
+use crate::ingest::Handover;
+use crate::store;
+use attempt::{Ended, Fate, Outcome, Permit};
+use queue::{LaneMode, Queue};
+
+/// Hand-overs that may wait for the loop; more are read from the ledger instead.
+const INBOX_MAX: usize = 16_384;
+/// Messages taken from the inbox before the loop looks at anything else.
+const INBOX_BATCH: usize = 256;
+/// Rows of the ledger in one page.
+const LEDGER_PAGE: usize = 1_000;
+/// Payloads kept for rows that wait, in bytes; rows without one read theirs from the store.
+const PAYLOAD_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// A lane with more waiting rows gets no payloads.
+const PAYLOAD_LANE_ROWS_MAX: usize = 1_024;
+/// Pause before the ledger is read again after the store failed to answer.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
+/// The way to talk to the dispatcher. Cheap to clone.
+#[derive(Clone)]
+pub struct Dispatcher {
+    inbox: mpsc::Sender<Message>,
+    lost: Arc<AtomicI64>,
+    stop: Arc<watch::Sender<bool>>,
+    state: watch::Receiver<Progress>,
+}
+
+/// What the loop is doing, for those who wait for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows under way.
+    pub under_way: usize,
+    /// Nothing is under way, nothing is due that could start, and the ledger is read.
+    pub settled: bool,
+    /// The loop has ended.
+    pub ended: bool,
+}
+
+enum Message {
+    Offer { event: Arc<Event>, rows: Vec<Pending> },
+    Queue { rows: Vec<Pending> },
+    Settled { answer: tokio::sync::oneshot::Sender<()> },
+}
+
+/// The loop, before it is started: the handle exists first because the way in needs it.
+pub struct Loop {
+    inbox: mpsc::Receiver<Message>,
+    lost: Arc<AtomicI64>,
+    stop: watch::Receiver<bool>,
+    state: watch::Sender<Progress>,
+    limits: QueueLimits,
+}
+
+impl Dispatcher {
+    /// The handle and the loop behind it.
+    pub fn new(limits: QueueLimits) -> (Self, Loop) {
+        let (inbox, receiver) = mpsc::channel(INBOX_MAX);
+        let lost = Arc::new(AtomicI64::new(i64::MAX));
+        let stop = Arc::new(watch::Sender::new(false));
+        let (state, watching) = watch::channel(Progress::default());
+        let work = Loop { inbox: receiver, lost: lost.clone(), stop: stop.subscribe(), state, limits };
+        (Self { inbox, lost, stop, state: watching }, work)
+    }
+
+    /// Rows that are in the ledger again, or due earlier than before: a person asked for it.
+    pub fn queue(&self, rows: Vec<Pending>) {
+        self.send(Message::Queue { rows });
+    }
+
+    /// Starts nothing more and waits until what is under way has ended and is committed.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut state = self.state.clone();
+        // An error means that the loop is gone, which is what is waited for.
+        let _gone = state.wait_for(|progress| progress.ended).await;
+    }
+
+    /// Waits until nothing is under way and nothing that is due could start.
+    pub async fn settled(&self) {
+        loop {
+            // A message behind all others: what was offered before has been seen when it is answered.
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            if self.inbox.send(Message::Settled { answer }).await.is_err() || answered.await.is_err() {
+                return;
+            }
+            let mut state = self.state.clone();
+            if state.wait_for(|progress| progress.settled || progress.ended).await.is_err() {
+                return;
+            }
+            if self.inbox.capacity() == self.inbox.max_capacity() {
+                return;
+            }
+        }
+    }
+
+    /// What the loop is doing.
+    pub fn progress(&self) -> Progress {
+        *self.state.borrow()
+    }
+
+    fn send(&self, message: Message) {
+        if let Err(refused) = self.inbox.try_send(message) {
+            let rows = match refused.into_inner() {
+                Message::Offer { rows, .. } | Message::Queue { rows } => rows,
+                Message::Settled { .. } => Vec::new(),
+            };
+            let lowest = rows.iter().map(|row| row.request.number()).min();
+            self.lost.fetch_min(lowest.unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+}
+
+impl Handover for Dispatcher {
+    fn offer(&self, event: Arc<Event>, rows: Vec<Pending>) {
+        self.send(Message::Offer { event, rows });
+    }
+}
+
+/// Payloads of rows that wait, within a budget of bytes.
+#[derive(Default)]
+struct Payloads {
+    events: HashMap<EventId, (Arc<Event>, usize)>,
+    bytes: usize,
+}
+
+impl Payloads {
+    fn keep(&mut self, event: Arc<Event>, rows: usize) {
+        if rows > 0 && self.bytes + event.data.len() <= PAYLOAD_BYTES_MAX {
+            self.bytes += event.data.len();
+            self.events.insert(event.id, (event, rows));
+        }
+    }
+
+    fn take(&mut self, id: EventId) -> Option<Arc<Event>> {
+        let (event, rows) = self.events.get_mut(&id)?;
+        let event = event.clone();
+        *rows -= 1;
+        if *rows == 0 {
+            self.bytes -= event.data.len();
+            self.events.remove(&id);
+        }
+        Some(event)
+    }
+}
+
+type Page = store::Result<Vec<Pending>>;
+
+struct Running {
+    tools: Arc<Tools>,
+    queue: Queue,
+    payloads: Payloads,
+    tasks: JoinSet<()>,
+    outcomes: mpsc::Sender<Outcome>,
+    stopping: bool,
+    reading_from: Option<RequestId>,
+}
+
+impl Loop {
+    /// Runs until it is stopped and everything under way has ended.
+    pub async fn run(mut self, tools: Arc<Tools>) {
+        // Every row under way sends two messages at the most, so sending never has to wait.
+        let room = 2 * (self.limits.in_flight_max + self.limits.slow_max) + 16;
+        let (outcomes, mut ended) = mpsc::channel(room);
+        let mut running = Running {
+            queue: Queue::new(self.limits),
+            payloads: Payloads::default(),
+            tasks: JoinSet::new(),
+            outcomes,
+            stopping: false,
+            reading_from: None,
+            tools: tools.clone(),
+        };
+        let mut changes = tools.registry.watch();
+        let mut page: Option<BoxFuture<'static, Page>> = None;
+        let mut batch = Vec::with_capacity(INBOX_BATCH);
+        let mut retry_at = None;
+        loop {
+            let now = tools.clock.now();
+            let lost = self.lost.swap(i64::MAX, Ordering::SeqCst);
+            if lost != i64::MAX {
+                running.queue.unread(RequestId::from_number(lost));
+            }
+            running.queue.tick(now);
+            if page.is_none() && retry_at.is_none_or(|at| at <= now) && !running.stopping {
+                retry_at = None;
+                page = running.begin_reading(now);
+            }
+            running.start_what_may(now);
+            let progress = running.progress(page.is_none());
+            self.state.send_if_modified(|state| {
+                let changed = *state != progress;
+                *state = progress;
+                changed
+            });
+            if running.stopping && progress.under_way == 0 {
+                break;
+            }
+            let wake = [running.queue.next_due().filter(|_| !running.stopping), retry_at].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                Some(outcome) = ended.recv() => running.ended(outcome),
+                count = self.inbox.recv_many(&mut batch, INBOX_BATCH) => {
+                    for message in batch.drain(..) {
+                        running.take_in(message);
+                    }
+                    // Every handle is gone: nobody can hand anything over or stop us any more.
+                    running.stopping |= count == 0;
+                }
+                read = async { page.as_mut().expect("guarded by the condition").await }, if page.is_some() => {
+                    page = running.read(read, &mut retry_at);
+                }
+                Ok(()) = changes.changed() => {
+                    let registry = running.tools.registry.clone();
+                    running.queue.refresh(running.tools.clock.now(), |id| mode_of(&registry, id));
+                }
+                Ok(()) = self.stop.changed() => running.stopping = true,
+                () = wait_until(&tools, wake) => {}
+            }
+        }
+        self.state.send_modify(|state| state.ended = true);
+    }
+}
+
+async fn wait_until(tools: &Tools, due: Option<crate::time::Timestamp>) {
+    match due {
+        Some(due) => tools.clock.sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn mode_of(registry: &crate::registry::Registry, id: SubscriptionId) -> LaneMode {
+    match registry.route(id) {
+        None => LaneMode::Gone,
+        Some(route) if route.subscription().status.is_enabled() => {
+            let endpoint = &route.subscription().endpoint;
+            LaneMode::Open { max_in_flight: endpoint.max_in_flight.get(), rate: endpoint.rate_limit }
+        }
+        Some(_) => LaneMode::Held,
+    }
+}
+
+impl Running {
+    fn take_in(&mut self, message: Message) {
+        match message {
+            Message::Offer { event, rows } => {
+                let mut with_payload = 0;
+                for row in rows {
+                    let behind = self.queue.is_behind(row.subscription, PAYLOAD_LANE_ROWS_MAX);
+                    if self.offer(row) && !behind {
+                        with_payload += 1;
+                    }
+                }
+                self.payloads.keep(event, with_payload);
+            }
+            Message::Queue { rows } => {
+                for row in rows {
+                    self.queue.hasten(row.request);
+                    self.offer(row);
+                }
+            }
+            // Nobody waits any more: fine.
+            Message::Settled { answer } => drop(answer.send(())),
+        }
+    }
+
+    fn offer(&mut self, row: Pending) -> bool {
+        let registry = &self.tools.registry;
+        self.queue.offer(row, self.tools.clock.now(), || mode_of(registry, row.subscription))
+    }
+
+    fn start_what_may(&mut self, now: crate::time::Timestamp) {
+        while !self.stopping {
+            let Some(row) = self.queue.next(now) else { break };
+            let event = self.payloads.take(row.event);
+            let permit = Permit::new(row, self.outcomes.clone());
+            self.tasks.spawn(attempt::run(self.tools.clone(), permit, event));
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn ended(&mut self, outcome: Outcome) {
+        let now = self.tools.clock.now();
+        match outcome {
+            Outcome::BecameSlow(subscription) => self.queue.became_slow(subscription),
+            Outcome::Ended(Ended { row, was_slow, health, pause, fate }) => {
+                self.queue.ended(row.subscription, was_slow, health);
+                if let Some(until) = pause {
+                    self.queue.pause(row.subscription, until);
+                }
+                match fate {
+                    Fate::Finished => self.queue.finished(row.request),
+                    Fate::Again(row) => self.queue.again(row, now),
+                    Fate::Parts(rows) => {
+                        self.queue.finished(row.request);
+                        for part in rows {
+                            self.queue.revive(part.request);
+                            self.offer(part);
+                        }
+                    }
+                    Fate::Unrecorded => {
+                        // The store has failed for good. What was sent and not recorded is sent again
+                        // after a restart; sending more would only add to that.
+                        tracing::error!("an outcome could not be recorded; nothing more is sent");
+                        self.stopping = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_reading(&mut self, now: crate::time::Timestamp) -> Option<BoxFuture<'static, Page>> {
+        let from = self.queue.read_from(now)?;
+        self.queue.reading(from);
+        Some(self.page_after(RequestId::from_number(from.number().saturating_sub(1))))
+    }
+
+    fn page_after(&mut self, after: RequestId) -> BoxFuture<'static, Page> {
+        self.reading_from = Some(after);
+        let store = self.tools.store.clone();
+        Box::pin(async move { store.pending(after, LEDGER_PAGE).await })
+    }
+
+    fn read(&mut self, page: Page, retry_at: &mut Option<crate::time::Timestamp>) -> Option<BoxFuture<'static, Page>> {
+        match page {
+            Ok(rows) => {
+                for row in &rows {
+                    self.offer(*row);
+                }
+                match rows.last() {
+                    Some(last) if rows.len() == LEDGER_PAGE => Some(self.page_after(last.request)),
+                    _ => {
+                        self.queue.read();
+                        None
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the ledger could not be read");
+                self.queue.read();
+                self.queue.unread(self.reading_from.unwrap_or(RequestId::from_number(0)));
+                *retry_at = Some(self.tools.clock.now().plus(LEDGER_RETRY));
+                None
+            }
+        }
+    }
+
+    fn progress(&self, nothing_read: bool) -> Progress {
+        let under_way = self.queue.under_way();
+        Progress { under_way, settled: under_way == 0 && nothing_read && !self.queue.is_reading(), ended: false }
+    }
+}

@@ -1,0 +1,187 @@
+use std::num::NonZeroU32;
+
+use super::*;
+use crate::delivery::Stage;
+use crate::id::Id;
+
+const LIMITS: QueueLimits = QueueLimits { in_flight_max: 4, slow_max: 4, rows_max: 100, lane_rows_max: 10 };
+const OPEN: LaneMode = LaneMode::Open { max_in_flight: 3, rate: None };
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn row(number: i64, subscription: i64, due: i64) -> Pending {
+    Pending {
+        request: Id::from_number(number),
+        delivery: Id::from_number(number),
+        event: Id::from_number(number),
+        subscription: Id::from_number(subscription),
+        stage: Stage::Accepted,
+        attempts: 0,
+        tries: 0,
+        throttles: 0,
+        runs: 0,
+        due_at: at(due),
+    }
+}
+
+/// A queue that has read its (empty) ledger.
+fn queue() -> Queue {
+    let mut queue = Queue::new(LIMITS);
+    assert_eq!(queue.read_from(at(0)), Some(Id::from_number(0)));
+    queue.reading(Id::from_number(0));
+    queue.read();
+    assert_eq!(queue.read_from(at(0)), None);
+    queue
+}
+
+fn start_all(queue: &mut Queue, now: i64) -> Vec<i64> {
+    std::iter::from_fn(|| queue.next(at(now))).map(|row| row.request.number()).collect()
+}
+
+#[test]
+fn lanes_take_turns_and_keep_their_own_limit() {
+    let mut queue = queue();
+    for number in 1..=4 {
+        queue.offer(row(number, 1, 0), at(0), || OPEN);
+    }
+    queue.offer(row(11, 2, 0), at(0), || OPEN);
+    assert_eq!(start_all(&mut queue, 0), [1, 11, 2, 3]);
+    queue.ended(Id::from_number(1), false, Health::Well);
+    queue.finished(Id::from_number(1));
+    assert_eq!(start_all(&mut queue, 0), [4]);
+}
+
+#[test]
+fn a_slow_request_gives_its_permit_to_others() {
+    let mut queue = queue();
+    for subscription in 1..=4 {
+        queue.offer(row(subscription, subscription, 0), at(0), || OPEN);
+    }
+    queue.offer(row(5, 5, 0), at(0), || OPEN);
+    assert_eq!(start_all(&mut queue, 0), [1, 2, 3, 4], "four permits");
+    queue.became_slow(Id::from_number(1));
+    assert_eq!(start_all(&mut queue, 0), [5], "the permit of the slow one");
+    assert_eq!(queue.under_way(), 5);
+}
+
+#[test]
+fn a_sick_lane_only_probes_until_it_is_well() {
+    let mut queue = queue();
+    for number in 1..=6 {
+        queue.offer(row(number, 1, 0), at(0), || OPEN);
+    }
+    assert_eq!(start_all(&mut queue, 0), [1, 2, 3]);
+    for number in 1..=3 {
+        queue.ended(Id::from_number(1), false, Health::Sick);
+        queue.finished(Id::from_number(number));
+    }
+    assert_eq!(start_all(&mut queue, 0), [4, 5]);
+    queue.ended(Id::from_number(1), false, Health::Well);
+    queue.offer(row(7, 1, 0), at(0), || OPEN);
+    assert_eq!(start_all(&mut queue, 0), [6, 7]);
+}
+
+#[test]
+fn rows_wait_for_their_time() {
+    let mut queue = queue();
+    queue.offer(row(1, 1, 50), at(0), || OPEN);
+    queue.offer(row(2, 1, 20), at(0), || OPEN);
+    assert_eq!(queue.next_due(), Some(at(20)));
+    assert!(queue.next(at(19)).is_none());
+    queue.tick(at(49));
+    assert_eq!(start_all(&mut queue, 49), [2]);
+    queue.tick(at(50));
+    assert_eq!(start_all(&mut queue, 50), [1]);
+}
+
+#[test]
+fn a_rate_and_a_pause_hold_only_their_lane() {
+    let mut queue = queue();
+    let one = NonZeroU32::MIN;
+    let rate = RateLimit { requests: one, per_seconds: one, burst: one };
+    let limited = LaneMode::Open { max_in_flight: 9, rate: Some(rate) };
+    for number in 1..=2 {
+        queue.offer(row(number, 1, 0), at(0), || limited);
+        queue.offer(row(10 + number, 2, 0), at(0), || OPEN);
+    }
+    queue.pause(Id::from_number(2), at(500));
+    assert_eq!(start_all(&mut queue, 0), [1]);
+    queue.tick(at(500));
+    assert_eq!(start_all(&mut queue, 500), [11, 12]);
+    assert_eq!(queue.next_due(), Some(at(1_000)));
+    queue.tick(at(1_000));
+    assert_eq!(start_all(&mut queue, 1_000), [2]);
+}
+
+#[test]
+fn held_rows_are_not_in_memory_and_come_back_by_reading() {
+    let mut queue = queue();
+    queue.offer(row(1, 1, 0), at(0), || OPEN);
+    queue.refresh(at(0), |_| LaneMode::Held);
+    queue.offer(row(2, 1, 0), at(0), || OPEN);
+    assert!(queue.next(at(0)).is_none());
+    assert_eq!(queue.read_from(at(0)), None, "nobody wants them now");
+    queue.refresh(at(0), |_| OPEN);
+    let from = queue.read_from(at(0)).unwrap();
+    assert_eq!(from, Id::from_number(1));
+    queue.reading(from);
+    queue.offer(row(1, 1, 0), at(0), || OPEN);
+    queue.offer(row(2, 1, 0), at(0), || OPEN);
+    queue.read();
+    assert_eq!(start_all(&mut queue, 0), [1, 2]);
+}
+
+#[test]
+fn a_full_lane_spills_and_is_read_again_when_half_is_done() {
+    let mut queue = queue();
+    let kept = (1..=15).filter(|number| queue.offer(row(*number, 1, 0), at(0), || OPEN)).count();
+    assert_eq!(kept, 10);
+    assert_eq!(queue.read_from(at(0)), None);
+    for _ in 0..5 {
+        let row = queue.next(at(0)).unwrap();
+        queue.ended(row.subscription, false, Health::Well);
+        queue.finished(row.request);
+    }
+    assert_eq!(queue.read_from(at(0)), Some(Id::from_number(11)));
+}
+
+#[test]
+fn a_page_read_before_a_row_was_finished_does_not_bring_it_back() {
+    let mut queue = queue();
+    queue.offer(row(1, 1, 0), at(0), || OPEN);
+    assert_eq!(start_all(&mut queue, 0), [1]);
+    queue.unread(Id::from_number(0));
+    queue.reading(Id::from_number(0));
+    queue.ended(Id::from_number(1), false, Health::Well);
+    queue.finished(Id::from_number(1));
+    queue.offer(row(1, 1, 0), at(0), || OPEN);
+    queue.read();
+    assert!(queue.next(at(0)).is_none());
+}
+
+#[test]
+fn the_latest_timers_give_way_and_are_read_when_they_are_due() {
+    let mut queue = Queue::new(QueueLimits { rows_max: 3, ..LIMITS });
+    queue.reading(Id::from_number(0));
+    queue.read();
+    for number in 1..=4 {
+        queue.offer(row(number, 1, 1_000 * number), at(0), || OPEN);
+    }
+    assert_eq!(queue.timers.len(), 3);
+    queue.tick(at(3_999));
+    assert_eq!(start_all(&mut queue, 3_999), [1, 2, 3]);
+    assert_eq!(queue.next_due(), Some(at(4_000)));
+    assert_eq!(queue.read_from(at(4_000)), Some(Id::from_number(4)));
+    queue.reading(Id::from_number(4));
+    queue.read();
+    assert_eq!(queue.next_due(), None);
+}
+
+#[test]
+fn rows_of_a_deleted_subscription_are_taken_out() {
+    let mut queue = queue();
+    queue.offer(row(1, 1, 0), at(0), || LaneMode::Gone);
+    assert_eq!(start_all(&mut queue, 0), [1]);
+}

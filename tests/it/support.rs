@@ -1,0 +1,7 @@
+//! What every end-to-end test stands on: a router, a receiver, a client.
+
+pub mod receiver;
+pub mod router;
+
+pub use receiver::{Receiver, Reply};
+pub use router::TestRouter;
