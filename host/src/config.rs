@@ -17,16 +17,22 @@ use crate::secret::Secret;
 
 pub mod environment;
 pub mod layers;
+pub mod rule;
 pub mod setting;
 pub mod suggest;
 pub mod value;
 
 pub use layers::{Error, Fault, Given, Loaded, Origin};
+pub use rule::{AllowRule, AllowWhat};
 pub use setting::{Layers, SETTINGS, Setting};
-pub use value::{AllowRule, AllowWhat, LogFormat};
+pub use value::LogFormat;
 
+use rule::Rules;
 use setting::settings;
-use value::{Address, Choice, Count, List, Millis, Optional, PathText, Rules, SecretText, Size, Switch, Text, Time, WebAddress};
+use value::{
+    Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time,
+    WebAddress,
+};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;

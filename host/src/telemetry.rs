@@ -36,17 +36,29 @@ pub enum Colour {
 /// Starts writing lines, for the whole process, once.
 pub fn start(log: &Log, colour: Colour) -> Result<(), Error> {
     let filter = filter_from(&log.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Text => lines.with_ansi(colour == Colour::On).try_init().map_err(Error::Twice),
-        LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init().map_err(Error::Twice)
-        }
+        LogFormat::Text => lines
+            .with_ansi(colour == Colour::On)
+            .try_init()
+            .map_err(Error::Twice),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+            .map_err(Error::Twice),
     }
 }
 
 fn filter_from(filter: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::try_new(filter).map_err(|source| Error::Filter { filter: filter.to_owned(), source })
+    EnvFilter::try_new(filter).map_err(|source| Error::Filter {
+        filter: filter.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

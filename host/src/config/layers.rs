@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::Config;
 use super::environment::{CLIENT_VARIABLES, Environment};
 use super::setting::{Layers, SETTINGS, Setting};
 use super::suggest::nearest;
-use super::Config;
 
 /// The configuration file that is read where none is named.
 pub const FILE_DEFAULT: &str = "hookway.toml";
@@ -126,20 +126,32 @@ pub fn load(
         }
         None => None,
     };
-    resolve(&Given { flags, environment: environment.settings.clone(), file })
+    resolve(&Given {
+        flags,
+        environment: environment.settings.clone(),
+        file,
+    })
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let failed = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
     if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(Error::TooLarge { path: path.to_owned() });
+        return Err(Error::TooLarge {
+            path: path.to_owned(),
+        });
     }
     std::fs::read_to_string(path).map_err(failed)
 }
 
 /// Puts the layers together. Pure.
 pub fn resolve(given: &Given) -> Result<Loaded, Error> {
-    let mut found = Found { values: HashMap::new(), faults: Vec::new() };
+    let mut found = Found {
+        values: HashMap::new(),
+        faults: Vec::new(),
+    };
     if let Some((path, text)) = &given.file {
         found.add_file(path, text);
     }
@@ -171,7 +183,10 @@ impl Found {
             if let Some(setting) = setting_of(&path) {
                 if setting.layers == Layers::Environment {
                     let variable = &setting.variables()[0];
-                    self.fault(origin.clone(), format!("{path} is a secret: give it as {variable}, not in a file"));
+                    self.fault(
+                        origin.clone(),
+                        format!("{path} is a secret: give it as {variable}, not in a file"),
+                    );
                 } else {
                     self.values.insert(setting.path, (origin.clone(), value.clone()));
                 }
@@ -194,9 +209,15 @@ impl Found {
                 self.fault(origin, unknown_variable(name));
                 continue;
             };
-            match self.values.insert(setting.path, (origin.clone(), Value::String(value.clone()))) {
+            match self
+                .values
+                .insert(setting.path, (origin.clone(), Value::String(value.clone())))
+            {
                 Some((Origin::Environment(other), _)) => {
-                    self.fault(origin, format!("is the same setting as {other}; give one of them"));
+                    self.fault(
+                        origin,
+                        format!("is the same setting as {other}; give one of them"),
+                    );
                 }
                 _ => {}
             }
@@ -207,11 +228,15 @@ impl Found {
         let origin = Origin::Flag(flag.to_owned());
         match setting_of(path) {
             Some(setting) if setting.layers == Layers::All => {
-                self.values.insert(setting.path, (origin, Value::String(value.to_owned())));
+                self.values
+                    .insert(setting.path, (origin, Value::String(value.to_owned())));
             }
             Some(setting) => {
                 let variable = &setting.variables()[0];
-                self.fault(origin, format!("{path} is a secret: give it as {variable}, not as an argument"));
+                self.fault(
+                    origin,
+                    format!("{path} is a secret: give it as {variable}, not as an argument"),
+                );
             }
             None => self.fault(origin, unknown(path)),
         }
@@ -221,7 +246,9 @@ impl Found {
         let mut config = Config::default();
         let mut origins = HashMap::new();
         for setting in SETTINGS {
-            let Some((origin, value)) = self.values.remove(setting.path) else { continue };
+            let Some((origin, value)) = self.values.remove(setting.path) else {
+                continue;
+            };
             match setting.assign(&mut config, &value) {
                 Ok(()) => {
                     origins.insert(setting.path, origin);
@@ -229,7 +256,11 @@ impl Found {
                 Err(detail) => self.fault(origin, format!("{} {detail}", setting.path)),
             }
         }
-        if self.faults.is_empty() { Ok(Loaded { config, origins }) } else { Err(Error::Faults(self.faults)) }
+        if self.faults.is_empty() {
+            Ok(Loaded { config, origins })
+        } else {
+            Err(Error::Faults(self.faults))
+        }
     }
 
     fn fault(&mut self, origin: Origin, detail: String) {
@@ -244,7 +275,12 @@ fn setting_of(path: &str) -> Option<&'static Setting> {
 fn unknown(path: &str) -> String {
     // Somebody may have the name right and the section wrong, or not there.
     let last = path.rsplit('.').next().unwrap_or(path);
-    let elsewhere = || SETTINGS.iter().map(|s| s.path).find(|known| known.rsplit('.').next() == Some(last));
+    let elsewhere = || {
+        SETTINGS
+            .iter()
+            .map(|s| s.path)
+            .find(|known| known.rsplit('.').next() == Some(last))
+    };
     match nearest(path, SETTINGS.iter().map(|setting| setting.path)).or_else(elsewhere) {
         Some(near) => format!("there is no setting {path}; did you mean {near}?"),
         None => format!("there is no setting {path}; `hookway config` lists all"),
@@ -267,8 +303,14 @@ mod tests {
     fn given(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Given {
         Given {
             file: Some((PathBuf::from("h.toml"), file.to_owned())),
-            environment: environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-            flags: flags.iter().map(|(p, v)| (format!("--{p}"), (*p).to_owned(), (*v).to_owned())).collect(),
+            environment: environment
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
+            flags: flags
+                .iter()
+                .map(|(p, v)| (format!("--{p}"), (*p).to_owned(), (*v).to_owned()))
+                .collect(),
         }
     }
 
@@ -283,8 +325,16 @@ mod tests {
             (given("", &[], &[]), 8080, Origin::Default),
             (given(file, &[], &[]), 1, file_origin),
             (given(file, &variables, &[]), 2, variable),
-            (given(file, &variables, &flags), 3, Origin::Flag("--server.listen".into())),
-            (given("", &[("HOOKWAY_LISTEN", "[::1]:4")], &[]), 4, Origin::Environment("HOOKWAY_LISTEN".into())),
+            (
+                given(file, &variables, &flags),
+                3,
+                Origin::Flag("--server.listen".into()),
+            ),
+            (
+                given("", &[("HOOKWAY_LISTEN", "[::1]:4")], &[]),
+                4,
+                Origin::Environment("HOOKWAY_LISTEN".into()),
+            ),
         ];
         for (given, port, origin) in cases {
             let loaded = resolve(&given).unwrap();
@@ -296,18 +346,52 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
         let cases: [(Given, &str); 12] = [
-            (given("[server]\nlisen = 1", &[], &[]), "h.toml: there is no setting server.lisen; did you mean server.listen?"),
-            (given("listen = \"a\"", &[], &[]), "h.toml: there is no setting listen; did you mean server.listen?"),
-            (given("[zebra]\nx = 1", &[], &[]), "h.toml: there is no setting zebra; `hookway config` lists all"),
+            (
+                given("[server]\nlisen = 1", &[], &[]),
+                "h.toml: there is no setting server.lisen; did you mean server.listen?",
+            ),
+            (
+                given("listen = \"a\"", &[], &[]),
+                "h.toml: there is no setting listen; did you mean server.listen?",
+            ),
+            (
+                given("[zebra]\nx = 1", &[], &[]),
+                "h.toml: there is no setting zebra; `hookway config` lists all",
+            ),
             (given("server = 1", &[], &[]), "there is no setting server"),
-            (given("[server]\nlisten = 5", &[], &[]), "h.toml: server.listen is 5, which is not a IP address"),
-            (given("[server]\nbody_bytes_max = \"1 B\"", &[], &[]), "server.body_bytes_max must be between 1 KiB and 64 MiB"),
+            (
+                given("[server]\nlisten = 5", &[], &[]),
+                "h.toml: server.listen is 5, which is not a IP address",
+            ),
+            (
+                given("[server]\nbody_bytes_max = \"1 B\"", &[], &[]),
+                "server.body_bytes_max must be between 1 KiB and 64 MiB",
+            ),
             (given("[server\n", &[], &[]), "h.toml: TOML parse error at line 1"),
-            (given("admin_key = \"x\"", &[], &[]), "give it as HOOKWAY_ADMIN_KEY, not in a file"),
-            (given("", &[("HOOKWAY_ADMIN_KEY", "short")], &[]), "HOOKWAY_ADMIN_KEY: admin_key is shorter than 32"),
-            (given("", &[("HOOKWAY_SERVER__LISEN", "x")], &[]), "HOOKWAY_SERVER__LISEN: there is no such setting; did you mean HOOKWAY_SERVER__LISTEN?"),
-            (given("", &[("HOOKWAY_LISTEN", "[::]:1"), ("HOOKWAY_SERVER__LISTEN", "[::]:1")], &[]), "is the same setting as HOOKWAY_LISTEN"),
-            (given("", &[], &[("store.retenton", "5d")]), "--store.retenton: there is no setting store.retenton; did you mean store.retention?"),
+            (
+                given("admin_key = \"x\"", &[], &[]),
+                "give it as HOOKWAY_ADMIN_KEY, not in a file",
+            ),
+            (
+                given("", &[("HOOKWAY_ADMIN_KEY", "short")], &[]),
+                "HOOKWAY_ADMIN_KEY: admin_key is shorter than 32",
+            ),
+            (
+                given("", &[("HOOKWAY_SERVER__LISEN", "x")], &[]),
+                "HOOKWAY_SERVER__LISEN: there is no such setting; did you mean HOOKWAY_SERVER__LISTEN?",
+            ),
+            (
+                given(
+                    "",
+                    &[("HOOKWAY_LISTEN", "[::]:1"), ("HOOKWAY_SERVER__LISTEN", "[::]:1")],
+                    &[],
+                ),
+                "is the same setting as HOOKWAY_LISTEN",
+            ),
+            (
+                given("", &[], &[("store.retenton", "5d")]),
+                "--store.retenton: there is no setting store.retenton; did you mean store.retention?",
+            ),
         ];
         for (given, expected) in cases {
             let said = resolve(&given).unwrap_err().to_string();
@@ -327,17 +411,26 @@ mod tests {
 
     #[test]
     fn every_layer_reads_every_kind() {
-        let file = "[egress]\nallow = [{ cidr = \"10.0.0.0/8\" }]\n[dispatch]\nretry_waits = [\"1s\", \"2s\"]";
+        let file =
+            "[egress]\nallow = [{ cidr = \"10.0.0.0/8\" }]\n[dispatch]\nretry_waits = [\"1s\", \"2s\"]";
         let loaded = resolve(&given(file, &[("HOOKWAY_DISPATCH__DRAIN", "3s")], &[])).unwrap();
         assert_eq!(loaded.config.egress.allow.len(), 1);
         assert_eq!(loaded.config.dispatch.retry_waits.as_ref().map(Vec::len), Some(2));
-        let loaded = resolve(&given(file, &[("HOOKWAY_DISPATCH__RETRY_WAITS", "250ms, 5s, 1h")], &[])).unwrap();
+        let loaded = resolve(&given(
+            file,
+            &[("HOOKWAY_DISPATCH__RETRY_WAITS", "250ms, 5s, 1h")],
+            &[],
+        ))
+        .unwrap();
         assert_eq!(loaded.config.dispatch.retry_waits.as_ref().map(Vec::len), Some(3));
     }
 
     #[test]
     fn a_named_file_must_exist() {
         let missing = Path::new("/nonexistent/h.toml");
-        assert!(matches!(load(Vec::new(), &Environment::default(), Some(missing)), Err(Error::Read { .. })));
+        assert!(matches!(
+            load(Vec::new(), &Environment::default(), Some(missing)),
+            Err(Error::Read { .. })
+        ));
     }
 }

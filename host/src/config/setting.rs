@@ -34,7 +34,12 @@ pub struct Setting {
 impl Setting {
     /// What it is for, as one paragraph.
     pub fn doc(&self) -> String {
-        self.doc.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+        self.doc
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Least and greatest value, where it has such.
@@ -45,7 +50,9 @@ impl Setting {
     /// Its names in the environment.
     pub fn variables(&self) -> Vec<String> {
         let long = format!("HOOKWAY_{}", self.path.replace('.', "__").to_ascii_uppercase());
-        std::iter::once(long).chain(self.short.map(str::to_owned)).collect()
+        std::iter::once(long)
+            .chain(self.short.map(str::to_owned))
+            .collect()
     }
 
     /// Puts a value into a configuration; says what is wrong with it otherwise.
@@ -69,7 +76,11 @@ where
     if limits.contains(&read) {
         return Ok(read);
     }
-    Err(format!("must be between {} and {}", K::show(limits.start()), K::show(limits.end())))
+    Err(format!(
+        "must be between {} and {}",
+        K::show(limits.start()),
+        K::show(limits.end())
+    ))
 }
 
 /// Reads the default of a setting.
@@ -176,5 +187,5 @@ macro_rules! settings {
     };
 }
 
-pub(super) use settings;
 pub use super::table::SETTINGS;
+pub(super) use settings;

@@ -10,7 +10,10 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
     }
     let far = (unknown.chars().count() / 3).max(1);
     let measured = known.into_iter().map(|name| (edits(unknown, name), name));
-    measured.min_by_key(|(edits, _)| *edits).filter(|(edits, _)| *edits <= far).map(|(_, name)| name)
+    measured
+        .min_by_key(|(edits, _)| *edits)
+        .filter(|(edits, _)| *edits <= far)
+        .map(|(_, name)| name)
 }
 
 /// Levenshtein's distance, one row at a time.

@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use toml::Value;
 
 use super::ADMIN_KEY_CHARACTERS_MIN;
 use crate::secret::Secret;
 
 /// Most entries of a list in the configuration.
-const ENTRIES_MAX: usize = 256;
+pub(super) const ENTRIES_MAX: usize = 256;
 
 /// Reads and shows values of type `T`.
 pub trait Kind<T> {
@@ -50,8 +49,6 @@ pub enum WebAddress {}
 pub enum SecretText {}
 /// One word of several.
 pub enum Choice {}
-/// Rules of what egress may reach.
-pub enum Rules {}
 /// Nothing (an empty text), or what the inner kind says.
 pub struct Optional<K>(std::marker::PhantomData<K>);
 /// Several of the inner kind; as a text, joined by commas.
@@ -106,7 +103,9 @@ impl<T: Number> Kind<T> for Count {
             Value::String(text) => text.trim().replace('_', "").parse().ok(),
             _ => None,
         };
-        number.and_then(T::from_wide).ok_or_else(|| wrong(value, <Self as Kind<T>>::FORM))
+        number
+            .and_then(T::from_wide)
+            .ok_or_else(|| wrong(value, <Self as Kind<T>>::FORM))
     }
     fn show(value: &T) -> String {
         value.wide().to_string()
@@ -134,7 +133,9 @@ impl<T: Number> Kind<T> for Size {
             Value::String(text) => size_from(text),
             _ => None,
         };
-        bytes.and_then(T::from_wide).ok_or_else(|| wrong(value, <Self as Kind<T>>::FORM))
+        bytes
+            .and_then(T::from_wide)
+            .ok_or_else(|| wrong(value, <Self as Kind<T>>::FORM))
     }
     fn show(value: &T) -> String {
         let bytes = value.wide();
@@ -150,7 +151,12 @@ fn size_from(text: &str) -> Option<u64> {
     let (number, unit) = number_and_unit(text.trim())?;
     let unit = match unit {
         "" => 1,
-        unit => SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
+        unit => {
+            SIZE_UNITS
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(unit))?
+                .1
+        }
     };
     number.checked_mul(unit)
 }
@@ -188,9 +194,13 @@ impl<T: Number> Kind<T> for Millis {
     fn parse(value: &Value) -> Result<T, String> {
         let millis = match value {
             Value::Integer(number) => u64::try_from(*number).ok(),
-            value => Time::parse(value).ok().and_then(|time| u64::try_from(time.as_millis()).ok()),
+            value => Time::parse(value)
+                .ok()
+                .and_then(|time| u64::try_from(time.as_millis()).ok()),
         };
-        millis.and_then(T::from_wide).ok_or_else(|| wrong(value, <Self as Kind<T>>::FORM))
+        millis
+            .and_then(T::from_wide)
+            .ok_or_else(|| wrong(value, <Self as Kind<T>>::FORM))
     }
     fn show(value: &T) -> String {
         Time::show(&Duration::from_millis(value.wide()))
@@ -204,7 +214,9 @@ fn time_from(text: &str) -> Option<Duration> {
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
     let number = text[..end].replace('_', "").parse().ok()?;
     Some((number, text[end..].trim()))
 }
@@ -254,7 +266,11 @@ impl Kind<url::Url> for WebAddress {
     const FORM: &'static str = "http or https URL";
     fn parse(value: &Value) -> Result<url::Url, String> {
         let url: url::Url = from_text(value, Self::FORM)?;
-        if matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(wrong(value, Self::FORM)) }
+        if matches!(url.scheme(), "http" | "https") {
+            Ok(url)
+        } else {
+            Err(wrong(value, Self::FORM))
+        }
     }
     fn show(value: &url::Url) -> String {
         value.to_string()
@@ -299,7 +315,10 @@ impl<K: Kind<T>, T> Kind<Vec<T>> for List<K> {
     fn parse(value: &Value) -> Result<Vec<T>, String> {
         let parts: Vec<Value> = match value {
             Value::Array(parts) => parts.clone(),
-            Value::String(text) => text.split(',').map(|part| Value::String(part.trim().to_owned())).collect(),
+            Value::String(text) => text
+                .split(',')
+                .map(|part| Value::String(part.trim().to_owned()))
+                .collect(),
             value => return Err(wrong(value, K::FORM)),
         };
         if parts.len() > ENTRIES_MAX {
@@ -339,85 +358,14 @@ impl Kind<LogFormat> for Choice {
     }
 }
 
-/// One thing that egress may reach beyond public HTTPS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowRule {
-    /// What.
-    pub what: AllowWhat,
-    /// Whether by plain HTTP too.
-    pub http: bool,
-}
-
-/// What a rule is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowWhat {
-    /// The addresses of a network.
-    Network(IpNet),
-    /// Whatever this name resolves to.
-    Host(String),
-}
-
-impl Kind<Vec<AllowRule>> for Rules {
-    const FORM: &'static str = r#"list such as [{ cidr = "10.0.0.0/8", http = true }, { host = "n8n.internal" }]"#;
-    fn parse(value: &Value) -> Result<Vec<AllowRule>, String> {
-        let rules = match value {
-            Value::Array(rules) => rules.clone(),
-            Value::String(text) => match Value::from_str(text) {
-                Ok(Value::Array(rules)) => rules,
-                _ => return Err(wrong(value, Self::FORM)),
-            },
-            value => return Err(wrong(value, Self::FORM)),
-        };
-        if rules.len() > ENTRIES_MAX {
-            return Err(format!("has more than {ENTRIES_MAX} entries"));
-        }
-        let numbered = rules.iter().enumerate();
-        numbered.map(|(i, rule)| rule_from(rule).map_err(|fault| format!("entry {i}: {fault}"))).collect()
-    }
-    fn show(value: &Vec<AllowRule>) -> String {
-        let show = |rule: &AllowRule| {
-            let what = match &rule.what {
-                AllowWhat::Network(network) => format!("cidr = \"{network}\""),
-                AllowWhat::Host(host) => format!("host = \"{host}\""),
-            };
-            if rule.http { format!("{{ {what}, http = true }}") } else { format!("{{ {what} }}") }
-        };
-        format!("[{}]", value.iter().map(show).collect::<Vec<_>>().join(", "))
-    }
-}
-
-fn rule_from(value: &Value) -> Result<AllowRule, String> {
-    let table = value.as_table().ok_or("is not a table such as { cidr = \"10.0.0.0/8\" }")?;
-    if let Some(unknown) = table.keys().find(|key| !matches!(key.as_str(), "cidr" | "host" | "http")) {
-        return Err(format!("has the unknown key {unknown}; there are cidr, host and http"));
-    }
-    let what = match (table.get("cidr"), table.get("host")) {
-        (Some(cidr), None) => AllowWhat::Network(network_from(cidr)?),
-        (None, Some(Value::String(host))) if !host.is_empty() && host.bytes().all(is_host_byte) => {
-            AllowWhat::Host(host.to_ascii_lowercase())
-        }
-        (None, Some(_)) => return Err("host must be a name such as n8n.internal".to_owned()),
-        _ => return Err("needs either cidr or host".to_owned()),
-    };
-    let http = table.get("http").map_or(Ok(false), Switch::parse).map_err(|fault| format!("http {fault}"))?;
-    Ok(AllowRule { what, http })
-}
-
-fn network_from(value: &Value) -> Result<IpNet, String> {
-    let text = value.as_str().unwrap_or_default();
-    let address = |text: &str| text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-    text.parse().ok().or_else(|| address(text)).ok_or("cidr must be a network such as 10.0.0.0/8".to_owned())
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
-}
-
 fn from_text<T: FromStr>(value: &Value, form: &str) -> Result<T, String> {
-    value.as_str().and_then(|text| text.trim().parse().ok()).ok_or_else(|| wrong(value, form))
+    value
+        .as_str()
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| wrong(value, form))
 }
 
-fn wrong(value: &Value, form: &str) -> String {
+pub(super) fn wrong(value: &Value, form: &str) -> String {
     format!("is {value}, which is not a {form}")
 }
 
@@ -447,7 +395,11 @@ mod tests {
             ("", None),
         ];
         for (given, millis) in cases {
-            assert_eq!(Time::parse(&text(given)).ok().map(|t| t.as_millis()), millis, "{given}");
+            assert_eq!(
+                Time::parse(&text(given)).ok().map(|t| t.as_millis()),
+                millis,
+                "{given}"
+            );
         }
         assert!(Time::parse(&Value::Integer(5)).unwrap_err().contains("unit"));
     }
@@ -470,19 +422,6 @@ mod tests {
         assert_eq!(<Size as Kind<u64>>::show(&(64 << 20)), "64 MiB");
         assert_eq!(<Size as Kind<u64>>::show(&1_025), "1025 B");
         assert_eq!(<Size as Kind<u64>>::show(&2_000_000), "2 MB");
-    }
-
-    #[test]
-    fn rules_are_read_from_file_and_text() {
-        let given = text(r#"[{ cidr = "10.0.0.0/8", http = true }, { host = "N8N.internal" }]"#);
-        let rules = Rules::parse(&given).unwrap();
-        assert_eq!(rules[1], AllowRule { what: AllowWhat::Host("n8n.internal".into()), http: false });
-        assert_eq!(Rules::parse(&text(&Rules::show(&rules))).unwrap(), rules);
-        for bad in ["10.0.0.0/8", "[1]", "[{}]", "[{cidr=\"x\"}]", "[{host=\"a\",cidr=\"::/0\"}]", "[{host=\"a b\"}]"]
-        {
-            assert!(Rules::parse(&text(bad)).is_err(), "{bad}");
-        }
-        assert!(Rules::parse(&text("[{host=\"a\", htp=true}]")).unwrap_err().contains("htp"));
     }
 
     #[test]
