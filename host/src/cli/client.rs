@@ -259,6 +259,9 @@ pub fn is_local(base: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -319,5 +322,51 @@ mod tests {
             "{:?}",
             failure.chain()
         );
+    }
+
+    /// Answers one request with this head and so many megabytes of blanks.
+    async fn router_that_answers(head: &'static str, megabytes: usize) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = base_of(listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            let _some = stream.read(&mut request).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..megabytes {
+                // The client hangs up in the middle.
+                if stream.write_all(&[b' '; 1 << 20]).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Client::new(base, Some(Secret::new("hw_k")), None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_up_to_a_limit_and_redirects_are_not_followed() {
+        let endless = router_that_answers("HTTP/1.1 200 OK\r\n\r\n", 65).await;
+        let failure = endless.get(&["events"], &[]).await.unwrap_err();
+        assert!(failure.to_string().contains("larger than"), "{failure}");
+        let redirect = "HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+        let failure = router_that_answers(redirect, 0)
+            .await
+            .get(&["events"], &[])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&failure, Failure::Problem(problem) if problem.status == 307),
+            "{failure:?}"
+        );
+        let page = router_that_answers("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", 0).await;
+        assert!(
+            page.get(&["events"], &[])
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("not JSON")
+        );
+        let nothing = router_that_answers("HTTP/1.1 204 No Content\r\n\r\n", 0).await;
+        assert_eq!(nothing.get(&["events"], &[]).await.unwrap(), Value::Null);
     }
 }

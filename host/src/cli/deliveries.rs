@@ -17,7 +17,7 @@ const COLUMNS: [Column; 7] = [
     ("NEXT", "/next_attempt_at"),
     ("REASON", "/reason"),
 ];
-const FIELDS: [Column; 8] = [
+const FIELDS: [Column; 9] = [
     ("id", "/id"),
     ("status", "/status"),
     ("reason", "/reason"),
@@ -26,6 +26,7 @@ const FIELDS: [Column; 8] = [
     ("event type", "/event_type"),
     ("subscription", "/subscription_id"),
     ("created", "/created_at"),
+    ("ended", "/ended_at"),
 ];
 /// Lines of a body that are shown where `--full` is not given.
 const BODY_LINES: usize = 12;
@@ -103,7 +104,8 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 .map(|value| value.get_name().to_owned());
             let query = [
                 ("status", status),
-                ("event_id", event),
+                ("subscription", subscription),
+                ("event", event),
                 ("limit", limit.map(|limit| limit.to_string())),
                 ("cursor", cursor),
             ];
@@ -111,18 +113,18 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value?)))
                 .collect();
-            let path = match &subscription {
-                Some(subscription) => vec!["subscriptions", subscription, "deliveries"],
-                None => vec!["deliveries"],
-            };
-            output.page(&client.get(&path, &query).await?, &COLUMNS, "no deliveries")
+            output.page(
+                &client.get(&["deliveries"], &query).await?,
+                &COLUMNS,
+                "no deliveries",
+            )
         }
         Verb::Show { id, full } => {
             let delivery = client.get(&["deliveries", &id], &[]).await?;
             if output.json {
                 output.json(&delivery)
             } else {
-                show(output, &delivery, full)
+                output.lines(&lines_of(output, &delivery, full))
             }
         }
         Verb::Resend { id } => {
@@ -143,32 +145,40 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Shows a delivery with everything that happened to it.
-pub(super) fn show(output: &Output, delivery: &Value, full: bool) -> Result<(), Failure> {
-    output.fields(delivery, &FIELDS)?;
+/// A delivery with everything that happened to it, as lines.
+fn lines_of(output: &Output, delivery: &Value, full: bool) -> Vec<String> {
+    let mut lines = output.field_lines(delivery, &FIELDS);
     for run in list(delivery, "plugin_runs") {
-        output.line("")?;
-        output.line(&run_line(output, run))?;
-        for log in list(run, "logs") {
-            output.line(&format!(
+        lines.extend([String::new(), run_line(output, run)]);
+        lines.extend(list(run, "logs").iter().map(|log| {
+            format!(
                 "    {}  {}",
                 output.tone(Tone::Faint, &cell(&log["level"])),
                 cell(&log["message"])
-            ))?;
-        }
+            )
+        }));
+    }
+    for request in list(delivery, "requests") {
+        lines.extend([String::new(), request_line(output, request)]);
+        lines.extend(body(output, "", request, full));
     }
     for attempt in list(delivery, "attempts") {
-        output.line("")?;
-        output.line(&attempt_line(output, attempt))?;
-        for side in ["request", "response"] {
-            let part = &attempt[side];
-            if full {
-                headers(output, &part["headers"])?;
-            }
-            body(output, side, part, full)?;
+        lines.extend([String::new(), attempt_line(output, attempt)]);
+        if full {
+            lines.extend(headers(output, "sent", &attempt["request_headers"]));
+            lines.extend(headers(output, "received", &attempt["response"]["headers"]));
         }
+        lines.extend(body(output, "received", &attempt["response"], full));
     }
-    Ok(())
+    lines
+}
+
+/// A request: what is sent, whatever the number of attempts.
+fn request_line(output: &Output, request: &Value) -> String {
+    let name = output.tone(Tone::Title, &format!("request {}", cell(&request["id"])));
+    format!("{name}  {} {}", cell(&request["method"]), cell(&request["url"]))
+        .trim_end()
+        .to_owned()
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
@@ -182,10 +192,7 @@ pub(super) fn run_line(output: &Output, run: &Value) -> String {
     let micros = run["duration_us"].as_f64().unwrap_or_default();
     let digest = cell(&run["digest"]);
     let digest: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
-    let why = [&run["reason"], &run["detail"]]
-        .into_iter()
-        .map(cell)
-        .find(|text| !text.is_empty());
+    let why = Some(cell(&run["reason"])).filter(|why| !why.is_empty());
     format!(
         "{name}  {}  {:.2} ms  {} KiB  {}{}",
         output.tone(Tone::of_status(&outcome), &outcome),
@@ -205,50 +212,56 @@ pub(super) fn attempt_line(output: &Output, attempt: &Value) -> String {
         Some(_) => (Tone::Odd, status),
     };
     let number = output.tone(Tone::Title, &format!("attempt {}", cell(&attempt["number"])));
+    let by = if attempt["resend"] == true {
+        "  (resend)"
+    } else {
+        ""
+    };
+    let why = cell(&attempt["error_detail"]);
+    let why = if why.is_empty() {
+        why
+    } else {
+        format!("\n    {why}")
+    };
     let started = output.tone(Tone::Faint, &cell(&attempt["started_at"]));
     format!(
-        "{number}  {}  {} ms  {started}",
+        "{number}  {}  {} ms  {started}{by}{why}",
         output.tone(tone, &result),
         cell(&attempt["duration_ms"])
     )
 }
 
-/// Headers come as pairs or as an object.
-fn headers(output: &Output, headers: &Value) -> Result<(), Failure> {
-    let pairs: Vec<(String, String)> = match headers {
-        Value::Object(map) => map
-            .iter()
-            .map(|(name, value)| (cell(&name.as_str().into()), cell(value)))
-            .collect(),
-        Value::Array(pairs) => pairs
-            .iter()
-            .map(|pair| (cell(&pair[0]), cell(&pair[1])))
-            .collect(),
-        _ => Vec::new(),
-    };
-    for (name, value) in pairs {
-        output.line(&format!("    {}: {value}", output.tone(Tone::Faint, &name)))?;
-    }
-    Ok(())
+fn headers(output: &Output, what: &str, headers: &Value) -> Vec<String> {
+    let pairs = headers.as_array().map(Vec::as_slice).unwrap_or_default();
+    let title = (!pairs.is_empty()).then(|| output.tone(Tone::Faint, &format!("    {what}")));
+    let lines = pairs.iter().map(|pair| {
+        format!(
+            "      {}: {}",
+            output.tone(Tone::Faint, &cell(&pair[0])),
+            cell(&pair[1])
+        )
+    });
+    title.into_iter().chain(lines).collect()
 }
 
-fn body(output: &Output, side: &str, part: &Value, full: bool) -> Result<(), Failure> {
+fn body(output: &Output, what: &str, part: &Value, full: bool) -> Vec<String> {
     let Some(text) = part["body"].as_str().filter(|text| !text.is_empty()) else {
-        return Ok(());
+        return Vec::new();
     };
-    output.line(&output.tone(Tone::Faint, &format!("    {side} body")))?;
-    let lines = pretty(text);
-    let shown = if full { lines.len() } else { BODY_LINES };
-    for line in lines.iter().take(shown) {
-        output.line(&format!("      {line}"))?;
+    let all = pretty(text);
+    let shown = if full {
+        all.len()
+    } else {
+        BODY_LINES.min(all.len())
+    };
+    let title = (!what.is_empty()).then(|| output.tone(Tone::Faint, &format!("    {what} body")));
+    let mut lines: Vec<String> = title.into_iter().collect();
+    lines.extend(all[..shown].iter().map(|line| format!("      {line}")));
+    if all.len() > shown {
+        let more = format!("      … {} more lines (--full)", all.len() - shown);
+        lines.push(output.tone(Tone::Faint, &more));
     }
-    if lines.len() > shown {
-        output.line(&output.tone(
-            Tone::Faint,
-            &format!("      … {} more lines (--full)", lines.len() - shown),
-        ))?;
-    }
-    Ok(())
+    lines
 }
 
 /// A body as lines that are safe to show: JSON indented, other text as it is.
@@ -276,8 +289,54 @@ mod tests {
         );
         let attempt = json!({"number": 2, "started_at": "T", "duration_ms": 5, "status_code": 503});
         assert_eq!(attempt_line(&output, &attempt), "attempt 2  503  5 ms  T");
-        let attempt = json!({"number": 1, "started_at": "T", "duration_ms": 0, "error": "refused"});
-        assert_eq!(attempt_line(&output, &attempt), "attempt 1  refused  0 ms  T");
+        let attempt = json!({"number": 1, "started_at": "T", "duration_ms": 0, "error": "refused",
+            "error_detail": "10.0.0.1 is private", "resend": true});
+        assert_eq!(
+            attempt_line(&output, &attempt),
+            "attempt 1  refused  0 ms  T  (resend)\n    10.0.0.1 is private"
+        );
+    }
+
+    #[test]
+    fn a_delivery_is_told_from_its_start_to_its_end() {
+        let output = Output::new(false, ColourWhen::Never, true);
+        let delivery = json!({
+            "id": "dlv_1", "status": "pending", "next_attempt_at": "T9", "event_id": "evt_1",
+            "event_type": "push", "subscription_id": "sub_1", "created_at": "T0", "ended_at": null,
+            "plugin_runs": [{"plugin": "slack", "digest": "ab", "outcome": "deliver", "duration_us": 400,
+                "memory_bytes": 2048, "logs": [{"level": "info", "message": "hi\u{1b}"}]}],
+            "requests": [{"id": "req_1", "method": "POST", "url": "https://x/…", "body": "[1]"}],
+            "attempts": [{"number": 1, "started_at": "T1", "duration_ms": 5, "status_code": 503,
+                "request_headers": [["webhook-id", "req_1"]],
+                "response": {"headers": [["retry-after", "5"]], "body": "busy\n".repeat(14)}}],
+        });
+        let short = lines_of(&output, &delivery, false);
+        let expected = [
+            "id            dlv_1",
+            "status        pending",
+            "next attempt  T9",
+            "event         evt_1",
+            "event type    push",
+            "subscription  sub_1",
+            "created       T0",
+            "",
+            "plugin slack  deliver  0.40 ms  2 KiB  ab",
+            "    info  hi\\u{1b}",
+            "",
+            "request req_1  POST https://x/…",
+            "      [",
+            "        1",
+            "      ]",
+            "",
+            "attempt 1  503  5 ms  T1",
+            "    received body",
+        ];
+        assert_eq!(short[..expected.len()], expected);
+        assert_eq!(short.last().unwrap(), "      … 2 more lines (--full)");
+        let full = lines_of(&output, &delivery, true);
+        assert!(full.contains(&"      webhook-id: req_1".to_owned()));
+        assert!(full.contains(&"      retry-after: 5".to_owned()));
+        assert_eq!(full.iter().filter(|line| line.ends_with("busy")).count(), 14);
     }
 
     #[test]

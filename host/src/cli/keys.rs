@@ -11,7 +11,7 @@ use super::{Context, Failure};
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
     ("NAME", "/name"),
-    ("TENANT", "/tenant"),
+    ("TENANT", "/tenant_id"),
     ("SCOPES", "/scopes"),
     ("CREATED", "/created_at"),
     ("REVOKED", "/revoked_at"),
@@ -44,10 +44,17 @@ pub(super) enum Verb {
         /// What it may do; may be repeated
         #[arg(long = "scope", value_enum, required = true)]
         scopes: Vec<Scope>,
+        /// For the whole router: it acts for any tenant
+        #[arg(long)]
+        router: bool,
     },
     /// List the keys
     #[command(after_help = "Example:\n  hookway keys list")]
-    List,
+    List {
+        /// Those of every tenant and of the router too
+        #[arg(long)]
+        all: bool,
+    },
     /// Revoke a key, for ever
     #[command(after_help = "Example:\n  hookway keys revoke key_01j…")]
     Revoke {
@@ -61,10 +68,10 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
     let client = context.client()?;
     let output = &context.output;
     match verb {
-        Verb::Create { name, scopes } => {
+        Verb::Create { name, scopes, router } => {
             let scopes: Vec<_> = scopes.iter().filter_map(ValueEnum::to_possible_value).collect();
             let scopes: Vec<&str> = scopes.iter().map(|scope| scope.get_name()).collect();
-            let body = Body::Json(json!({ "name": name, "scopes": scopes }).to_string());
+            let body = Body::Json(json!({ "name": name, "scopes": scopes, "router": router }).to_string());
             let key = client.call(Method::POST, &["keys"], &[], body).await?;
             if output.json {
                 output.json(&key)
@@ -72,7 +79,10 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 created(context, &key)
             }
         }
-        Verb::List => output.page(&client.get(&["keys"], &[]).await?, &COLUMNS, "no keys"),
+        Verb::List { all } => {
+            let query: Vec<_> = all.then(|| ("all", "true".to_owned())).into_iter().collect();
+            output.page(&client.get(&["keys"], &query).await?, &COLUMNS, "no keys")
+        }
         Verb::Revoke { id } => {
             client
                 .call(Method::DELETE, &["keys", &id], &[], Body::Nothing)

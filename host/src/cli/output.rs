@@ -130,15 +130,26 @@ impl Output {
 
     /// Writes single values, one a line, as far as they are there.
     pub(super) fn fields(&self, value: &Value, fields: &[Column]) -> Result<(), Failure> {
+        self.lines(&self.field_lines(value, fields))
+    }
+
+    /// Single values, one a line, as far as they are there.
+    pub(super) fn field_lines(&self, value: &Value, fields: &[Column]) -> Vec<String> {
         let width = fields.iter().map(|(title, _)| title.len()).max().unwrap_or(0);
-        for (title, pointer) in fields {
-            let text = cell(value.pointer(pointer).unwrap_or(&Value::Null));
-            if !text.is_empty() {
-                let title = self.tone(Tone::Faint, &format!("{title:width$}"));
-                self.line(&format!("{title}  {}", self.tone(Tone::of_status(&text), &text)))?;
-            }
-        }
-        Ok(())
+        let texts = fields
+            .iter()
+            .map(|(title, pointer)| (title, cell(value.pointer(pointer).unwrap_or(&Value::Null))));
+        let there = texts.filter(|(_, text)| !text.is_empty());
+        let line = |(title, text): (&&str, String)| {
+            let title = self.tone(Tone::Faint, &format!("{title:width$}"));
+            format!("{title}  {}", self.tone(Tone::of_status(&text), &text))
+        };
+        there.map(line).collect()
+    }
+
+    /// Writes lines.
+    pub(super) fn lines(&self, lines: &[String]) -> Result<(), Failure> {
+        lines.iter().try_for_each(|line| self.line(line))
     }
 
     fn table(&self, rows: &[Value], columns: &[Column]) -> String {

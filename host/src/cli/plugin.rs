@@ -6,25 +6,32 @@ use serde_json::{Map, Value, json};
 
 use super::client::Body;
 use super::deliveries::{pretty, run_line};
-use super::output::{Column, Tone, cell};
+use super::output::{Column, Output, Tone, cell};
 use super::{Context, Failure, input};
 
 const COLUMNS: [Column; 5] = [
     ("NAME", "/name"),
-    ("VERSION", "/manifest/version"),
-    ("DIGEST", "/digest"),
+    ("VERSION", "/version"),
     ("ORIGIN", "/origin"),
-    ("SUMMARY", "/manifest/summary"),
+    ("SUMMARY", "/summary"),
+    ("DIGEST", "/digest"),
 ];
-const FIELDS: [Column; 8] = [
+const FIELDS: [Column; 9] = [
     ("name", "/name"),
-    ("version", "/manifest/version"),
-    ("summary", "/manifest/summary"),
-    ("digest", "/digest"),
-    ("size", "/size"),
+    ("version", "/version"),
+    ("summary", "/summary"),
     ("origin", "/origin"),
-    ("uploaded", "/uploaded_at"),
-    ("event types", "/manifest/event_types"),
+    ("digest", "/digest"),
+    ("event types", "/event_types"),
+    ("reaches", "/imports"),
+    ("used by", "/used_by"),
+    ("held now", "/held"),
+];
+const VERSION_COLUMNS: [Column; 4] = [
+    ("DIGEST", "/digest"),
+    ("BYTES", "/size"),
+    ("UPLOADED", "/uploaded_at"),
+    ("CURRENT", "/current"),
 ];
 
 /// What to do with plugins.
@@ -105,7 +112,14 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 return output.json(&plugin);
             }
             output.fields(&plugin, &FIELDS)?;
-            let schema = &plugin["manifest"]["config_schema"];
+            if plugin["versions"]
+                .as_array()
+                .is_some_and(|versions| !versions.is_empty())
+            {
+                output.line("")?;
+                output.page(&json!({ "data": plugin["versions"] }), &VERSION_COLUMNS, "")?;
+            }
+            let schema = &plugin["config_schema"];
             if !schema.is_null() {
                 output.line(&output.tone(Tone::Faint, "configuration"))?;
                 for line in pretty(&schema.to_string()) {
@@ -129,7 +143,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             if output.json {
                 output.json(&result)
             } else {
-                show_run(context, &result)
+                show_run(context, &name, result)
             }
         }
     }
@@ -161,9 +175,11 @@ fn run_body(
     Ok(json!({ "event": event, "config": config }).to_string())
 }
 
-fn show_run(context: &Context, result: &Value) -> Result<(), Failure> {
+fn show_run(context: &Context, name: &str, mut result: Value) -> Result<(), Failure> {
     let output = &context.output;
-    output.line(&run_line(output, result))?;
+    // On a delivery a run names its plugin; here the caller did.
+    result["plugin"] = json!(name);
+    output.line(&run_line(output, &result))?;
     for log in result["logs"].as_array().map(Vec::as_slice).unwrap_or_default() {
         output.line(&format!(
             "  {}  {}",
@@ -176,16 +192,22 @@ fn show_run(context: &Context, result: &Value) -> Result<(), Failure> {
         .map(Vec::as_slice)
         .unwrap_or_default()
     {
-        let first = format!("{} {}", cell(&request["method"]), cell(&request["path"]));
-        output.line(&output.tone(Tone::Title, first.trim_end()))?;
-        let text = request["body"]
-            .as_str()
-            .map_or_else(|| request["body"].to_string(), str::to_owned);
-        for line in pretty(&text) {
-            output.line(&format!("  {line}"))?;
-        }
+        let method = request["method"].as_str().unwrap_or("POST");
+        let title = format!("request {method} {}", cell(&request["path"]));
+        output.line(&output.tone(Tone::Title, title.trim_end()))?;
+        body(output, &request["body"])?;
+    }
+    for event in result["events"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        output.line(&output.tone(Tone::Title, &format!("event {}", cell(&event["type"]))))?;
+        body(output, &event["data"])?;
     }
     Ok(())
+}
+
+fn body(output: &Output, text: &Value) -> Result<(), Failure> {
+    pretty(text.as_str().unwrap_or("(not text)"))
+        .iter()
+        .try_for_each(|line| output.line(&format!("  {line}")))
 }
 
 #[cfg(test)]

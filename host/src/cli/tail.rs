@@ -13,7 +13,7 @@ use super::sse::{Parser, StreamEvent};
 use super::{Context, Failure};
 
 /// First pause before a stream is opened again.
-const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 
@@ -183,6 +183,8 @@ fn line(output: &Output, activity: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use super::*;
     use crate::cli::ColourWhen;
@@ -214,5 +216,63 @@ mod tests {
         for (activity, expected) in cases {
             assert_eq!(line(&output, &activity), expected);
         }
+    }
+
+    /// Answers one request with these bytes, closes, and gives the head of the request.
+    async fn answer_once(listener: &TcpListener, answer: &str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(head).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_broken_stream_is_opened_again_where_it_broke() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let global = crate::cli::Global {
+            server: Some(format!("http://{}", listener.local_addr().unwrap())),
+            ..crate::cli::Global::default()
+        };
+        let environment = crate::config::environment::Environment {
+            key: Some(crate::secret::Secret::new("hw_k")),
+            ..Default::default()
+        };
+        let output = Output::new(true, ColourWhen::Never, true);
+        let context = Context {
+            global,
+            environment,
+            output,
+        };
+        let args = Args {
+            subscription: Some("a b".into()),
+            event_type: None,
+            count: Some(2),
+        };
+        let stream = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+        let router = async {
+            let first = answer_once(&listener, &format!("{stream}id: 7\ndata: {{}}\n\ndata: cut")).await;
+            // A router that is still starting is no reason to give up.
+            answer_once(
+                &listener,
+                "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            )
+            .await;
+            let last = answer_once(&listener, &format!("{stream}data: {{}}\n\n")).await;
+            (first, last)
+        };
+        let (ended, (first, last)) = tokio::join!(run(args, &context), router);
+        ended.unwrap();
+        assert!(
+            first.starts_with("GET /api/v1/tail?subscription=a+b HTTP/1.1\r\n"),
+            "{first}"
+        );
+        assert!(
+            first.contains("authorization: Bearer hw_k\r\n") && !first.contains("last-event-id"),
+            "{first}"
+        );
+        assert!(last.contains("last-event-id: 7\r\n"), "{last}");
     }
 }

@@ -109,18 +109,27 @@ impl Demo {
         self.order_to_an_endpoint_that_fails(&orders).await
     }
 
+    /// Asks for the plugins, both at once, since the first question has them compiled.
     async fn require_plugins(&self) -> Result<(), Failure> {
-        let page = self.client.get(&["plugins"], &[]).await?;
-        let there = |name: &&str| list(&page["data"]).iter().any(|plugin| plugin["name"] == **name);
-        let missing: Vec<&str> = PLUGINS.into_iter().filter(|name| !there(name)).collect();
+        let asked = PLUGINS.map(|name| self.missing_plugin(name));
+        let missing: Vec<&str> = try_join_all(asked).await?.into_iter().flatten().collect();
         if missing.is_empty() {
             return Ok(());
         }
         Err(Failure::other(format!(
-            "this binary was built without the first-party plugins ({} missing): run `cargo xtask demo`, or \
+            "this binary was built without first-party plugins ({} missing): run `cargo xtask demo`, or \
              `cargo xtask plugins` and build again",
             missing.join(" and ")
         )))
+    }
+
+    /// The name of the plugin, if it is missing.
+    async fn missing_plugin(&self, name: &'static str) -> Result<Option<&'static str>, Failure> {
+        match self.client.get(&["plugins", name], &[]).await {
+            Ok(_) => Ok(None),
+            Err(Failure::Problem(problem)) if problem.status == 404 => Ok(Some(name)),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Creates the subscriptions, all at once: each has its plugin compiled and its configuration checked.
