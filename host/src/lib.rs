@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod delivery;
 pub mod digest;
 pub mod egress;
@@ -16,6 +17,7 @@ pub mod secret;
 pub mod signature;
 pub mod store;
 pub mod subscription;
+pub mod telemetry;
 pub mod time;
 pub mod verdict;
 pub mod vault;

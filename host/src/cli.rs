@@ -1,0 +1,351 @@
+//! The command line: one file a verb, and what they share.
+//!
+//! `serve` and `demo` start a router; `sign`, `verify`, `config` and `completions` work alone; every
+//! other verb talks to a router over HTTP and never opens the database beside it. Exit codes are
+//! stable: 0 done, 1 it failed, 2 the call was wrong, 3 nobody answered.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::config::environment::Environment;
+use crate::config::{self, Loaded};
+use crate::secret::Secret;
+
+pub mod client;
+mod completions;
+mod deliveries;
+mod demo;
+mod events;
+mod failure;
+mod health;
+mod input;
+mod keys;
+mod openapi;
+mod output;
+mod plugin;
+pub mod problem;
+mod send;
+mod serve;
+mod settings;
+mod signature;
+pub mod sse;
+mod subscriptions;
+mod tail;
+mod tenants;
+
+pub use failure::Failure;
+
+use client::Client;
+use output::Output;
+
+/// File in the data directory that holds the admin key, for commands on the same machine.
+pub const ADMIN_KEY_FILE: &str = "admin.key";
+/// Largest key file. A key has some 60 characters.
+const KEY_FILE_BYTES_MAX: u64 = 4_096;
+/// How long the runtime waits for what is still running after a command has ended.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// A self-hosted event router with sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "hookway", version, arg_required_else_help = true)]
+#[command(after_help = "Try it:\n  hookway demo\n  hookway serve --allow-http --allow-private-networks")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// Where the router is [default: $HOOKWAY_URL, or the configured server.listen on this machine]
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// File that holds the API key [default: $HOOKWAY_KEY, or admin.key in the data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The tenant to act for, with an admin key [default: $HOOKWAY_TENANT]
+    #[arg(long, global = true, value_name = "NAME")]
+    tenant: Option<String>,
+    /// The configuration file [default: $HOOKWAY_CONFIG, or ./hookway.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory [default: ./hookway-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// JSON on standard output, for machines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColourWhen,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ColourWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the router
+    Serve(serve::Args),
+    /// See it work in ten seconds: a router, a receiver, real events
+    Demo(demo::Args),
+    /// Send an event
+    Send(send::Args),
+    /// Watch what happens, as it happens
+    Tail(tail::Args),
+    /// API keys
+    #[command(subcommand)]
+    Keys(keys::Verb),
+    /// Tenants: owners of subscriptions, plugins and keys
+    #[command(subcommand)]
+    Tenants(tenants::Verb),
+    /// Subscriptions: which events go where, and what they look like there
+    #[command(subcommand, visible_alias = "webhooks")]
+    Subscriptions(subscriptions::Verb),
+    /// Events that came in
+    #[command(subcommand)]
+    Events(events::Verb),
+    /// Deliveries: what became of an event for a subscription
+    #[command(subcommand)]
+    Deliveries(deliveries::Verb),
+    /// Plugins
+    #[command(subcommand)]
+    Plugin(plugin::Verb),
+    /// Sign a body as a delivery is signed
+    Sign(signature::SignArgs),
+    /// Verify the signature of a delivery
+    Verify(signature::VerifyArgs),
+    /// Show every setting, its value and where it comes from
+    Config(settings::Args),
+    /// Ask the router whether it is well (for container health checks)
+    Health(health::Args),
+    /// Print the OpenAPI document
+    #[command(after_help = "Example:\n  hookway openapi > openapi.json")]
+    Openapi,
+    /// Print a completion script
+    Completions(completions::Args),
+    /// Compile one component; how the router starts its own helper
+    #[command(hide = true)]
+    CompileWorker,
+}
+
+/// What a verb has at hand.
+struct Context {
+    global: Global,
+    environment: Environment,
+    output: Output,
+}
+
+/// The whole program, behind `main`.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::CompileWorker = cli.command {
+        // No runtime, no threads: this process lives under tight limits.
+        return crate::plugin::compile_worker();
+    }
+    let environment = Environment::read();
+    let output = Output::new(cli.global.json, cli.global.color, environment.no_color);
+    let context = Context {
+        global: cli.global,
+        environment,
+        output,
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return context.output.failed(&Failure::io("cannot start", error)),
+    };
+    let result = runtime.block_on(run(cli.command, &context));
+    runtime.shutdown_timeout(LINGER);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => context.output.failed(&failure),
+    }
+}
+
+async fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args, context).await,
+        Command::Demo(args) => demo::run(args, context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Tail(args) => tail::run(args, context).await,
+        Command::Keys(verb) => keys::run(verb, context).await,
+        Command::Tenants(verb) => tenants::run(verb, context).await,
+        Command::Subscriptions(verb) => subscriptions::run(verb, context).await,
+        Command::Events(verb) => events::run(verb, context).await,
+        Command::Deliveries(verb) => deliveries::run(verb, context).await,
+        Command::Plugin(verb) => plugin::run(verb, context).await,
+        Command::Sign(args) => signature::sign(args, context),
+        Command::Verify(args) => signature::verify(args, context),
+        Command::Config(args) => settings::run(args, context),
+        Command::Health(args) => health::run(args, context).await,
+        Command::Openapi => openapi::run(context),
+        Command::Completions(args) => completions::run(args, &mut Cli::command()),
+        Command::CompileWorker => Ok(()),
+    }
+}
+
+impl Context {
+    /// The configuration, with these flags above it.
+    fn load(&self, flags: Vec<(String, String, String)>) -> Result<Loaded, Failure> {
+        let data_dir = self.global.data_dir.clone();
+        let data_dir = data_dir.map(|dir| ("--data-dir".to_owned(), "data_dir".to_owned(), dir));
+        let flags = data_dir.into_iter().chain(flags).collect();
+        Ok(config::layers::load(
+            flags,
+            &self.environment,
+            self.global.config.as_deref(),
+        )?)
+    }
+
+    /// A client of the router, with the key that this machine or the caller has.
+    fn client(&self) -> Result<Client, Failure> {
+        let loaded = self.load(Vec::new())?;
+        let named = self
+            .global
+            .server
+            .clone()
+            .or_else(|| self.environment.url.clone());
+        let base = match &named {
+            Some(url) => client::base_from(url)?,
+            None => client::base_of(loaded.config.server.listen),
+        };
+        let key = self.key(&loaded, &base)?;
+        let tenant = self
+            .global
+            .tenant
+            .clone()
+            .or_else(|| self.environment.tenant.clone());
+        Client::new(base, Some(key), tenant)
+    }
+
+    /// The key from `--key-file`, `HOOKWAY_KEY` or, for a router on this machine, its admin key. The
+    /// admin key of this machine is never sent to another one.
+    fn key(&self, loaded: &Loaded, base: &url::Url) -> Result<Secret, Failure> {
+        if let Some(path) = &self.global.key_file {
+            return read_key(path);
+        }
+        if let Some(key) = &self.environment.key {
+            return Ok(key.clone());
+        }
+        if !client::is_local(base) {
+            return Err(Failure::usage(format!(
+                "{} is another machine: give a key of it in HOOKWAY_KEY or with --key-file",
+                base.origin().ascii_serialization()
+            )));
+        }
+        if let Some(key) = &loaded.config.admin_key {
+            return Ok(key.clone());
+        }
+        let path = loaded.config.data_dir.join(ADMIN_KEY_FILE);
+        if path.exists() {
+            return read_key(&path);
+        }
+        Err(Failure::usage(format!(
+            "no API key: there is no {}; name the router's --data-dir, or give a key in HOOKWAY_KEY or with --key-file",
+            path.display()
+        )))
+    }
+}
+
+/// Reads a key or secret from a file: one line.
+fn read_key(path: &std::path::Path) -> Result<Secret, Failure> {
+    use std::io::Read;
+    let what = || format!("cannot read {}", path.display());
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| Failure::io(what(), error))?;
+    file.take(KEY_FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::io(what(), error))?;
+    match text.trim() {
+        "" => Err(Failure::usage(format!("{} is empty", path.display()))),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_says_how_it_is_used() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(
+                command.is_hide_set() || command.get_about().is_some(),
+                "{path} has no help"
+            );
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{path} {} has no help",
+                    argument.get_id()
+                );
+            }
+            let leaf = command.get_subcommands().next().is_none();
+            let example = command.get_after_help().is_some();
+            assert!(!leaf || command.is_hide_set() || example, "{path} has no example");
+            command.get_subcommands().for_each(|inner| check(inner, &path));
+        }
+        check(&Cli::command(), "");
+    }
+
+    #[test]
+    fn lines_that_people_type_are_understood() {
+        for line in [
+            "hookway serve --listen 127.0.0.1:0 --data-dir x --allow-http --allow-private-networks --set log.format=json",
+            "hookway demo --keep",
+            "hookway send alert.created --data {} --id 1 --source s --subject t",
+            "hookway tail --json",
+            "hookway keys create --name ci --scope ingest --scope read",
+            "hookway subscriptions create --name n --url https://example.com --event alert.* --plugin slack",
+            "hookway webhooks list --server https://example.com",
+            "hookway deliveries list --status failed --subscription sub_1 --limit 5",
+            "hookway plugin run slack --event e.json",
+            "hookway verify --id req_1 --timestamp 1 --signature v1,x --secret-file f body.json",
+            "hookway --json health",
+            "hookway completions bash",
+            "hookway compile-worker",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_lines_are_usage_errors() {
+        for line in [
+            "hookway",
+            "hookway serv",
+            "hookway send",
+            "hookway deliveries list --status broken",
+            "hookway keys create --name x --scope root",
+            "hookway subscriptions create --file a --url https://example.com",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

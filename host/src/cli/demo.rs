@@ -1,0 +1,163 @@
+//! `hookway demo`: a router, a receiver and real events, in ten seconds on an empty machine.
+//!
+//! The router is the real one, with a database in a temporary directory; the demonstration talks to it
+//! as anybody does, by the HTTP API. Only two settings differ from the defaults: egress may reach the
+//! receiver on this machine by plain HTTP, and the waits between attempts are short enough to watch.
+
+mod receiver;
+mod scenes;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::client::{Client, base_of};
+use super::serve::Signals;
+use super::{Context, Failure, read_key};
+use crate::clock::Clock;
+use crate::config::{AllowRule, AllowWhat, Config};
+use crate::router::Router;
+use crate::telemetry;
+use receiver::Receiver;
+use scenes::{Demo, Ending};
+use show::Show;
+
+/// Waits between attempts: short enough to watch. The default profile waits 5 s and then minutes.
+const RETRY_WAITS: [Duration; 3] = [
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_secs(2),
+];
+/// Flags of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hookway demo
+  hookway demo --keep        # leaves router and receiver running, to play with")]
+pub(super) struct Args {
+    /// Leave it running at the end
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Shows it.
+pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let clock = Clock::system();
+    let begun = clock.now();
+    let directory = TemporaryDirectory::make(&clock)?;
+    let log = crate::config::Log {
+        filter: "error".to_owned(),
+        ..Config::default().log
+    };
+    telemetry::start(&log, context.output.log_colour())
+        .map_err(|error| Failure::because("cannot set up logging", error))?;
+    let receiver = Receiver::start(clock.clone()).await;
+    let receiver = receiver.map_err(|error| Failure::io("cannot listen on this machine", error))?;
+    let router = Router::start(config_for(directory.path()), clock.clone())
+        .await
+        .map_err(|error| Failure::because("the router cannot start", error))?;
+    let key_path = directory.path().join(super::ADMIN_KEY_FILE);
+    let client = Client::new(base_of(router.address()), Some(read_key(&key_path)?), None)?;
+    let mut demo = Demo {
+        show: Show(context.output),
+        client,
+        clock: clock.clone(),
+        receiver,
+    };
+    let shown = tokio::select! {
+        shown = demo.play() => shown,
+        () = signals.next() => Err(Failure::other("interrupted")),
+    };
+    let took = clock.now().since(begun);
+    let shown = match shown {
+        Ok(()) => demo.go_on(
+            took,
+            if args.keep {
+                Ending::Kept { key: &key_path }
+            } else {
+                Ending::Over
+            },
+        ),
+        Err(failure) => Err(failure),
+    };
+    if shown.is_ok() && args.keep {
+        signals.next().await;
+    }
+    router.shutdown().await;
+    shown
+}
+
+/// The defaults, but for what the demonstration needs.
+fn config_for(directory: &Path) -> Config {
+    let mut config = Config::default();
+    config.data_dir = directory.to_owned();
+    config.server.listen.set_port(0);
+    let this_machine = ipnet::IpNet::from(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST));
+    config.egress.allow = vec![AllowRule {
+        what: AllowWhat::Network(this_machine),
+        http: true,
+    }];
+    config.dispatch.retry_waits = Some(RETRY_WAITS.to_vec());
+    config
+}
+
+/// A directory that goes with the demonstration.
+struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    /// Makes a new one that only its owner can read.
+    fn make(clock: &Clock) -> Result<Self, Failure> {
+        use std::os::unix::fs::DirBuilderExt;
+        let name = format!("hookway-demo-{}-{}", std::process::id(), clock.now().as_millis());
+        let path = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| Failure::io(format!("cannot make {}", path.display()), error))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        // What cannot be removed is in the directory for temporary things, where it does no harm.
+        let _left_behind = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_must_differ_differs_from_the_defaults() {
+        let config = config_for(Path::new("x"));
+        let defaults = Config::default();
+        let differ = crate::config::SETTINGS
+            .iter()
+            .filter(|setting| setting.show(&config) != setting.show(&defaults));
+        let differ: Vec<&str> = differ.map(|setting| setting.path).collect();
+        assert_eq!(
+            differ,
+            [
+                "data_dir",
+                "server.listen",
+                "dispatch.retry_waits",
+                "egress.allow"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_with_its_owner() {
+        let directory = TemporaryDirectory::make(&Clock::system()).unwrap();
+        let path = directory.path().to_owned();
+        assert!(path.is_dir());
+        drop(directory);
+        assert!(!path.exists());
+    }
+}

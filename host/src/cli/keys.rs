@@ -1,0 +1,106 @@
+//! `hookway keys`: API keys. A key is shown once, when it is made.
+
+use clap::ValueEnum;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::Body;
+use super::output::{Column, cell};
+use super::{Context, Failure};
+
+const COLUMNS: [Column; 6] = [
+    ("ID", "/id"),
+    ("NAME", "/name"),
+    ("TENANT", "/tenant_id"),
+    ("SCOPES", "/scopes"),
+    ("CREATED", "/created_at"),
+    ("REVOKED", "/revoked_at"),
+];
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scope {
+    /// Bring events in.
+    Ingest,
+    /// See everything but secrets.
+    Read,
+    /// See and change subscriptions and plugins, resend.
+    Manage,
+    /// Everything.
+    Admin,
+}
+
+/// What to do with keys.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Make a key; it is shown once
+    #[command(after_help = "Examples:
+  hookway keys create --name shop --scope ingest
+  hookway keys create --name ci --scope read --scope manage --json | jq -r .key")]
+    Create {
+        /// A name, to know it by
+        #[arg(long)]
+        name: String,
+        /// What it may do; may be repeated
+        #[arg(long = "scope", value_enum, required = true)]
+        scopes: Vec<Scope>,
+        /// For the whole router: it acts for any tenant
+        #[arg(long)]
+        router: bool,
+    },
+    /// List the keys
+    #[command(after_help = "Example:\n  hookway keys list")]
+    List {
+        /// Those of every tenant and of the router too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Revoke a key, for ever
+    #[command(after_help = "Example:\n  hookway keys revoke key_01j…")]
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+/// Does it.
+pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
+    let client = context.client()?;
+    let output = &context.output;
+    match verb {
+        Verb::Create { name, scopes, router } => {
+            let scopes: Vec<_> = scopes.iter().filter_map(ValueEnum::to_possible_value).collect();
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.get_name()).collect();
+            let body = Body::Json(json!({ "name": name, "scopes": scopes, "router": router }).to_string());
+            let key = client.call(Method::POST, &["keys"], &[], body).await?;
+            if output.json {
+                output.json(&key)
+            } else {
+                created(context, &key)
+            }
+        }
+        Verb::List { all } => {
+            let query: Vec<_> = all.then(|| ("all", "true".to_owned())).into_iter().collect();
+            output.page(&client.get(&["keys"], &query).await?, &COLUMNS, "no keys")
+        }
+        Verb::Revoke { id } => {
+            client
+                .call(Method::DELETE, &["keys", &id], &[], Body::Nothing)
+                .await?;
+            if output.json {
+                output.json(&json!({ "id": id, "revoked": true }))
+            } else {
+                output.line("revoked")
+            }
+        }
+    }
+}
+
+fn created(context: &Context, key: &Value) -> Result<(), Failure> {
+    let output = &context.output;
+    output.fields(key, &COLUMNS)?;
+    output.line("")?;
+    output.line(&cell(&key["key"]))?;
+    output.note("Keep it now: it is not stored and cannot be shown again.");
+    Ok(())
+}

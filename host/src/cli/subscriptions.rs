@@ -1,0 +1,377 @@
+//! `hookway subscriptions`: the routing table, by hand.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::client::{Body, Client};
+use super::output::{Column, cell};
+use super::{Context, Failure, input};
+
+const COLUMNS: [Column; 6] = [
+    ("ID", "/id"),
+    ("KEY", "/key"),
+    ("NAME", "/name"),
+    ("ENABLED", "/enabled"),
+    ("EVENTS", "/events"),
+    ("URL", "/url"),
+];
+const FIELDS: [Column; 19] = [
+    ("id", "/id"),
+    ("key", "/key"),
+    ("name", "/name"),
+    ("enabled", "/enabled"),
+    ("status", "/status"),
+    ("because", "/status_reason"),
+    ("events", "/events"),
+    ("filter", "/filter"),
+    ("plugins", "/plugins"),
+    ("url", "/url"),
+    ("profile", "/profile"),
+    ("rate limit", "/rate_limit"),
+    ("max in flight", "/max_in_flight"),
+    ("created", "/created_at"),
+    ("updated", "/updated_at"),
+    ("delivered", "/deliveries/delivered"),
+    ("filtered", "/deliveries/filtered"),
+    ("failed", "/deliveries/failed"),
+    ("pending", "/deliveries/pending"),
+];
+
+/// What to do with subscriptions.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// List the subscriptions
+    #[command(after_help = "Example:\n  hookway subscriptions list")]
+    List {
+        /// How many at the most
+        #[arg(long)]
+        limit: Option<u32>,
+        /// Goes on where the page before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show one subscription
+    #[command(after_help = "Example:\n  hookway subscriptions show slack-alerts")]
+    Show {
+        /// Its id or key
+        id: String,
+    },
+    /// Make a subscription; its signing secret is shown once
+    #[command(after_help = "Examples:
+  hookway subscriptions create --name 'Alerts to Slack' --url https://hooks.slack.com/services/T0/B0/x \\
+      --event 'alert.*' --plugin slack
+  hookway subscriptions create --name Leads --key leads --url https://n8n.example.com/webhook/1 \\
+      --event lead.created --plugin 'jq={\"program\":\".data\"}'
+  hookway subscriptions create --file subscription.json")]
+    Create(Box<Fields>),
+    /// Change a subscription; what is not given stays
+    #[command(after_help = "Example:\n  hookway subscriptions update leads --filter 'data.score > 50'")]
+    Update {
+        /// Its id or key
+        id: String,
+        #[command(flatten)]
+        fields: Box<Fields>,
+    },
+    /// Delete a subscription; what it still has to deliver fails
+    #[command(after_help = "Example:\n  hookway subscriptions delete leads --yes")]
+    Delete {
+        /// Its id or key
+        id: String,
+        /// Yes, delete it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Let its deliveries go out
+    #[command(after_help = "Example:\n  hookway subscriptions enable leads")]
+    Enable {
+        /// Its id or key
+        id: String,
+    },
+    /// Hold its deliveries back
+    #[command(after_help = "Example:\n  hookway subscriptions disable leads")]
+    Disable {
+        /// Its id or key
+        id: String,
+    },
+    /// Give it a new signing secret, shown once; the old one signs too for a while
+    #[command(after_help = "Example:\n  hookway subscriptions rotate-secret leads")]
+    RotateSecret {
+        /// Its id or key
+        id: String,
+    },
+}
+
+/// The fields of a subscription, as flags.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Fields {
+    /// A file with the subscription as JSON, in place of the other flags (- for standard input)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "key", "url", "events", "filter", "plugins", "profile", "headers", "rate_limit", "max_in_flight"])]
+    file: Option<String>,
+    /// A name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// A unique slug that may stand for the id
+    #[arg(long)]
+    key: Option<String>,
+    /// Where deliveries go (@FILE keeps a URL with a token out of the shell's history)
+    #[arg(long)]
+    url: Option<String>,
+    /// An event type or pattern, such as alert.*; may be repeated
+    #[arg(long = "event", value_name = "PATTERN")]
+    events: Vec<String>,
+    /// A CEL expression over the event
+    #[arg(long, value_name = "CEL")]
+    filter: Option<String>,
+    /// A plugin, with its configuration as JSON or @FILE; up to four, in order
+    #[arg(long = "plugin", value_name = "NAME[=JSON]")]
+    plugins: Vec<String>,
+    /// How deliveries look and behave
+    #[arg(long)]
+    profile: Option<String>,
+    /// A header of every delivery; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Deliveries per time, such as 10/1 for ten a second
+    #[arg(long, value_name = "REQUESTS/SECONDS")]
+    rate_limit: Option<String>,
+    /// Deliveries in flight at once
+    #[arg(long, value_name = "REQUESTS")]
+    max_in_flight: Option<u16>,
+}
+
+impl Fields {
+    /// The body of the call.
+    fn body(&self) -> Result<String, Failure> {
+        if let Some(path) = &self.file {
+            return Ok(input::json(path, input::file(path)?)?.get().to_owned());
+        }
+        let mut body = Map::new();
+        let texts = [
+            ("name", &self.name),
+            ("key", &self.key),
+            ("filter", &self.filter),
+            ("profile", &self.profile),
+        ];
+        for (name, text) in texts {
+            body.extend(text.as_ref().map(|text| (name.to_owned(), json!(text))));
+        }
+        if let Some(url) = &self.url {
+            let url = match url.strip_prefix('@') {
+                Some(path) => String::from_utf8_lossy(&input::file(path)?).trim().to_owned(),
+                None => url.clone(),
+            };
+            body.insert("url".to_owned(), json!(url));
+        }
+        if !self.events.is_empty() {
+            body.insert("events".to_owned(), json!(self.events));
+        }
+        if !self.plugins.is_empty() {
+            let plugins: Vec<Value> = self
+                .plugins
+                .iter()
+                .map(|text| plugin_from(text))
+                .collect::<Result<_, _>>()?;
+            body.insert("plugins".to_owned(), json!(plugins));
+        }
+        if !self.headers.is_empty() {
+            let headers: Map<String, Value> = self
+                .headers
+                .iter()
+                .map(|text| header_from(text))
+                .collect::<Result<_, _>>()?;
+            body.insert("headers".to_owned(), json!(headers));
+        }
+        if let Some(text) = &self.rate_limit {
+            body.insert("rate_limit".to_owned(), rate_from(text)?);
+        }
+        if let Some(requests) = self.max_in_flight {
+            body.insert("max_in_flight".to_owned(), json!(requests));
+        }
+        if body.is_empty() {
+            return Err(Failure::usage("nothing is given; `--help` shows the flags"));
+        }
+        Ok(Value::Object(body).to_string())
+    }
+}
+
+fn plugin_from(text: &str) -> Result<Value, Failure> {
+    let (name, config) = text.split_once('=').unwrap_or((text, "{}"));
+    let config = input::json(
+        &format!("the configuration of --plugin {name}"),
+        input::argument(config)?,
+    )?;
+    Ok(json!({ "name": name, "config": config }))
+}
+
+fn header_from(text: &str) -> Result<(String, Value), Failure> {
+    match text.split_once(':') {
+        Some((name, value)) => Ok((name.trim().to_owned(), json!(value.trim()))),
+        // The value may be a credential: it is not repeated.
+        None => Err(Failure::usage("--header: write it as NAME: VALUE")),
+    }
+}
+
+fn rate_from(text: &str) -> Result<Value, Failure> {
+    let parts = text.split_once('/').and_then(|(requests, seconds)| {
+        Some((
+            requests.trim().parse::<u32>().ok()?,
+            seconds.trim().parse::<u32>().ok()?,
+        ))
+    });
+    let (requests, seconds) = parts.ok_or_else(|| {
+        Failure::usage(format!(
+            "--rate-limit {text}: write it as REQUESTS/SECONDS, such as 10/1"
+        ))
+    })?;
+    Ok(json!({ "requests": requests, "per_seconds": seconds }))
+}
+
+/// Does it.
+pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
+    let output = &context.output;
+    match verb {
+        Verb::List { limit, cursor } => {
+            let query = [
+                ("limit", limit.map(|limit| limit.to_string())),
+                ("cursor", cursor),
+            ];
+            let query: Vec<_> = query
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect();
+            let page = context.client()?.get(&["subscriptions"], &query).await?;
+            output.page(
+                &page,
+                &COLUMNS,
+                "no subscriptions; `hookway subscriptions create --help` shows how to make one",
+            )
+        }
+        Verb::Show { id } => shown(
+            context,
+            &context.client()?.get(&["subscriptions", &id], &[]).await?,
+        ),
+        Verb::Create(fields) => {
+            let body = Body::Json(fields.body()?);
+            let made = context
+                .client()?
+                .call(Method::POST, &["subscriptions"], &[], body)
+                .await?;
+            shown(context, &made)?;
+            secret(context, &made)
+        }
+        Verb::Update { id, fields } => {
+            let body = Body::Json(fields.body()?);
+            shown(
+                context,
+                &context
+                    .client()?
+                    .call(Method::PATCH, &["subscriptions", &id], &[], body)
+                    .await?,
+            )
+        }
+        Verb::Delete { id, yes } => {
+            if !yes {
+                return Err(Failure::usage(format!(
+                    "deleting {id} cannot be undone: say --yes"
+                )));
+            }
+            context
+                .client()?
+                .call(Method::DELETE, &["subscriptions", &id], &[], Body::Nothing)
+                .await?;
+            if output.json {
+                output.json(&json!({ "id": id, "deleted": true }))
+            } else {
+                output.line("deleted")
+            }
+        }
+        Verb::Enable { id } => shown(context, &post(&context.client()?, &id, "enable").await?),
+        Verb::Disable { id } => shown(context, &post(&context.client()?, &id, "disable").await?),
+        Verb::RotateSecret { id } => {
+            let rotated = post(&context.client()?, &id, "rotate-secret").await?;
+            if output.json {
+                output.json(&rotated)
+            } else {
+                secret(context, &rotated)
+            }
+        }
+    }
+}
+
+async fn post(client: &Client, id: &str, verb: &str) -> Result<Value, Failure> {
+    client
+        .call(Method::POST, &["subscriptions", id, verb], &[], Body::Nothing)
+        .await
+}
+
+fn shown(context: &Context, subscription: &Value) -> Result<(), Failure> {
+    if context.output.json {
+        return context.output.json(subscription);
+    }
+    context.output.fields(subscription, &FIELDS)
+}
+
+/// Shows the signing secret where the answer has one.
+fn secret(context: &Context, answer: &Value) -> Result<(), Failure> {
+    let output = &context.output;
+    if output.json || !answer["secret"].is_string() {
+        return Ok(());
+    }
+    output.line("")?;
+    output.line(&cell(&answer["secret"]))?;
+    output.note("Keep this signing secret now: it is not shown again.");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_a_body() {
+        let fields = Fields {
+            name: Some("n".into()),
+            url: Some("https://example.com/x".into()),
+            events: vec!["alert.*".into()],
+            plugins: vec!["slack".into(), "jq={\"program\": \".data\"}".into()],
+            headers: vec!["X-Team: ops".into()],
+            rate_limit: Some("10/1".into()),
+            ..Fields::default()
+        };
+        let body: Value = serde_json::from_str(&fields.body().unwrap()).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "name": "n", "url": "https://example.com/x", "events": ["alert.*"],
+                "plugins": [{"name": "slack", "config": {}}, {"name": "jq", "config": {"program": ".data"}}],
+                "headers": {"X-Team": "ops"}, "rate_limit": {"requests": 10, "per_seconds": 1},
+            })
+        );
+    }
+
+    #[test]
+    fn wrong_flags_are_usage_errors_that_repeat_no_secret() {
+        let cases = [
+            Fields::default(),
+            Fields {
+                plugins: vec!["jq={".into()],
+                ..Fields::default()
+            },
+            Fields {
+                rate_limit: Some("ten".into()),
+                ..Fields::default()
+            },
+            Fields {
+                headers: vec!["Bearer s3cret".into()],
+                ..Fields::default()
+            },
+        ];
+        for fields in cases {
+            let failure = fields.body().unwrap_err();
+            assert!(
+                matches!(failure, Failure::Usage(_)) && !failure.to_string().contains("s3cret"),
+                "{failure}"
+            );
+        }
+    }
+}

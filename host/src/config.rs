@@ -1,0 +1,268 @@
+//! Configuration: every setting with its documentation, default and limits, and where each value came
+//! from.
+//!
+//! There is one table, written with [`settings!`] below. It makes the structs that the program uses and
+//! the list [`SETTINGS`] that loading, `hookway config` and the reference page use, so that none of them
+//! can know a setting that the others do not. Layers, strongest first: flag, environment, file, default
+//! ([`layers`]). This room is the only reader of the environment and of `hookway.toml`.
+//!
+//! Resources (subscriptions, plugins, keys) are not configuration: they live in the database.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+pub mod environment;
+pub mod layers;
+pub mod rule;
+pub mod setting;
+pub mod suggest;
+pub mod value;
+
+pub use layers::{Error, Fault, Given, Loaded, Origin};
+pub use rule::{AllowRule, AllowWhat};
+pub use setting::{Layers, SETTINGS, Setting};
+pub use value::LogFormat;
+
+use rule::Rules;
+use setting::settings;
+use value::{
+    Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time,
+    WebAddress,
+};
+
+const KIB: u64 = 1_024;
+const MIB: u64 = 1_024 * KIB;
+const GIB: u64 = 1_024 * MIB;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Fewest characters of an admin key given from outside: what 128 bits need in hexadecimal.
+pub const ADMIN_KEY_CHARACTERS_MIN: usize = 32;
+
+settings! {
+    /// Everything that can be configured.
+    Config {
+        /// The directory that holds the database, the keys and the plugin cache. Created where it is
+        /// missing, readable by its owner only.
+        data_dir: PathBuf = PathText, "./hookway-data";
+        /// An admin key from outside, 32 characters or more; it is never stored. Where it is given, no
+        /// key is made on the first start.
+        admin_key: Option<Secret> = Optional<SecretText>, "", from environment;
+    }
+
+    /// The way in: the listener of the HTTP API.
+    server: Server {
+        /// Address and port that the HTTP API listens on. Port 0 takes any free one.
+        listen: SocketAddr = Address, "127.0.0.1:8080", short "HOOKWAY_LISTEN";
+        /// The URL under which others reach this router, for links in answers. Made from the request
+        /// where it is not given.
+        public_url: Option<url::Url> = Optional<WebAddress>, "";
+        /// Longest wait for the head of a request, from its connection or the answer before it.
+        header_timeout: Duration = Time, "10s", in SECOND..=5 * MINUTE;
+        /// Longest wait for the whole body of a request.
+        body_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
+        /// How long a kept-alive connection may be idle.
+        idle_timeout: Duration = Time, "75s", in SECOND..=HOUR;
+        /// Connections at once; the next ones wait to be accepted.
+        connections_max: usize = Count, "4096", in 16..=1_000_000;
+        /// Largest body of a request. (Plugins have a limit of their own.)
+        body_bytes_max: usize = Size, "1 MiB", in 1_024..=67_108_864;
+    }
+
+    /// What a call that brings events in may do.
+    ingest: Ingest {
+        /// Within this time an event id or `Idempotency-Key` counts as seen.
+        idempotency_window: Duration = Time, "24h", in MINUTE..=30 * DAY;
+        /// Most events in one call.
+        events_per_call_max: usize = Count, "1000", in 1..=10_000;
+    }
+
+    /// The database and how long things stay in it.
+    store: Store {
+        /// Size at which a segment of events, requests and attempts is sealed. Whole segments are
+        /// dropped, so this is also the grain of retention.
+        segment_bytes: u64 = Size, "64 MiB", in MIB..=4 * GIB;
+        /// Events and history older than this may go; never what is still to be delivered.
+        retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;
+        /// History may fill so many bytes; the oldest goes first, whatever its age.
+        retention_bytes: u64 = Size, "10 GiB", in 16 * MIB..=1_024 * 1_024 * GIB;
+        /// Writes that may wait for the next commit; beyond it calls are answered with 503.
+        queue_capacity: usize = Count, "8192", in 16..=1_000_000;
+        /// Connections for reading history.
+        readers: usize = Count, "4", in 1..=64;
+    }
+
+    /// The dispatcher: how much is under way at once.
+    dispatch: Dispatch {
+        /// Requests in flight in all.
+        in_flight_max: usize = Count, "512", in 1..=65_536;
+        /// Requests in flight for one subscription that says nothing about it.
+        in_flight_per_subscription: NonZeroU16 = Count, "16", in NonZeroU16::MIN..=NonZeroU16::MAX;
+        /// Due deliveries held in memory; the others wait in the database and are fetched when there is
+        /// room.
+        queue_capacity: usize = Count, "1000000", in 1_000..=100_000_000;
+        /// How long a shutdown waits for what is in flight; the rest goes on after the next start.
+        drain: Duration = Time, "25s", in Duration::ZERO..=10 * MINUTE;
+        /// How long deliveries of a disabled or held subscription are kept before they fail.
+        held_max: Duration = Time, "30d", in HOUR..=3_650 * DAY;
+        /// Waits between attempts, in place of those of the subscriptions' profiles; one more attempt
+        /// than waits. For tests and demonstrations.
+        retry_waits: Option<Vec<Duration>> = Optional<List<Time>>, "";
+    }
+
+    /// The way out: which addresses requests may go to, and what is read of the answers.
+    egress: Egress {
+        /// What may be reached beyond public HTTPS: a list of `{ cidr = "10.0.0.0/8" }` or
+        /// `{ host = "n8n.internal" }`, each with `http = true` where plain HTTP is fine.
+        allow: Vec<AllowRule> = Rules, "[]";
+        /// Plain HTTP to every address. For development.
+        allow_http: bool = Switch, "false", short "HOOKWAY_ALLOW_HTTP";
+        /// Private, loopback and link-local addresses. For development.
+        allow_private_networks: bool = Switch, "false", short "HOOKWAY_ALLOW_PRIVATE_NETWORKS";
+        /// How much of an answer's body is kept.
+        response_body_bytes_max: usize = Size, "16 KiB", in 0..=1_048_576;
+    }
+
+    /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that
+    /// compiles or runs plugins reads them.)
+    #[derive(PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    plugins: PluginLimits {
+        /// Largest component. A Rust plugin has 70 to 200 KiB; a whole jq has a few MiB.
+        component_bytes: usize = Size, "8 MiB", in 1 << 10..=256 << 20;
+        /// Largest body of one function: compile time is quadratic in its control blocks.
+        function_bytes: usize = Size, "512 KiB", in 1 << 10..=8 << 20;
+        /// Deepest nesting of control blocks in one function: compile time explodes with it.
+        control_depth: usize = Count, "256", in 16..=4_096;
+        /// Most locals of one function: many live locals cost half a GiB while compiling.
+        function_locals: usize = Count, "2000", in 64..=50_000;
+        /// Most functions of one component: artefacts grow to twenty times the input.
+        functions: usize = Count, "20000", in 16..=1_000_000;
+        /// Most instances that instantiating one component makes, counted through nested components:
+        /// two kilobytes of nesting can ask for gigabytes.
+        flattened_instances: usize = Count, "200", in 8..=10_000;
+        /// Longest wall-clock time for compiling one component.
+        compile_wall_ms: u64 = Millis, "20s", in 100..=600_000;
+        /// Longest processor time for compiling one component, in seconds.
+        compile_cpu_seconds: u64 = Count, "10", in 1..=600;
+        /// Address space of the compiling process.
+        compile_address_space_bytes: u64 = Size, "2 GiB", in 256 << 20..=64 << 30;
+        /// Largest compiled artefact.
+        artefact_bytes: usize = Size, "64 MiB", in 1 << 20..=1 << 30;
+        /// All compiled artefacts on disk together; the oldest are removed beyond it.
+        artefact_directory_bytes: u64 = Size, "1 GiB", in 1 << 20..=1 << 40;
+
+        /// Longest run of a plugin's `describe`.
+        describe_ms: u64 = Millis, "200ms", in 1..=60_000;
+        /// Longest run of a plugin's `configure`. An instance is configured once.
+        configure_ms: u64 = Millis, "200ms", in 1..=60_000;
+        /// Longest run of `transform`, by the clock on the wall. A usual one takes a twentieth of a millisecond;
+        /// the rest is room for a machine that is busy with something else.
+        transform_ms: u64 = Millis, "100ms", in 1..=60_000;
+        /// How often the time of running guests is checked. Only while one runs.
+        tick_ms: u64 = Millis, "5ms", in 1..=1_000;
+
+        /// Linear memory of one instance, summed over its memories.
+        memory_bytes: usize = Size, "32 MiB", in 64 << 10..=1 << 30;
+        /// Most linear memories of one instance. Compilers make one.
+        memories: u32 = Count, "1", in 1..=16;
+        /// Most tables of one instance. Compilers make one or two.
+        tables: u32 = Count, "8", in 1..=64;
+        /// Most elements of one table.
+        table_elements: usize = Count, "10000", in 16..=1_000_000;
+        /// Most core instances of one component. Compilers make three or four.
+        core_instances: u32 = Count, "8", in 1..=200;
+        /// Stack of the guest; the threads have eight times as much.
+        stack_bytes: usize = Size, "512 KiB", in 64 << 10..=2 << 20;
+        /// Most resource handles that one instance may hold at once.
+        resource_handles: usize = Count, "256", in 16..=100_000;
+
+        /// Most bytes that cross from the guest to the host in one call, by wasmtime's own counting.
+        output_bytes: usize = Size, "1088 KiB", in 1 << 10..=64 << 20;
+        /// Most requests from one run.
+        requests: usize = Count, "16", in 1..=1_000;
+        /// Most events from one run.
+        events: usize = Count, "16", in 0..=1_000;
+        /// Largest body of one request, and largest data of one event.
+        body_bytes: usize = Size, "256 KiB", in 1..=16 << 20;
+        /// Most headers of one request.
+        headers: usize = Count, "32", in 0..=256;
+        /// All header names and values of one request together.
+        header_bytes: usize = Size, "8 KiB", in 0..=64 << 10;
+        /// Longest reason; the rest is cut off.
+        reason_bytes: usize = Size, "1 KiB", in 64..=64 << 10;
+        /// Longest pause that a plugin may ask for (`delay-ms` and `retry`).
+        delay_ms: u32 = Millis, "1d", in 0..=u32::MAX;
+        /// Most log lines kept of one run; the others are counted.
+        log_lines: usize = Count, "64", in 0..=10_000;
+        /// Longest log line; the rest is cut off.
+        log_line_bytes: usize = Size, "1 KiB", in 16..=64 << 10;
+
+        /// Threads that run guests; 0 means four for every core, and four at the least.
+        threads: usize = Count, "0", in 0..=4_096;
+        /// Most runs waiting for a thread; further callers wait their turn to queue.
+        queue: usize = Count, "1024", in 1..=100_000;
+        /// Most instances kept between events. The pool of slots follows from it.
+        kept_instances: usize = Count, "1000", in 0..=30_000;
+        /// Linear memory of all kept instances together.
+        kept_bytes: usize = Size, "256 MiB", in 0..=1 << 40;
+        /// An instance is thrown away after this many runs.
+        kept_runs: u32 = Count, "10000", in 1..=u32::MAX;
+        /// An instance is thrown away when its memory has grown beyond this.
+        kept_instance_bytes: usize = Size, "8 MiB", in 64 << 10..=1 << 30;
+        /// An instance is thrown away when nothing used it for this long. Looked at
+        /// when instances come and go, not by a timer.
+        kept_idle_ms: u64 = Millis, "5min", in 1..=86_400_000;
+
+        /// Memory of a slot of the pool that stays resident when its instance goes. More than a
+        /// guest touches costs more than it saves.
+        pool_memory_resident_bytes: usize = Size, "64 KiB", in 0..=16 << 20;
+        /// As `pool_memory_resident_bytes`, for tables.
+        pool_table_resident_bytes: usize = Size, "8 KiB", in 0..=1 << 20;
+        /// Slots that are given back to the kernel at once.
+        pool_decommit_batch: usize = Count, "16", in 1..=1_024;
+    }
+
+    /// What the router says about itself, on standard error.
+    log: Log {
+        /// `text` for people, `json` for machines.
+        format: LogFormat = Choice, "text", short "HOOKWAY_LOG_FORMAT";
+        /// Which lines, in the form of `RUST_LOG`: a level, or `target=level` joined by commas.
+        filter: String = Text, "info", short "HOOKWAY_LOG";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_valid_and_shown_as_it_would_be_read() {
+        let config = Config::default();
+        for setting in SETTINGS {
+            let shown = setting.show(&config);
+            let mut again = Config::default();
+            setting
+                .assign(&mut again, &toml::Value::String(shown.clone()))
+                .unwrap_or_else(|fault| panic!("{}: {fault}", setting.path));
+            assert_eq!(setting.show(&again), shown, "{}", setting.path);
+        }
+    }
+
+    #[test]
+    fn every_setting_is_documented_and_named_once() {
+        let mut names = std::collections::HashSet::new();
+        for setting in SETTINGS {
+            assert!(setting.doc().len() > 20, "{}", setting.path);
+            for name in setting.variables() {
+                assert!(names.insert(name.clone()), "{name}");
+            }
+        }
+    }
+}
