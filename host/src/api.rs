@@ -58,8 +58,6 @@ pub struct State {
     pub clock: Clock,
     /// Is told of rows that are due because a person asked for it.
     pub wake: Arc<dyn Wake>,
-    /// Knows what is sent for a request.
-    pub preview: Arc<dyn Preview>,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// What a request may cost.
@@ -76,6 +74,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Largest component, in bytes (`plugins.component_bytes`).
     pub component_bytes_max: usize,
+    /// Most events in one call.
+    pub events_max: usize,
     /// Within this time a body must have arrived.
     pub body_timeout: Duration,
     /// Within this time an answer must begin; long enough for a large component to be compiled.
@@ -109,20 +109,6 @@ pub struct Sent {
     pub body: Bytes,
 }
 
-/// Says what is sent for a request; the wiring lends its own rendering, so that what is shown is what
-/// is sent. An attempt stores only what does not follow from the rest (time stamp, signature).
-pub trait Preview: Send + Sync + 'static {
-    /// The request of a delivery. `request` is what a plugin made, where one did; `attempt` one sending
-    /// of it. None where it cannot be told any more (its profile is gone).
-    fn sent(
-        &self,
-        subscription: &Subscription,
-        event: &Event,
-        request: Option<&Request>,
-        attempt: &Attempt,
-    ) -> Option<Sent>;
-}
-
 /// The prefix of the API.
 pub const PREFIX: &str = "/api/v1";
 
@@ -136,7 +122,10 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/resend", post(deliveries::resend)),
         ("/plugins", get(plugins::list)),
-        ("/plugins/{name}", get(plugins::show).put(plugins::upload).delete(plugins::remove)),
+        (
+            "/plugins/{name}",
+            get(plugins::show).put(plugins::upload).delete(plugins::remove),
+        ),
         ("/plugins/{name}/run", post(plugins::run)),
         ("/keys", post(keys::create).get(keys::list)),
         ("/keys/{id}", axum::routing::delete(keys::revoke)),
@@ -149,7 +138,12 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
 fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("", post(subscriptions::create).get(subscriptions::list)),
-        ("/{id}", get(subscriptions::show).patch(subscriptions::update).delete(subscriptions::remove)),
+        (
+            "/{id}",
+            get(subscriptions::show)
+                .patch(subscriptions::update)
+                .delete(subscriptions::remove),
+        ),
         ("/{id}/enable", post(subscriptions::enable)),
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),
@@ -169,8 +163,16 @@ fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
 /// Every whole path with its methods.
 fn routes() -> Vec<(String, MethodRouter<Shared>)> {
     let mut all: Vec<(String, MethodRouter<Shared>)> = Vec::new();
-    all.extend(open_table().into_iter().map(|(path, methods)| (path.to_owned(), methods)));
-    all.extend(table().into_iter().map(|(path, methods)| (format!("{PREFIX}{path}"), methods)));
+    all.extend(
+        open_table()
+            .into_iter()
+            .map(|(path, methods)| (path.to_owned(), methods)),
+    );
+    all.extend(
+        table()
+            .into_iter()
+            .map(|(path, methods)| (format!("{PREFIX}{path}"), methods)),
+    );
     for name in ["subscriptions", "webhooks"] {
         let paths = subscription_table().into_iter();
         all.extend(paths.map(|(path, methods)| (format!("{PREFIX}/{name}{path}"), methods)));
@@ -199,7 +201,9 @@ impl From<control::Error> for Problem {
         match error {
             control::Error::Faults(faults) => Self::invalid(faults),
             control::Error::Missing(what) => Self::not_found(what),
-            control::Error::Conflict { detail, breaks } => Self::new(Kind::Conflict, detail).with_faults(breaks),
+            control::Error::Conflict { detail, breaks } => {
+                Self::new(Kind::Conflict, detail).with_faults(breaks)
+            }
             control::Error::Changed => Self::new(Kind::Changed, "read it again, then change it"),
             control::Error::Store(error) => error.into(),
             error @ control::Error::Plugin(_) => Self::internal(error),

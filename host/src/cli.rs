@@ -155,7 +155,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::CompileWorker = cli.command {
         // No runtime, no threads: this process lives under tight limits.
-        return crate::plugin::compile_worker();
+        return ExitCode::from(crate::plugin::compile_worker());
     }
     let environment = Environment::read();
     let output = Output::new(cli.global.json, cli.global.color, environment.no_color);

@@ -60,15 +60,11 @@ settings! {
     server: Server {
         /// Address and port that the HTTP API listens on. Port 0 takes any free one.
         listen: SocketAddr = Address, "127.0.0.1:8080", short "HOOKWAY_LISTEN";
-        /// The URL under which others reach this router, for links in answers. Made from the request
-        /// where it is not given.
-        public_url: Option<url::Url> = Optional<WebAddress>, "";
-        /// Longest wait for the head of a request, from its connection or the answer before it.
-        header_timeout: Duration = Time, "10s", in SECOND..=5 * MINUTE;
+        /// Longest wait for the head of a request, from its connection or the answer before it; so it is also
+        /// how long a kept-alive connection may be idle.
+        header_timeout: Duration = Time, "30s", in SECOND..=5 * MINUTE;
         /// Longest wait for the whole body of a request.
         body_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
-        /// How long a kept-alive connection may be idle.
-        idle_timeout: Duration = Time, "75s", in SECOND..=HOUR;
         /// Connections at once; the next ones wait to be accepted.
         connections_max: usize = Count, "4096", in 16..=1_000_000;
         /// Largest body of a request. (Plugins have a limit of their own.)
@@ -92,10 +88,8 @@ settings! {
         retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;
         /// History may fill so many bytes; the oldest goes first, whatever its age.
         retention_bytes: u64 = Size, "10 GiB", in 16 * MIB..=1_024 * 1_024 * GIB;
-        /// Writes that may wait for the next commit; beyond it calls are answered with 503.
-        queue_capacity: usize = Count, "8192", in 16..=1_000_000;
         /// Connections for reading history.
-        readers: usize = Count, "4", in 1..=64;
+        readers: u32 = Count, "4", in 1..=64;
     }
 
     /// The dispatcher: how much is under way at once.
@@ -125,8 +119,6 @@ settings! {
         allow_http: bool = Switch, "false", short "HOOKWAY_ALLOW_HTTP";
         /// Private, loopback and link-local addresses. For development.
         allow_private_networks: bool = Switch, "false", short "HOOKWAY_ALLOW_PRIVATE_NETWORKS";
-        /// How much of an answer's body is kept.
-        response_body_bytes_max: usize = Size, "16 KiB", in 0..=1_048_576;
     }
 
     /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that

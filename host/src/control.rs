@@ -9,9 +9,11 @@
 pub mod check;
 pub mod keys;
 pub mod plugins;
+pub mod steward;
 pub mod subscriptions;
 pub mod tenants;
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -61,7 +63,10 @@ pub enum Error {
 
 impl Error {
     fn conflict(detail: impl Into<String>) -> Self {
-        Self::Conflict { detail: detail.into(), breaks: Faults::default() }
+        Self::Conflict {
+            detail: detail.into(),
+            breaks: Faults::default(),
+        }
     }
 }
 
@@ -85,7 +90,9 @@ impl From<store::Error> for Error {
 impl From<catalogue::Error> for Error {
     fn from(error: catalogue::Error) -> Self {
         match error {
-            catalogue::Error::Unknown { .. } | catalogue::Error::UnknownDigest { .. } => Self::Missing("plugin"),
+            catalogue::Error::Unknown { .. } | catalogue::Error::UnknownDigest { .. } => {
+                Self::Missing("plugin")
+            }
             catalogue::Error::Load(error) => Self::Plugin(error),
             catalogue::Error::Store(error) => Self::Store(error),
         }
@@ -113,6 +120,8 @@ pub struct Parts {
     pub clock: Clock,
     /// SHA-256 of the operator's admin key (`auth::hash_key`).
     pub operator_key: Option<Digest>,
+    /// Requests in flight for a subscription that says nothing about it.
+    pub max_in_flight: NonZeroU16,
 }
 
 /// The verbs.
@@ -135,8 +144,11 @@ impl Control {
             Some(tenant) => tenant.id,
             None => {
                 let now = parts.clock.now();
-                let tenant =
-                    Tenant { id: parts.ids.next(now), name: DEFAULT_TENANT.to_owned(), created_at: now };
+                let tenant = Tenant {
+                    id: parts.ids.next(now),
+                    name: DEFAULT_TENANT.to_owned(),
+                    created_at: now,
+                };
                 parts.store.add_tenant(tenant.clone()).await?;
                 tenants.push(tenant.clone());
                 tenant.id

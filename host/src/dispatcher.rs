@@ -26,7 +26,7 @@ pub use queue::QueueLimits;
 use crate::delivery::Pending;
 use crate::event::Event;
 use crate::id::{EventId, RequestId, SubscriptionId};
-use crate::ingest::Handover;
+use crate::ingest::{Handover, Wake};
 use crate::store;
 use attempt::{Ended, Fate, Outcome, Permit};
 use queue::{LaneMode, Queue};
@@ -65,9 +65,16 @@ pub struct Progress {
 }
 
 enum Message {
-    Offer { event: Arc<Event>, rows: Vec<Pending> },
-    Queue { rows: Vec<Pending> },
-    Settled { answer: tokio::sync::oneshot::Sender<()> },
+    Offer {
+        event: Arc<Event>,
+        rows: Vec<Pending>,
+    },
+    Queue {
+        rows: Vec<Pending>,
+    },
+    Settled {
+        answer: tokio::sync::oneshot::Sender<()>,
+    },
 }
 
 /// The loop, before it is started: the handle exists first because the way in needs it.
@@ -86,21 +93,35 @@ impl Dispatcher {
         let lost = Arc::new(AtomicI64::new(i64::MAX));
         let stop = Arc::new(watch::Sender::new(false));
         let (state, watching) = watch::channel(Progress::default());
-        let work = Loop { inbox: receiver, lost: lost.clone(), stop: stop.subscribe(), state, limits };
-        (Self { inbox, lost, stop, state: watching }, work)
+        let work = Loop {
+            inbox: receiver,
+            lost: lost.clone(),
+            stop: stop.subscribe(),
+            state,
+            limits,
+        };
+        (
+            Self {
+                inbox,
+                lost,
+                stop,
+                state: watching,
+            },
+            work,
+        )
     }
 
-    /// Rows that are in the ledger again, or due earlier than before: a person asked for it.
-    pub fn queue(&self, rows: Vec<Pending>) {
-        self.send(Message::Queue { rows });
+    /// Waits until the loop has ended: it was stopped, or the store has failed.
+    pub async fn ended(&self) {
+        let mut state = self.state.clone();
+        // An error means that the loop is gone, which is what is waited for.
+        let _gone = state.wait_for(|progress| progress.ended).await;
     }
 
     /// Starts nothing more and waits until what is under way has ended and is committed.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
-        let mut state = self.state.clone();
-        // An error means that the loop is gone, which is what is waited for.
-        let _gone = state.wait_for(|progress| progress.ended).await;
+        self.ended().await;
     }
 
     /// Waits until nothing is under way and nothing that is due could start.
@@ -112,7 +133,11 @@ impl Dispatcher {
                 return;
             }
             let mut state = self.state.clone();
-            if state.wait_for(|progress| progress.settled || progress.ended).await.is_err() {
+            if state
+                .wait_for(|progress| progress.settled || progress.ended)
+                .await
+                .is_err()
+            {
                 return;
             }
             if self.inbox.capacity() == self.inbox.max_capacity() {
@@ -141,6 +166,12 @@ impl Dispatcher {
 impl Handover for Dispatcher {
     fn offer(&self, event: Arc<Event>, rows: Vec<Pending>) {
         self.send(Message::Offer { event, rows });
+    }
+}
+
+impl Wake for Dispatcher {
+    fn queue(&self, rows: Vec<Pending>) {
+        self.send(Message::Queue { rows });
     }
 }
 
@@ -223,7 +254,10 @@ impl Loop {
             if running.stopping && progress.under_way == 0 {
                 break;
             }
-            let wake = [running.queue.next_due().filter(|_| !running.stopping), retry_at].into_iter().flatten().min();
+            let wake = [running.queue.next_due().filter(|_| !running.stopping), retry_at]
+                .into_iter()
+                .flatten()
+                .min();
             tokio::select! {
                 biased;
                 Some(outcome) = ended.recv() => running.ended(outcome),
@@ -261,7 +295,10 @@ fn mode_of(registry: &crate::registry::Registry, id: SubscriptionId) -> LaneMode
         None => LaneMode::Gone,
         Some(route) if route.subscription().status.is_enabled() => {
             let endpoint = &route.subscription().endpoint;
-            LaneMode::Open { max_in_flight: endpoint.max_in_flight.get(), rate: endpoint.rate_limit }
+            LaneMode::Open {
+                max_in_flight: endpoint.max_in_flight.get(),
+                rate: endpoint.rate_limit,
+            }
         }
         Some(_) => LaneMode::Held,
     }
@@ -293,7 +330,9 @@ impl Running {
 
     fn offer(&mut self, row: Pending) -> bool {
         let registry = &self.tools.registry;
-        self.queue.offer(row, self.tools.clock.now(), || mode_of(registry, row.subscription))
+        self.queue.offer(row, self.tools.clock.now(), || {
+            mode_of(registry, row.subscription)
+        })
     }
 
     fn start_what_may(&mut self, now: crate::time::Timestamp) {
@@ -310,7 +349,13 @@ impl Running {
         let now = self.tools.clock.now();
         match outcome {
             Outcome::BecameSlow(subscription) => self.queue.became_slow(subscription),
-            Outcome::Ended(Ended { row, was_slow, health, pause, fate }) => {
+            Outcome::Ended(Ended {
+                row,
+                was_slow,
+                health,
+                pause,
+                fate,
+            }) => {
                 self.queue.ended(row.subscription, was_slow, health);
                 if let Some(until) = pause {
                     self.queue.pause(row.subscription, until);
@@ -348,7 +393,11 @@ impl Running {
         Box::pin(async move { store.pending(after, LEDGER_PAGE).await })
     }
 
-    fn read(&mut self, page: Page, retry_at: &mut Option<crate::time::Timestamp>) -> Option<BoxFuture<'static, Page>> {
+    fn read(
+        &mut self,
+        page: Page,
+        retry_at: &mut Option<crate::time::Timestamp>,
+    ) -> Option<BoxFuture<'static, Page>> {
         match page {
             Ok(rows) => {
                 for row in &rows {
@@ -363,9 +412,13 @@ impl Running {
                 }
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the ledger could not be read");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the ledger could not be read"
+                );
                 self.queue.read();
-                self.queue.unread(self.reading_from.unwrap_or(RequestId::from_number(0)));
+                self.queue
+                    .unread(self.reading_from.unwrap_or(RequestId::from_number(0)));
                 *retry_at = Some(self.tools.clock.now().plus(LEDGER_RETRY));
                 None
             }
@@ -374,6 +427,10 @@ impl Running {
 
     fn progress(&self, nothing_read: bool) -> Progress {
         let under_way = self.queue.under_way();
-        Progress { under_way, settled: under_way == 0 && nothing_read && !self.queue.is_reading(), ended: false }
+        Progress {
+            under_way,
+            settled: under_way == 0 && nothing_read && !self.queue.is_reading(),
+            ended: false,
+        }
     }
 }

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::delivery::{Change, Pending};
-use crate::dispatcher::Dispatcher;
 use crate::id::RequestId;
 use crate::registry::Registry;
 use crate::store::{self, Retention, Store};
@@ -25,13 +24,18 @@ pub struct Housekeeping {
     pub store: Arc<dyn Store>,
     /// Which subscriptions hold their deliveries.
     pub registry: Arc<Registry>,
-    /// Knows what is under way; rows of held subscriptions never are.
-    pub dispatcher: Dispatcher,
     /// Tells the time.
     pub clock: Clock,
-    /// How long history is kept.
-    pub retention: Retention,
-    /// How long a delivery may be held.
+    /// How long things are kept.
+    pub keeping: Keeping,
+}
+
+/// How long things are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// History.
+    pub history: Retention,
+    /// A delivery that is held.
     pub held_max: Duration,
 }
 
@@ -40,7 +44,10 @@ impl Housekeeping {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {
             if let Err(error) = self.round().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping could not finish its round");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "housekeeping could not finish its round"
+                );
             }
             let next = self.clock.now().plus(EVERY);
             tokio::select! {
@@ -54,26 +61,38 @@ impl Housekeeping {
     pub async fn round(&self) -> store::Result<()> {
         self.fail_held_too_long().await?;
         loop {
-            let expired = self.store.expire(self.clock.now(), self.retention).await?;
+            let expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
             if expired.segments == 0 {
                 return Ok(());
             }
-            tracing::info!(segments = expired.segments, carried = expired.carried, "old history was dropped");
+            tracing::info!(
+                segments = expired.segments,
+                carried = expired.carried,
+                "old history was dropped"
+            );
         }
     }
 
     async fn fail_held_too_long(&self) -> store::Result<()> {
         let now = self.clock.now();
-        let oldest = now.minus(self.held_max);
+        let oldest = now.minus(self.keeping.held_max);
         let mut after = RequestId::from_number(0);
         loop {
             let rows = self.store.pending(after, PAGE).await?;
-            let Some(last) = rows.last().copied() else { return Ok(()) };
+            let Some(last) = rows.last().copied() else {
+                return Ok(());
+            };
             // Rows are in the order of their age: behind the first young one there are no old ones.
             let old = rows.iter().take_while(|row| row.delivery.time() < oldest);
-            let changes: Vec<Change> = old.filter(|row| self.is_held(row)).map(|row| abandoned(*row, now)).collect();
+            let changes: Vec<Change> = old
+                .filter(|row| self.is_held(row))
+                .map(|row| abandoned(*row, now))
+                .collect();
             if !changes.is_empty() {
-                tracing::warn!(deliveries = changes.len(), "deliveries were held too long and have failed");
+                tracing::warn!(
+                    deliveries = changes.len(),
+                    "deliveries were held too long and have failed"
+                );
                 self.store.record(self.store.epoch(), changes).await?;
             }
             if rows.len() < PAGE || last.delivery.time() >= oldest {
@@ -84,10 +103,16 @@ impl Housekeeping {
     }
 
     fn is_held(&self, row: &Pending) -> bool {
-        self.registry.route(row.subscription).is_some_and(|route| !route.subscription().status.is_enabled())
+        self.registry
+            .route(row.subscription)
+            .is_some_and(|route| !route.subscription().status.is_enabled())
     }
 }
 
 fn abandoned(pending: Pending, at: crate::time::Timestamp) -> Change {
-    Change::Abandoned { pending, reason: "it was held longer than dispatch.held_max".to_owned(), at }
+    Change::Abandoned {
+        pending,
+        reason: "it was held longer than dispatch.held_max".to_owned(),
+        at,
+    }
 }

@@ -113,7 +113,13 @@ impl Ingest {
         let now = self.clock.now();
         let events = self.events_from(tenant, drafts, now)?;
         let events: Vec<NewEvent> = events.into_iter().map(|event| self.route(event, now)).collect();
-        let call = Accept { tenant, idempotency, events: events.clone(), now, window: self.idempotency_window };
+        let call = Accept {
+            tenant,
+            idempotency,
+            events: events.clone(),
+            now,
+            window: self.idempotency_window,
+        };
         match self.store.accept(call).await? {
             Accepted::Done(accepted) => {
                 self.hand_over(events, &accepted, now);
@@ -127,8 +133,11 @@ impl Ingest {
     /// Finds the subscriptions of an event and gives each of them a delivery.
     pub fn route(&self, event: Arc<Event>, now: Timestamp) -> NewEvent {
         let matches = self.registry.snapshot().table.matches(&event);
-        let deliveries =
-            matches.routes.iter().map(|route| (self.ids.next(now), route.subscription().id)).collect();
+        let deliveries = matches
+            .routes
+            .iter()
+            .map(|route| (self.ids.next(now), route.subscription().id))
+            .collect();
         NewEvent { event, deliveries }
     }
 
@@ -184,25 +193,37 @@ impl Ingest {
         if !faults.is_empty() {
             return Err(Error::Drafts(faults));
         }
-        Ok(drafts.into_iter().map(|draft| Arc::new(event_from(draft, tenant, self.ids.next(now), now))).collect())
+        Ok(drafts
+            .into_iter()
+            .map(|draft| Arc::new(event_from(draft, tenant, self.ids.next(now), now)))
+            .collect())
     }
 }
 
 fn check(draft: &Draft) -> impl Iterator<Item = (&'static str, AttributeFault)> {
-    let text = |value: &Option<String>, max| value.as_ref().map_or(Ok(()), |text| event::check_text(text, max));
+    let text =
+        |value: &Option<String>, max| value.as_ref().map_or(Ok(()), |text| event::check_text(text, max));
     let mut results = vec![
         ("type", event::check_type(&draft.event_type)),
         ("id", text(&draft.id, event::PRODUCER_ID_BYTES_MAX)),
         ("source", text(&draft.source, event::SOURCE_BYTES_MAX)),
         ("subject", text(&draft.subject, event::SUBJECT_BYTES_MAX)),
-        ("datacontenttype", text(&draft.content_type, event::CONTENT_TYPE_BYTES_MAX)),
+        (
+            "datacontenttype",
+            text(&draft.content_type, event::CONTENT_TYPE_BYTES_MAX),
+        ),
     ];
     if draft.event_type.starts_with(event::OWN_TYPE_PREFIX) {
         let allowed = "names that do not start with `hookway.`, which is for the router's own events";
         results.push(("type", Err(AttributeFault::Characters { allowed })));
     }
     if draft.extensions.len() > event::EXTENSIONS_MAX {
-        results.push(("extensions", Err(AttributeFault::TooLong { max: event::EXTENSIONS_MAX })));
+        results.push((
+            "extensions",
+            Err(AttributeFault::TooLong {
+                max: event::EXTENSIONS_MAX,
+            }),
+        ));
     }
     for (name, value) in &draft.extensions {
         results.push(("extensions", event::check_extension_name(name)));
@@ -210,7 +231,9 @@ fn check(draft: &Draft) -> impl Iterator<Item = (&'static str, AttributeFault)> 
             results.push(("extensions", event::check_text(value, event::EXTENSION_BYTES_MAX)));
         }
     }
-    results.into_iter().filter_map(|(name, result)| result.err().map(|fault| (name, fault)))
+    results
+        .into_iter()
+        .filter_map(|(name, result)| result.err().map(|fault| (name, fault)))
 }
 
 fn event_from(draft: Draft, tenant: TenantId, id: EventId, now: Timestamp) -> Event {

@@ -1,17 +1,34 @@
 //! Hookway: a self-hosted event router with sandboxed WebAssembly plugins.
+//!
+//! Events come in, meet their subscriptions, are reshaped by plugins, signed and delivered, with every
+//! step durable. `ARCHITECTURE.md` in the repository is the map of the rooms below and tells the way of
+//! an event through them; [`router::Router`] is where they are put together.
 
+pub mod activity;
+pub mod api;
 pub mod auth;
+pub mod catalogue;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod delivery;
 pub mod digest;
+pub mod dispatcher;
 pub mod egress;
 pub mod event;
+pub mod first_party;
+pub mod housekeeping;
 pub mod id;
+pub mod ingest;
 pub mod json;
+pub mod outbound;
 pub mod plugin;
 pub mod profile;
+pub mod registry;
+pub mod render;
 pub mod retry;
+pub mod router;
 pub mod routing;
 pub mod secret;
 pub mod signature;
@@ -19,5 +36,5 @@ pub mod store;
 pub mod subscription;
 pub mod telemetry;
 pub mod time;
-pub mod verdict;
 pub mod vault;
+pub mod verdict;

@@ -76,15 +76,30 @@ impl Endpoint {
             headers.insert(name, value);
         }
         let usable = |secret: &&subscription::SigningSecret| secret.until.is_none_or(|until| until > now);
-        let stale_at = endpoint.secrets.iter().filter(usable).filter_map(|secret| secret.until).min();
-        let secrets: Vec<_> = endpoint.secrets.iter().filter(usable).map(|secret| &secret.secret).collect();
+        let stale_at = endpoint
+            .secrets
+            .iter()
+            .filter(usable)
+            .filter_map(|secret| secret.until)
+            .min();
+        let secrets: Vec<_> = endpoint
+            .secrets
+            .iter()
+            .filter(usable)
+            .map(|secret| &secret.secret)
+            .collect();
         let keyring = match &profile.signature {
             Some(scheme) if !secrets.is_empty() => {
                 Some(Keyring::new(scheme.clone(), secrets).map_err(Fault::Secret)?)
             }
             _ => None,
         };
-        Ok(Self { url, headers, keyring, stale_at })
+        Ok(Self {
+            url,
+            headers,
+            keyring,
+            stale_at,
+        })
     }
 
     /// The request for a delivery: what a plugin made of it, or the event in its profile's envelope.
@@ -102,9 +117,16 @@ impl Endpoint {
         }
         let Some(request) = request else {
             let rendered = profile.render(event);
-            headers.entry(http::header::CONTENT_TYPE).or_insert(content_type(&rendered.content_type)?);
+            headers
+                .entry(http::header::CONTENT_TYPE)
+                .or_insert(content_type(&rendered.content_type)?);
             let body = rendered.body.into_bytes();
-            return Ok(Outbound { method: Method::POST, url: self.url.clone(), headers, body });
+            return Ok(Outbound {
+                method: Method::POST,
+                url: self.url.clone(),
+                headers,
+                body,
+            });
         };
         for (name, value) in &request.headers {
             let (name, value) = header(name, value)?;
@@ -113,33 +135,58 @@ impl Endpoint {
         let body = match subscription.envelope {
             subscription::Envelope::Auto => request.body.clone(),
             subscription::Envelope::Profile => {
-                let made = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                let made = headers
+                    .get(http::header::CONTENT_TYPE)
+                    .and_then(|value| value.to_str().ok());
                 let rendered = profile.wrap(event, request.body.clone(), made.unwrap_or(event::JSON));
                 headers.insert(http::header::CONTENT_TYPE, content_type(&rendered.content_type)?);
                 rendered.body.into_bytes()
             }
         };
-        headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static(event::JSON));
-        let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| Fault::Method { method: request.method.clone() })?;
-        Ok(Outbound { method, url: self.joined(request.path.as_deref())?, headers, body })
+        headers
+            .entry(http::header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static(event::JSON));
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| Fault::Method {
+            method: request.method.clone(),
+        })?;
+        Ok(Outbound {
+            method,
+            url: self.joined(request.path.as_deref())?,
+            headers,
+            body,
+        })
     }
 
     /// The headers that sign a request sent at `now` under this id.
     pub fn sign(&self, id: &str, outbound: &Outbound, now: Timestamp) -> Vec<(String, String)> {
-        let Some(keyring) = &self.keyring else { return Vec::new() };
-        keyring.sign(&Outgoing { id, timestamp: now, url: outbound.url.as_str(), body: &[&outbound.body] })
+        let Some(keyring) = &self.keyring else {
+            return Vec::new();
+        };
+        keyring.sign(&Outgoing {
+            id,
+            timestamp: now,
+            url: outbound.url.as_str(),
+            body: &[&outbound.body],
+        })
     }
 
     /// The endpoint's URL with a plugin's path and query; scheme, host and port stay.
     fn joined(&self, path: Option<&str>) -> Result<Url, Fault> {
-        let Some(path) = path else { return Ok(self.url.clone()) };
+        let Some(path) = path else {
+            return Ok(self.url.clone());
+        };
         let mut url = self.url.clone();
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(path);
         url.set_query(query);
         let same = |a: &Url, b: &Url| a.origin() == b.origin() && a.scheme() == b.scheme();
-        if same(&url, &self.url) { Ok(url) } else { Err(Fault::Path) }
+        if same(&url, &self.url) {
+            Ok(url)
+        } else {
+            Err(Fault::Path)
+        }
     }
 }
 
@@ -153,11 +200,15 @@ pub fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) -> Result
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
-    let fault = || Fault::Header { name: name.to_owned() };
+    let fault = || Fault::Header {
+        name: name.to_owned(),
+    };
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault())?;
     Ok((parsed, HeaderValue::from_str(value).map_err(|_| fault())?))
 }
 
 fn content_type(text: &str) -> Result<HeaderValue, Fault> {
-    HeaderValue::from_str(text).map_err(|_| Fault::Header { name: "content-type".to_owned() })
+    HeaderValue::from_str(text).map_err(|_| Fault::Header {
+        name: "content-type".to_owned(),
+    })
 }

@@ -33,7 +33,10 @@ pub struct Registry {
 impl Registry {
     /// A registry of these subscriptions.
     pub fn new(routes: impl IntoIterator<Item = Arc<Route>>) -> Self {
-        let routes = routes.into_iter().map(|route| (route.subscription().id, route)).collect();
+        let routes = routes
+            .into_iter()
+            .map(|route| (route.subscription().id, route))
+            .collect();
         Self {
             current: ArcSwap::from_pointee(snapshot_of(routes)),
             changing: Mutex::new(()),

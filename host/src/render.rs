@@ -92,23 +92,52 @@ impl Renderer {
         ids: Arc<Generator>,
         clock: Clock,
     ) -> Self {
-        Self { catalogue, runtime, control, ids, clock }
+        Self {
+            catalogue,
+            runtime,
+            control,
+            ids,
+            clock,
+        }
     }
 
     /// Runs the plugins of a subscription on an event. `run` counts from 1.
-    pub async fn render(&self, route: &Arc<Route>, event: &Arc<Event>, delivery: DeliveryId, run: u16) -> Rendering {
+    pub async fn render(
+        &self,
+        route: &Arc<Route>,
+        event: &Arc<Event>,
+        delivery: DeliveryId,
+        run: u16,
+    ) -> Rendering {
         let subscription = route.subscription();
         let mut runs = Vec::with_capacity(subscription.plugins.len());
-        let mut input = Input { data: event.data.clone(), content_type: event.content_type.clone() };
+        let mut input = Input {
+            data: event.data.clone(),
+            content_type: event.content_type.clone(),
+        };
         let last = subscription.plugins.len().saturating_sub(1);
         for (at, step) in subscription.plugins.iter().enumerate() {
             let number = u8::try_from(at).unwrap_or(u8::MAX);
-            let (record, outcome) = self.run_step(subscription, step, number, event, &input, delivery, run).await;
+            let (record, outcome) = self
+                .run_step(subscription, step, number, event, &input, delivery, run)
+                .await;
             runs.push(record);
             let output = match outcome {
                 Ok(GuestOutcome::Deliver(output)) => output,
-                Ok(ended) => return Rendering { runs, result: ended_early(ended), emitted: Vec::new() },
-                Err(fault) => return Rendering { runs, result: after_fault(step, run, &fault), emitted: Vec::new() },
+                Ok(ended) => {
+                    return Rendering {
+                        runs,
+                        result: ended_early(ended),
+                        emitted: Vec::new(),
+                    };
+                }
+                Err(fault) => {
+                    return Rendering {
+                        runs,
+                        result: after_fault(step, run, &fault),
+                        emitted: Vec::new(),
+                    };
+                }
             };
             let checked = if at == last {
                 self.finish(event, output)
@@ -120,22 +149,48 @@ impl Renderer {
             };
             match checked {
                 Ok(None) => {}
-                Ok(Some((result, emitted))) => return Rendering { runs, result, emitted },
+                Ok(Some((result, emitted))) => {
+                    return Rendering {
+                        runs,
+                        result,
+                        emitted,
+                    };
+                }
                 Err(detail) => {
-                    let fault = Fault { kind: FaultKind::InvalidOutput, detail };
+                    let fault = Fault {
+                        kind: FaultKind::InvalidOutput,
+                        detail,
+                    };
                     if let Some(record) = runs.last_mut() {
-                        record.outcome = RunOutcome::Fault { kind: fault.kind, detail: fault.detail.clone() };
+                        record.outcome = RunOutcome::Fault {
+                            kind: fault.kind,
+                            detail: fault.detail.clone(),
+                        };
                     }
-                    return Rendering { runs, result: after_fault(step, run, &fault), emitted: Vec::new() };
+                    return Rendering {
+                        runs,
+                        result: after_fault(step, run, &fault),
+                        emitted: Vec::new(),
+                    };
                 }
             }
         }
         // Only a subscription without plugins comes here, and those are not rendered.
         let reason = "the subscription has no plugins any more".to_owned();
-        Rendering { runs, result: Rendered::Again { reason, after: Some(Duration::ZERO) }, emitted: Vec::new() }
+        Rendering {
+            runs,
+            result: Rendered::Again {
+                reason,
+                after: Some(Duration::ZERO),
+            },
+            emitted: Vec::new(),
+        }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the same seven")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site; a struct would only rename the same seven"
+    )]
     async fn run_step(
         &self,
         subscription: &Subscription,
@@ -147,10 +202,17 @@ impl Renderer {
         run: u16,
     ) -> (PluginRun, Result<GuestOutcome, Fault>) {
         let started_at = self.clock.now();
-        let plugin = match self.catalogue.resolve(subscription.tenant, &step.name, step.digest).await {
+        let plugin = match self
+            .catalogue
+            .resolve(subscription.tenant, &step.name, step.digest)
+            .await
+        {
             Ok(plugin) => plugin,
             Err(error) => {
-                let fault = Fault { kind: FaultKind::Unavailable, detail: error.to_string() };
+                let fault = Fault {
+                    kind: FaultKind::Unavailable,
+                    detail: error.to_string(),
+                };
                 let record = PluginRun {
                     run,
                     step: number,
@@ -159,7 +221,10 @@ impl Renderer {
                     started_at,
                     duration_us: 0,
                     memory_bytes: 0,
-                    outcome: RunOutcome::Fault { kind: fault.kind, detail: fault.detail.clone() },
+                    outcome: RunOutcome::Fault {
+                        kind: fault.kind,
+                        detail: fault.detail.clone(),
+                    },
                     logs: Vec::new(),
                     logs_dropped: 0,
                 };
@@ -169,7 +234,11 @@ impl Renderer {
         let digest = plugin.digest();
         let call = RunCall {
             plugin,
-            key: InstanceKey { subscription: subscription.id, step: number, version: subscription.version },
+            key: InstanceKey {
+                subscription: subscription.id,
+                step: number,
+                version: subscription.version,
+            },
             config: step.config.get().as_bytes().into(),
             isolation: subscription.isolation,
             event: event.clone(),
@@ -180,7 +249,13 @@ impl Renderer {
             delivery,
             run_number: u32::from(run),
         };
-        let Run { result, duration_us, memory_bytes, logs, logs_dropped } = self.runtime.run(call).await;
+        let Run {
+            result,
+            duration_us,
+            memory_bytes,
+            logs,
+            logs_dropped,
+        } = self.runtime.run(call).await;
         let record = PluginRun {
             run,
             step: number,
@@ -197,27 +272,47 @@ impl Renderer {
     }
 
     /// Checks what the last plugin made.
-    fn finish(&self, event: &Event, output: GuestOutput) -> Result<Option<(Rendered, Vec<Arc<Event>>)>, String> {
+    fn finish(
+        &self,
+        event: &Event,
+        output: GuestOutput,
+    ) -> Result<Option<(Rendered, Vec<Arc<Event>>)>, String> {
         let GuestOutput { mut requests, events } = output;
         let mut seen = std::collections::HashSet::new();
-        requests.retain(|request| request.dedup_key.as_ref().is_none_or(|key| seen.insert(key.clone())));
+        requests.retain(|request| {
+            request
+                .dedup_key
+                .as_ref()
+                .is_none_or(|key| seen.insert(key.clone()))
+        });
         if requests.iter().any(|request| request.ordering_key.is_some()) {
-            return Err("this version of the router does not send in order; leave `ordering-key` out".to_owned());
+            return Err(
+                "this version of the router does not send in order; leave `ordering-key` out".to_owned(),
+            );
         }
-        let emitted: Vec<_> = events.into_iter().map(|new| self.emit(event, new)).collect::<Result<_, _>>()?;
+        let emitted: Vec<_> = events
+            .into_iter()
+            .map(|new| self.emit(event, new))
+            .collect::<Result<_, _>>()?;
         let result = if !requests.is_empty() {
             Rendered::Requests(requests)
         } else if emitted.is_empty() {
-            return Err("`deliver` needs a request or an event; say `filtered` where there is none".to_owned());
+            return Err(
+                "`deliver` needs a request or an event; say `filtered` where there is none".to_owned(),
+            );
         } else {
-            Rendered::Filtered { reason: format!("no request, but {} emitted events", emitted.len()) }
+            Rendered::Filtered {
+                reason: format!("no request, but {} emitted events", emitted.len()),
+            }
         };
         Ok(Some((result, emitted)))
     }
 
     fn emit(&self, from: &Event, new: GuestEvent) -> Result<Arc<Event>, String> {
         if from.hops >= HOPS_MAX {
-            return Err(format!("the event was derived through {HOPS_MAX} plugins already; no more are emitted"));
+            return Err(format!(
+                "the event was derived through {HOPS_MAX} plugins already; no more are emitted"
+            ));
         }
         let named = |fault: event::AttributeFault| format!("the type of an emitted event {fault}");
         event::check_type(&new.event_type).map_err(named)?;
@@ -249,7 +344,13 @@ pub fn requests_of(
     ids: &Generator,
     now: Timestamp,
 ) -> Vec<Request> {
-    let id_of = |at| if at == 0 { delivery.same_number() } else { ids.next(now) };
+    let id_of = |at| {
+        if at == 0 {
+            delivery.same_number()
+        } else {
+            ids.next(now)
+        }
+    };
     let requests = made.into_iter().enumerate().map(|(at, made)| Request {
         id: id_of(at),
         delivery,
@@ -257,7 +358,9 @@ pub fn requests_of(
         path: made.path,
         headers: made.headers,
         body: made.body,
-        not_before: made.delay_ms.map(|delay| now.plus(Duration::from_millis(u64::from(delay)))),
+        not_before: made
+            .delay_ms
+            .map(|delay| now.plus(Duration::from_millis(u64::from(delay)))),
     });
     requests.collect()
 }
@@ -277,18 +380,24 @@ fn hand_on(output: GuestOutput) -> Result<Input, String> {
     if !request.is_only_a_body() {
         return Err(wrong.to_owned());
     }
-    Ok(Input { data: request.body, content_type })
+    Ok(Input {
+        data: request.body,
+        content_type,
+    })
 }
 
 fn ended_early(outcome: GuestOutcome) -> Rendered {
     match outcome {
         GuestOutcome::Filtered(reason) => Rendered::Filtered { reason },
         GuestOutcome::Reject(reason) => Rendered::Failed { reason },
-        GuestOutcome::Retry { reason, after_ms } => {
-            Rendered::Again { reason, after: after_ms.map(|after| Duration::from_millis(u64::from(after))) }
-        }
+        GuestOutcome::Retry { reason, after_ms } => Rendered::Again {
+            reason,
+            after: after_ms.map(|after| Duration::from_millis(u64::from(after))),
+        },
         GuestOutcome::Misconfigured(reason) => Rendered::Misconfigured { reason },
-        GuestOutcome::Deliver(_) => Rendered::Failed { reason: "no request".to_owned() },
+        GuestOutcome::Deliver(_) => Rendered::Failed {
+            reason: "no request".to_owned(),
+        },
     }
 }
 
@@ -304,15 +413,26 @@ fn after_fault(step: &PluginStep, run: u16, fault: &Fault) -> Rendered {
 fn outcome_of(result: &Result<GuestOutcome, Fault>) -> RunOutcome {
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     match result {
-        Ok(GuestOutcome::Deliver(output)) => {
-            RunOutcome::Deliver { requests: count(output.requests.len()), events: count(output.events.len()) }
-        }
-        Ok(GuestOutcome::Filtered(reason)) => RunOutcome::Filtered { reason: reason.clone() },
-        Ok(GuestOutcome::Reject(reason)) => RunOutcome::Reject { reason: reason.clone() },
-        Ok(GuestOutcome::Retry { reason, after_ms }) => {
-            RunOutcome::Retry { reason: reason.clone(), after_ms: *after_ms }
-        }
-        Ok(GuestOutcome::Misconfigured(reason)) => RunOutcome::Misconfigured { reason: reason.clone() },
-        Err(fault) => RunOutcome::Fault { kind: fault.kind, detail: fault.detail.clone() },
+        Ok(GuestOutcome::Deliver(output)) => RunOutcome::Deliver {
+            requests: count(output.requests.len()),
+            events: count(output.events.len()),
+        },
+        Ok(GuestOutcome::Filtered(reason)) => RunOutcome::Filtered {
+            reason: reason.clone(),
+        },
+        Ok(GuestOutcome::Reject(reason)) => RunOutcome::Reject {
+            reason: reason.clone(),
+        },
+        Ok(GuestOutcome::Retry { reason, after_ms }) => RunOutcome::Retry {
+            reason: reason.clone(),
+            after_ms: *after_ms,
+        },
+        Ok(GuestOutcome::Misconfigured(reason)) => RunOutcome::Misconfigured {
+            reason: reason.clone(),
+        },
+        Err(fault) => RunOutcome::Fault {
+            kind: fault.kind,
+            detail: fault.detail.clone(),
+        },
     }
 }

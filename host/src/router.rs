@@ -4,6 +4,8 @@
 //! dispatcher and way in → control → API; and ends in this one: no more calls → nothing more is
 //! started → what is under way ends and is committed → the store is closed.
 
+mod settings;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,32 +19,31 @@ use crate::activity::Feed;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::steward::Keeper;
 use crate::control::{self, Control};
-use crate::dispatcher::{Dispatcher, Endpoints, QueueLimits, Tools};
+use crate::dispatcher::{Dispatcher, Endpoints, Tools};
 use crate::egress::Egress;
+use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
-use crate::id::Generator;
+use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::registry::Registry;
 use crate::render::Renderer;
-use crate::retry::Schedule;
 use crate::routing::Route;
 use crate::secret::Secret;
-use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{self, Retention, Store};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{self, Store};
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
 pub const ADMIN_KEY_FILE: &str = "admin.key";
 /// Directory in the data directory that holds compiled plugins.
 const ARTEFACTS: &str = "compiled";
-/// The argument that makes this binary the compile child.
-pub const COMPILE_WORKER: &str = "compile-worker";
-/// Due rows in memory for one subscription; more are read from the ledger when there is room.
-const LANE_ROWS_MAX: usize = 10_000;
-/// Slow requests under way in all: each holds a connection and its body.
-const SLOW_MAX: usize = 4_096;
+/// The purpose of the key that authenticates them.
+const ARTEFACT_KEY: &str = "hookway compiled plugins";
+/// The command that makes this binary the child that compiles.
+const COMPILE_WORKER: &str = "compile-worker";
 
 /// Why the router does not start. Each says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,16 +59,22 @@ pub enum StartError {
     Plugins(#[from] crate::plugin::StartError),
     /// The client for deliveries cannot be made.
     #[error("the client for deliveries cannot be made")]
-    Egress(#[from] crate::egress::StartError),
+    Egress(#[from] crate::egress::EgressError),
     /// A stored subscription is not valid any more.
     #[error("the stored subscription {id} is not valid any more")]
     Subscription {
         /// Which.
-        id: crate::id::SubscriptionId,
+        id: SubscriptionId,
         /// Why.
         #[source]
         fault: crate::routing::RouteError,
     },
+    /// The path of this program is unknown.
+    #[error("the path of this program is unknown, but it must be started again to compile plugins")]
+    Program(#[source] std::io::Error),
+    /// The process is ending already.
+    #[error("the process is ending")]
+    Interrupted,
     /// The configured waits are no schedule.
     #[error("dispatch.retry_waits is no retry schedule")]
     Schedule(#[from] crate::retry::ScheduleFault),
@@ -94,6 +101,7 @@ pub enum StartError {
 /// A running router.
 pub struct Router {
     address: SocketAddr,
+    admin_key_path: Option<PathBuf>,
     draining: watch::Sender<bool>,
     serving: JoinHandle<api::server::Drained>,
     dispatching: JoinHandle<()>,
@@ -114,35 +122,44 @@ pub enum Ended {
 impl Router {
     /// Builds everything and resumes what is pending. It serves when this returns.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let store = open_store(&config, &clock).await?;
+        let program = std::env::current_exe().map_err(StartError::Program)?;
+        Self::start_with(config, clock, program).await
+    }
+
+    /// The same, where this process is not `hookway` itself: `program` is, and compiles plugins.
+    pub async fn start_with(config: Config, clock: Clock, program: PathBuf) -> Result<Self, StartError> {
+        let options = settings::store(&config, clock.now());
+        let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await;
+        let store = opened.map_err(|_| StartError::Interrupted)??;
+        let artefact_key = store.derived_key(ARTEFACT_KEY);
+        let store: Arc<dyn Store> = Arc::new(store);
+        let (operator_key, admin_key_path) = operator_key(&config)?;
+
         let ids = Arc::new(Generator::new(0));
         ids.observe(store.newest_id().await?);
-        let operator_key = operator_key(&config)?;
+        let runtime = Runtime::start(RuntimeOptions {
+            limits: settings::plugins(&config),
+            artefact_dir: config.data_dir.join(ARTEFACTS),
+            artefact_key,
+            compiler: Compiler::Child { program, args: vec![COMPILE_WORKER.into()] },
+        })?;
+        let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
-        let runtime = start_runtime(&config, &store)?;
-        let catalogue = Catalogue::open(runtime.clone(), store.clone(), crate::first_party::FIRST_PARTY).await?;
-        let catalogue = Arc::new(catalogue);
-        let policy = Arc::new(config.egress.policy());
-        let egress = Egress::new(&policy, config.egress.limits())?;
+        let egress = Egress::new(settings::policy(&config), crate::egress::Limits::default())?;
         let feed = Feed::default();
         let control = Control::open(control::Parts {
             store: store.clone(),
             registry: registry.clone(),
             catalogue: catalogue.clone(),
             runtime: runtime.clone(),
-            policy,
+            policy: Arc::new(settings::policy(&config)),
             ids: ids.clone(),
             clock: clock.clone(),
             operator_key: Some(auth::hash_key(operator_key.reveal())),
+            max_in_flight: config.dispatch.in_flight_per_subscription,
         })
         .await?;
-
-        let (dispatcher, work) = Dispatcher::new(QueueLimits {
-            in_flight_max: config.dispatch.in_flight_max,
-            slow_max: SLOW_MAX,
-            rows_max: config.dispatch.queue_capacity,
-            lane_rows_max: LANE_ROWS_MAX,
-        });
+        let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
             registry: registry.clone(),
@@ -152,8 +169,7 @@ impl Router {
             feed: feed.clone(),
             idempotency_window: config.ingest.idempotency_window,
         });
-        let schedule = config.dispatch.retry_waits.clone().map(Schedule::of_waits).transpose()?;
-        let tools = Arc::new(Tools {
+        let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
             renderer: Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone()),
@@ -162,25 +178,21 @@ impl Router {
             ids,
             clock: clock.clone(),
             feed: feed.clone(),
-            steward: control.clone(),
+            steward: Arc::new(Keeper { control: control.clone(), clock: clock.clone(), feed: feed.clone() }),
             endpoints: Endpoints::default(),
-            schedule,
-        });
+            schedule: settings::schedule(&config)?,
+        };
 
-        let address = config.server.listen;
-        let listening = async { TcpListener::bind(address).await.and_then(|l| Ok((l.local_addr()?, l))) };
-        let (address, listener) = listening.await.map_err(|source| StartError::Listen { address, source })?;
+        let (listener, address) = listen(config.server.listen).await?;
         let (draining, stop) = watch::channel(false);
         let housekeeping = Housekeeping {
             store: store.clone(),
             registry: registry.clone(),
-            dispatcher: dispatcher.clone(),
             clock: clock.clone(),
-            retention: Retention { age: config.store.retention, bytes: config.store.retention_bytes },
-            held_max: config.dispatch.held_max,
+            keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
-        let dispatching = tokio::spawn(work.run(tools));
+        let dispatching = tokio::spawn(work.run(Arc::new(tools)));
         let app = api::router(api::State {
             control,
             ingest,
@@ -190,10 +202,11 @@ impl Router {
             clock,
             wake: Arc::new(dispatcher.clone()),
             draining: stop.clone(),
-            limits: config.api_limits(),
+            limits: settings::api(&config),
         });
-        let serving = tokio::spawn(api::server::serve(listener, app, config.server_limits(), stop));
-        Ok(Self { address, draining, serving, dispatching, dispatcher, store, drain: config.dispatch.drain })
+        let serving = tokio::spawn(api::server::serve(listener, app, settings::server(&config), stop));
+        let drain = config.dispatch.drain;
+        Ok(Self { address, admin_key_path, draining, serving, dispatching, dispatcher, store, drain })
     }
 
     /// Where the API is.
@@ -201,12 +214,17 @@ impl Router {
         self.address
     }
 
+    /// Where the admin key is, unless it came from outside.
+    pub fn admin_key_path(&self) -> Option<&Path> {
+        self.admin_key_path.as_deref()
+    }
+
     /// Waits until nothing is under way and nothing that is due could start.
     pub async fn settled(&self) {
         self.dispatcher.settled().await;
     }
 
-    /// Waits until the router stops by itself, which it does only when its store has failed.
+    /// Waits until the router can do no more, which happens only when its store has failed.
     pub async fn failed(&self) {
         self.dispatcher.ended().await;
     }
@@ -226,16 +244,11 @@ impl Router {
     }
 }
 
-async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<dyn Store>, StartError> {
-    let options = SqliteOptions {
-        dir: config.data_dir.clone(),
-        segment_bytes: config.store.segment_bytes,
-        queue_capacity: config.store.queue_capacity,
-        readers: config.store.readers,
-        now: clock.now(),
-    };
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
-    Ok(Arc::new(opened.expect("opening does not panic")?))
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let fault = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fault)?;
+    let address = listener.local_addr().map_err(fault)?;
+    Ok((listener, address))
 }
 
 async fn stored_routes(store: &dyn Store) -> Result<Vec<Arc<Route>>, StartError> {
@@ -247,24 +260,16 @@ async fn stored_routes(store: &dyn Store) -> Result<Vec<Arc<Route>>, StartError>
     store.subscriptions().await?.into_iter().map(compile).collect()
 }
 
-fn start_runtime(config: &Config, key: [u8; 32]) -> Result<Runtime, StartError> {
-    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("hookway"));
-    let program = config.plugins.compiler.clone().unwrap_or(own);
-    Ok(Runtime::start(RuntimeOptions {
-        limits: config.plugins.clone(),
-        artefact_dir: config.data_dir.join(ARTEFACTS),
-        artefact_key: key,
-        compiler: Compiler::Child { program, args: vec![COMPILE_WORKER.into()] },
-    })?)
-}
-
 /// The admin key: from outside, or from the file of the first start, which is made where it is not.
-fn operator_key(config: &Config) -> Result<Secret, StartError> {
+fn operator_key(config: &Config) -> Result<(Secret, Option<PathBuf>), StartError> {
     if let Some(key) = &config.admin_key {
-        return Ok(key.clone());
+        return Ok((key.clone(), None));
     }
     let path = config.data_dir.join(ADMIN_KEY_FILE);
-    admin_key_file(&path).map_err(|source| StartError::AdminKey { path, source })
+    match admin_key_file(&path) {
+        Ok(key) => Ok((key, Some(path))),
+        Err(source) => Err(StartError::AdminKey { path, source }),
+    }
 }
 
 fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
@@ -275,7 +280,6 @@ fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
             let key = auth::generate_key();
             writeln!(file, "{}", key.reveal())?;
             file.sync_all()?;
-            tracing::info!(path = %path.display(), "an admin key was made for this data directory");
             Ok(key)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

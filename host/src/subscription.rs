@@ -24,8 +24,6 @@ pub const KEY_BYTES_MAX: usize = 64;
 pub const FILTER_BYTES_MAX: usize = 4_096;
 /// Largest configuration of a plugin, in bytes.
 pub const PLUGIN_CONFIG_BYTES_MAX: usize = 64 * 1_024;
-/// Requests in flight for one subscription where it says nothing.
-pub const MAX_IN_FLIGHT_DEFAULT: u16 = 16;
 
 /// One subscription, as the operator wrote it and as the router uses it.
 #[derive(Clone, Debug)]

@@ -13,14 +13,31 @@ struct Case {
 }
 
 fn case(what: &'static str, body: Value, status: u16, pointer: &'static str) -> Case {
-    Case { what, body, status, pointer }
+    Case {
+        what,
+        body,
+        status,
+        pointer,
+    }
 }
 
 fn is_a_problem(answer: &crate::support::router::Answer, what: &str) {
-    let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    assert!(content_type.starts_with("application/problem+json"), "{what}: {content_type}: {}", answer.text);
+    let content_type = answer
+        .headers
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    assert!(
+        content_type.starts_with("application/problem+json"),
+        "{what}: {content_type}: {}",
+        answer.text
+    );
     for field in ["type", "title", "detail", "request_id"] {
-        assert!(answer.body[field].as_str().is_some_and(|text| !text.is_empty()), "{what}: no {field}: {}", answer.text);
+        assert!(
+            answer.body[field].as_str().is_some_and(|text| !text.is_empty()),
+            "{what}: no {field}: {}",
+            answer.text
+        );
     }
     assert_eq!(answer.body["status"], answer.status, "{what}");
 }
@@ -31,11 +48,21 @@ fn points_at(answer: &crate::support::router::Answer, pointer: &str) -> bool {
 }
 
 async fn refused(router: &TestRouter, method: &str, path: &str, cases: Vec<Case>) {
-    for Case { what, body, status, pointer } in cases {
+    for Case {
+        what,
+        body,
+        status,
+        pointer,
+    } in cases
+    {
         let answer = router.call(method, path, &body).await;
         assert_eq!(answer.status, status, "{what}: {}", answer.text);
         is_a_problem(&answer, what);
-        assert!(points_at(&answer, pointer), "{what}: not at {pointer:?}: {}", answer.text);
+        assert!(
+            points_at(&answer, pointer),
+            "{what}: not at {pointer:?}: {}",
+            answer.text
+        );
     }
 }
 
@@ -49,37 +76,101 @@ async fn events() {
         case("no type", json!({"data": 1}), 422, "/type"),
         case("no data", json!({"type": "a"}), 422, "/data"),
         case("type is a number", json!({"type": 7, "data": 1}), 422, "/type"),
-        case("type is no type", json!({"type": "a..b", "data": 1}), 422, "/type"),
-        case("type is a pattern", json!({"type": "a.*", "data": 1}), 422, "/type"),
+        case(
+            "type is no type",
+            json!({"type": "a..b", "data": 1}),
+            422,
+            "/type",
+        ),
+        case(
+            "type is a pattern",
+            json!({"type": "a.*", "data": 1}),
+            422,
+            "/type",
+        ),
         case("type is too long", json!({"type": long, "data": 1}), 422, "/type"),
-        case("type is the router's own", json!({"type": "hookway.x", "data": 1}), 422, "/type"),
-        case("unknown field", json!({"type": "a", "data": 1, "dta": 2}), 422, "/dta"),
-        case("both data", json!({"type": "a", "data": 1, "data_base64": "AA=="}), 422, "/data_base64"),
-        case("no base64", json!({"type": "a", "data_base64": "ä"}), 422, "/data_base64"),
-        case("bad time", json!({"type": "a", "data": 1, "time": "today"}), 422, "/time"),
+        case(
+            "type is the router's own",
+            json!({"type": "hookway.x", "data": 1}),
+            422,
+            "/type",
+        ),
+        case(
+            "unknown field",
+            json!({"type": "a", "data": 1, "dta": 2}),
+            422,
+            "/dta",
+        ),
+        case(
+            "both data",
+            json!({"type": "a", "data": 1, "data_base64": "AA=="}),
+            422,
+            "/data_base64",
+        ),
+        case(
+            "no base64",
+            json!({"type": "a", "data_base64": "ä"}),
+            422,
+            "/data_base64",
+        ),
+        case(
+            "bad time",
+            json!({"type": "a", "data": 1, "time": "today"}),
+            422,
+            "/time",
+        ),
         case("empty id", json!({"type": "a", "data": 1, "id": ""}), 422, "/id"),
-        case("id too long", json!({"type": "a", "data": 1, "id": long}), 422, "/id"),
-        case("control character", json!({"type": "a", "data": 1, "subject": "a\nb"}), 422, "/subject"),
+        case(
+            "id too long",
+            json!({"type": "a", "data": 1, "id": long}),
+            422,
+            "/id",
+        ),
+        case(
+            "control character",
+            json!({"type": "a", "data": 1, "subject": "a\nb"}),
+            422,
+            "/subject",
+        ),
         case("empty array", json!([]), 422, ""),
         case("too many", json!(many), 422, ""),
-        case("second is bad", json!([{"type": "a", "data": 1}, {"type": "b"}]), 422, "/1/data"),
+        case(
+            "second is bad",
+            json!([{"type": "a", "data": 1}, {"type": "b"}]),
+            422,
+            "/1/data",
+        ),
     ];
     refused(&router, "POST", "/api/v1/events", cases).await;
     let deep = format!(r#"{{"type":"a","data":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     let huge = format!(r#"{{"type":"a","data":"{}"}}"#, "x".repeat(2 << 20));
     let json_type = [("content-type", "application/json")];
     for (what, headers, body, status) in [
-        ("broken JSON", &json_type, r#"{"type":"a","data":}"#.to_owned(), 400),
+        (
+            "broken JSON",
+            &json_type,
+            r#"{"type":"a","data":}"#.to_owned(),
+            400,
+        ),
         ("not UTF-8 cut short", &json_type, "{".to_owned(), 400),
         ("too deep", &json_type, deep, 422),
         ("too large", &json_type, huge, 413),
-        ("other media type", &[("content-type", "text/plain")], "a".to_owned(), 415),
+        (
+            "other media type",
+            &[("content-type", "text/plain")],
+            "a".to_owned(),
+            415,
+        ),
     ] {
         let answer = router.call_raw("POST", "/api/v1/events", headers, body).await;
         assert_eq!(answer.status, status, "{what}: {}", answer.text);
         is_a_problem(&answer, what);
     }
-    assert_eq!(router.get("/api/v1/events").await.expect(200).body["data"], json!([]), "nothing was kept");
+    assert_eq!(
+        router.get("/api/v1/events").await.expect(200).body["data"],
+        json!([]),
+        "nothing was kept"
+    );
 }
 
 #[tokio::test]
@@ -105,21 +196,81 @@ async fn subscriptions() {
         case("no URL", without("url"), 422, "/url"),
         case("no events", without("events"), 422, "/events"),
         case("empty events", with("events", json!([])), 422, "/events"),
-        case("bad pattern", with("events", json!(["a", "a.*.b"])), 422, "/events/1"),
-        case("pattern is a number", with("events", json!([7])), 422, "/events/0"),
+        case(
+            "bad pattern",
+            with("events", json!(["a", "a.*.b"])),
+            422,
+            "/events/1",
+        ),
+        case(
+            "pattern is a number",
+            with("events", json!([7])),
+            422,
+            "/events/0",
+        ),
         case("no URL at all", with("url", json!("nonsense")), 422, "/url"),
-        case("other scheme", with("url", json!("ftp://example.com/")), 422, "/url"),
-        case("user and password", with("url", json!("https://a:b@example.com/")), 422, "/url"),
-        case("metadata address", with("url", json!("http://169.254.169.254/latest")), 422, "/url"),
-        case("CEL that does not parse", with("filter", json!("data.a ==")), 422, "/filter"),
-        case("CEL that is too deep", with("filter", json!(deep_filter)), 422, "/filter"),
-        case("CEL that is too costly", with("filter", json!(nested)), 422, "/filter"),
-        case("CEL that is too long", with("filter", json!("x".repeat(5_000))), 422, "/filter"),
+        case(
+            "other scheme",
+            with("url", json!("ftp://example.com/")),
+            422,
+            "/url",
+        ),
+        case(
+            "user and password",
+            with("url", json!("https://a:b@example.com/")),
+            422,
+            "/url",
+        ),
+        case(
+            "metadata address",
+            with("url", json!("http://169.254.169.254/latest")),
+            422,
+            "/url",
+        ),
+        case(
+            "CEL that does not parse",
+            with("filter", json!("data.a ==")),
+            422,
+            "/filter",
+        ),
+        case(
+            "CEL that is too deep",
+            with("filter", json!(deep_filter)),
+            422,
+            "/filter",
+        ),
+        case(
+            "CEL that is too costly",
+            with("filter", json!(nested)),
+            422,
+            "/filter",
+        ),
+        case(
+            "CEL that is too long",
+            with("filter", json!("x".repeat(5_000))),
+            422,
+            "/filter",
+        ),
         case("unknown field", with("evnts", json!([])), 422, "/evnts"),
-        case("unknown plugin", with("plugins", json!([{"name": "nope", "config": {}}])), 422, "/plugins/0/name"),
+        case(
+            "unknown plugin",
+            with("plugins", json!([{"name": "nope", "config": {}}])),
+            422,
+            "/plugins/0/name",
+        ),
         case("five plugins", with("plugins", five), 422, "/plugins"),
-        case("config of a wrong type", with("plugins", slack(json!({"types": 7}))), 422, "/plugins/0/config/types"),
-        case("unknown config field", with("plugins", slack(json!({"colour": 1}))), 422, "/plugins/0/config"),
+        case(
+            "config of a wrong type",
+            with("plugins", slack(json!({"types": 7}))),
+            422,
+            "/plugins/0/config/types",
+        ),
+        case(
+            "unknown config field",
+            with("plugins", slack(json!({"colour": 1}))),
+            422,
+            "/plugins/0/config",
+        ),
         case(
             "jq that does not compile",
             with("plugins", json!([{"name": "jq", "config": {"program": ".a |"}}])),
@@ -127,20 +278,50 @@ async fn subscriptions() {
             "/plugins/0/config/program",
         ),
         case("unknown profile", with("profile", json!("nope")), 422, "/profile"),
-        case("short secret", with("secret", json!("whsec_AAAA")), 422, "/secret"),
-        case("host header", with("headers", json!({"host": "x"})), 422, "/headers/host"),
-        case("header with a line break", with("headers", json!({"x-a": "a\r\nb: c"})), 422, "/headers/x-a"),
+        case(
+            "short secret",
+            with("secret", json!("whsec_AAAA")),
+            422,
+            "/secret",
+        ),
+        case(
+            "host header",
+            with("headers", json!({"host": "x"})),
+            422,
+            "/headers/host",
+        ),
+        case(
+            "header with a line break",
+            with("headers", json!({"x-a": "a\r\nb: c"})),
+            422,
+            "/headers/x-a",
+        ),
         case("bad key", with("key", json!("No Slug")), 422, "/key"),
-        case("no permits", with("max_in_flight", json!(0)), 422, "/max_in_flight"),
+        case(
+            "no permits",
+            with("max_in_flight", json!(0)),
+            422,
+            "/max_in_flight",
+        ),
     ];
     refused(&router, "POST", "/api/v1/subscriptions", cases).await;
-    assert_eq!(router.get("/api/v1/subscriptions").await.expect(200).body["data"], json!([]), "nothing was kept");
+    assert_eq!(
+        router.get("/api/v1/subscriptions").await.expect(200).body["data"],
+        json!([]),
+        "nothing was kept"
+    );
 
     let first = with("key", json!("taken"));
     let id = router.subscribe(&first).await;
-    is_a_problem(&router.post("/api/v1/subscriptions", &first).await.expect(409), "a key twice");
+    is_a_problem(
+        &router.post("/api/v1/subscriptions", &first).await.expect(409),
+        "a key twice",
+    );
     let patch = |body: Value| async { router.call("PATCH", "/api/v1/subscriptions/taken", &body).await };
-    assert!(points_at(&patch(json!({"events": ["a..b"]})).await.expect(422), "/events/0"));
+    assert!(points_at(
+        &patch(json!({"events": ["a..b"]})).await.expect(422),
+        "/events/0"
+    ));
     assert!(points_at(&patch(json!({"id": id})).await.expect(422), "/id"));
     let unchanged = router.get("/api/v1/subscriptions/taken").await.expect(200);
     assert_eq!(unchanged.body["events"], json!(["*"]));
@@ -161,13 +342,27 @@ async fn plugins() {
         ("no exports", no_exports, "hookway:plugin"),
         ("an import that is not granted", wants_network, "wasi:sockets"),
     ] {
-        let answer = router.call_raw("PUT", "/api/v1/plugins/bad", &[("content-type", "application/wasm")], body).await;
+        let answer = router
+            .call_raw(
+                "PUT",
+                "/api/v1/plugins/bad",
+                &[("content-type", "application/wasm")],
+                body,
+            )
+            .await;
         assert_eq!(answer.status, 422, "{what}: {}", answer.text);
         is_a_problem(&answer, what);
         assert!(answer.text.contains(word), "{what}: {}", answer.text);
     }
     let huge = vec![0_u8; 20 << 20];
-    let answer = router.call_raw("PUT", "/api/v1/plugins/bad", &[("content-type", "application/wasm")], huge).await;
+    let answer = router
+        .call_raw(
+            "PUT",
+            "/api/v1/plugins/bad",
+            &[("content-type", "application/wasm")],
+            huge,
+        )
+        .await;
     assert_eq!(answer.status, 413, "{}", answer.text);
     router.get("/api/v1/plugins/bad").await.expect(404);
 }
@@ -177,7 +372,10 @@ async fn keys_scopes_and_tenants() {
     let receiver = Receiver::start().await;
     let mut router = TestRouter::start().await;
     for name in ["acme", "umbrella"] {
-        router.post("/api/v1/tenants", &json!({"name": name})).await.expect(201);
+        router
+            .post("/api/v1/tenants", &json!({"name": name}))
+            .await
+            .expect(201);
     }
     let key = |tenant: &'static str, scopes: Value| {
         let body = json!({"name": "k", "tenant": tenant, "scopes": scopes});
@@ -190,20 +388,44 @@ async fn keys_scopes_and_tenants() {
     let (read_id, acme_read) = (acme_read.str("/id"), acme_read.str("/key"));
 
     router.use_key(&acme_manage);
-    let id = router.subscribe(&json!({"name": "n", "url": receiver.url(), "events": ["*"]})).await;
+    let id = router
+        .subscribe(&json!({"name": "n", "url": receiver.url(), "events": ["*"]}))
+        .await;
     let event = router.send(&json!({"type": "a", "data": 1})).await;
     receiver.wait_for(1).await;
     router.settle().await;
-    let delivery = router.delivery_of(&event).await["id"].as_str().unwrap().to_owned();
-    let whole = router.get(&format!("/api/v1/subscriptions/{id}")).await.expect(200);
+    let delivery = router.delivery_of(&event).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let whole = router
+        .get(&format!("/api/v1/subscriptions/{id}"))
+        .await
+        .expect(200);
     assert_eq!(whole.body["url"], receiver.url());
     assert!(whole.body.get("secret").is_none(), "the secret is shown once");
 
     router.use_key(&acme_read);
-    let masked = router.get(&format!("/api/v1/subscriptions/{id}")).await.expect(200);
-    assert!(!masked.text.contains("/hook"), "the URL is masked: {}", masked.text);
-    is_a_problem(&router.post("/api/v1/events", &json!({"type": "a", "data": 1})).await.expect(403), "no scope");
-    router.call("DELETE", &format!("/api/v1/subscriptions/{id}"), &json!({})).await.expect(403);
+    let masked = router
+        .get(&format!("/api/v1/subscriptions/{id}"))
+        .await
+        .expect(200);
+    assert!(
+        !masked.text.contains("/hook"),
+        "the URL is masked: {}",
+        masked.text
+    );
+    is_a_problem(
+        &router
+            .post("/api/v1/events", &json!({"type": "a", "data": 1}))
+            .await
+            .expect(403),
+        "no scope",
+    );
+    router
+        .call("DELETE", &format!("/api/v1/subscriptions/{id}"), &json!({}))
+        .await
+        .expect(403);
 
     router.use_key(&umbrella);
     for path in [
@@ -215,21 +437,40 @@ async fn keys_scopes_and_tenants() {
     ] {
         is_a_problem(&router.get(&path).await.expect(404), &path);
     }
-    router.post(&format!("/api/v1/deliveries/{delivery}/resend"), &json!({})).await.expect(404);
-    router.call("PATCH", &format!("/api/v1/subscriptions/{id}"), &json!({"name": "x"})).await.expect(404);
+    router
+        .post(&format!("/api/v1/deliveries/{delivery}/resend"), &json!({}))
+        .await
+        .expect(404);
+    router
+        .call(
+            "PATCH",
+            &format!("/api/v1/subscriptions/{id}"),
+            &json!({"name": "x"}),
+        )
+        .await
+        .expect(404);
     for list in ["subscriptions", "events", "deliveries"] {
-        assert_eq!(router.get(&format!("/api/v1/{list}")).await.expect(200).body["data"], json!([]), "{list}");
+        assert_eq!(
+            router.get(&format!("/api/v1/{list}")).await.expect(200).body["data"],
+            json!([]),
+            "{list}"
+        );
     }
 
     router.use_key(crate::support::router::ADMIN_KEY);
-    router.call("DELETE", &format!("/api/v1/keys/{read_id}"), &json!({})).await.expect(204);
+    router
+        .call("DELETE", &format!("/api/v1/keys/{read_id}"), &json!({}))
+        .await
+        .expect(204);
     router.use_key(&acme_read);
     is_a_problem(&router.get("/api/v1/events").await.expect(401), "a revoked key");
     for wrong in ["", "hw_nonsense", "x"] {
         router.use_key(wrong);
         is_a_problem(&router.get("/api/v1/events").await.expect(401), "a wrong key");
     }
-    let answer = router.call_raw("GET", "/api/v1/events", &[("authorization", "Basic abc")], "").await;
+    let answer = router
+        .call_raw("GET", "/api/v1/events", &[("authorization", "Basic abc")], "")
+        .await;
     assert_eq!(answer.expect(401).headers["www-authenticate"], "Bearer");
 }
 
@@ -266,7 +507,11 @@ async fn no_secret_is_in_the_database_or_the_answers() {
     let received = receiver.wait_for(1).await.remove(0);
     assert_eq!(received.header("authorization"), "Bearer canary-header-token");
     router.settle().await;
-    let key = router.post("/api/v1/keys", &json!({"name": "r", "scopes": ["read"]})).await.expect(201).str("/key");
+    let key = router
+        .post("/api/v1/keys", &json!({"name": "r", "scopes": ["read"]}))
+        .await
+        .expect(201)
+        .str("/key");
     router.use_key(&key);
     let shown = router.delivery_of(&event).await.to_string();
     router.stop().await;
@@ -278,8 +523,16 @@ async fn no_secret_is_in_the_database_or_the_answers() {
         }
     }
     let stored = String::from_utf8_lossy(&stored);
-    for canary in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "canary-url-token", "canary-header-token", &key] {
-        assert!(!stored.contains(canary), "{canary} is readable in the data directory");
+    for canary in [
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "canary-url-token",
+        "canary-header-token",
+        &key,
+    ] {
+        assert!(
+            !stored.contains(canary),
+            "{canary} is readable in the data directory"
+        );
         assert!(!shown.contains(canary), "{canary} is shown to a reader: {shown}");
     }
 }

@@ -10,7 +10,9 @@ use crate::support::{Receiver, Reply, TestRouter};
 async fn a_retry_schedule_goes_on_after_a_restart_with_the_same_ids_and_bodies() {
     let receiver = Receiver::scripted([], Reply::Status(500)).await;
     let mut router = TestRouter::start().await;
-    router.subscribe(&json!({"name": "plain", "url": receiver.url(), "events": ["a"]})).await;
+    router
+        .subscribe(&json!({"name": "plain", "url": receiver.url(), "events": ["a"]}))
+        .await;
     let plugins = json!([{"name": "jq", "config": {"program": "{shaped: .n}"}}]);
     let shaped = json!({"name": "shaped", "url": receiver.url(), "events": ["a"], "plugins": plugins});
     router.subscribe(&shaped).await;
@@ -44,15 +46,23 @@ async fn a_retry_schedule_goes_on_after_a_restart_with_the_same_ids_and_bodies()
 async fn what_was_accepted_while_nobody_could_deliver_is_delivered_later() {
     let receiver = Receiver::start().await;
     let mut router = TestRouter::start().await;
-    let id = router.subscribe(&json!({"name": "off", "url": receiver.url(), "events": ["*"]})).await;
-    router.post(&format!("/api/v1/subscriptions/{id}/disable"), &json!({})).await.expect(200);
+    let id = router
+        .subscribe(&json!({"name": "off", "url": receiver.url(), "events": ["*"]}))
+        .await;
+    router
+        .post(&format!("/api/v1/subscriptions/{id}/disable"), &json!({}))
+        .await
+        .expect(200);
     for n in 0..3 {
         router.send(&json!({"type": "a", "data": n})).await;
     }
     router.restart().await;
     router.settle().await;
     assert!(receiver.received().is_empty());
-    router.post(&format!("/api/v1/subscriptions/{id}/enable"), &json!({})).await.expect(200);
+    router
+        .post(&format!("/api/v1/subscriptions/{id}/enable"), &json!({}))
+        .await
+        .expect(200);
     assert_eq!(receiver.wait_for(3).await.len(), 3);
 }
 
@@ -62,7 +72,11 @@ async fn keys_plugins_and_secrets_survive() {
     let mut router = TestRouter::start().await;
     let body = json!({"name": "kept", "key": "kept", "url": receiver.url(), "events": ["*"]});
     router.subscribe(&body).await;
-    let key = router.post("/api/v1/keys", &json!({"name": "k", "scopes": ["ingest"]})).await.expect(201).str("/key");
+    let key = router
+        .post("/api/v1/keys", &json!({"name": "k", "scopes": ["ingest"]}))
+        .await
+        .expect(201)
+        .str("/key");
     router.restart().await;
     router.use_key(&key);
     router.send(&json!({"type": "a", "data": 1})).await;
@@ -80,5 +94,8 @@ async fn a_second_process_on_the_same_directory_is_refused() {
         .expect("it runs");
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains(dir.to_str().unwrap()), "names the directory: {text}");
+    assert!(
+        text.contains(dir.to_str().unwrap()),
+        "names the directory: {text}"
+    );
 }

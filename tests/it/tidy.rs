@@ -9,14 +9,36 @@ const LINES_MAX: usize = 500;
 
 /// Rooms without I/O, clock or async.
 const PURE: &[&str] = &[
-    "auth", "delivery", "digest", "event", "id", "json", "profile", "retry", "routing", "secret", "signature",
-    "subscription", "time", "vault", "verdict",
+    "auth",
+    "delivery",
+    "digest",
+    "event",
+    "id",
+    "json",
+    "profile",
+    "retry",
+    "routing",
+    "secret",
+    "signature",
+    "subscription",
+    "time",
+    "vault",
+    "verdict",
 ];
 /// One outside thing each.
 const EDGES: &[&str] = &["clock", "config", "egress", "plugin", "store", "telemetry"];
 /// Rooms that bring edges together.
-const WIRING: &[&str] =
-    &["activity", "catalogue", "control", "dispatcher", "housekeeping", "ingest", "registry", "render", "router"];
+const WIRING: &[&str] = &[
+    "activity",
+    "catalogue",
+    "control",
+    "dispatcher",
+    "housekeeping",
+    "ingest",
+    "registry",
+    "render",
+    "router",
+];
 /// Where people and programs come in.
 const DOORS: &[&str] = &["api", "cli", "main", "lib"];
 
@@ -32,18 +54,46 @@ const EDGE_EXCEPTIONS: &[(&str, &str)] = &[
 /// Text that may only stand in certain rooms, and what to use elsewhere.
 const BANS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["clock"], "take `now` from the clock"),
-    ("env::var", &["config"], "the configuration is the only reader of the environment"),
+    (
+        "env::var",
+        &["config"],
+        "the configuration is the only reader of the environment",
+    ),
     ("unbounded_channel", &[], "every queue has a bound"),
-    ("mpsc::channel()", &[], "every queue has a bound; use sync_channel or tokio's"),
-    ("axum::serve(", &["cli"], "it has no header time-out; use api::server"),
+    (
+        "mpsc::channel()",
+        &[],
+        "every queue has a bound; use sync_channel or tokio's",
+    ),
+    (
+        "axum::serve(",
+        &["cli"],
+        "it has no header time-out; use api::server",
+    ),
     ("usize::MAX)", &["router"], "a body is read with a limit"),
     ("rusqlite", &["store"], "nothing outside the store knows SQL"),
-    ("wasmtime", &["plugin"], "nothing outside the plugin room knows the engine"),
+    (
+        "wasmtime",
+        &["plugin"],
+        "nothing outside the plugin room knows the engine",
+    ),
     ("reqwest", &["egress", "cli"], "what leaves goes through egress"),
     ("use axum", &["api", "cli"], "only the doors know HTTP frameworks"),
-    ("println!", &["cli", "main"], "rooms log; only the command line prints"),
-    (".unwrap()", &[], "say with `expect` why it cannot be, or return an error"),
-    ("unsafe {", &["plugin"], "only artefacts that this host wrote are loaded unchecked"),
+    (
+        "println!",
+        &["cli", "main"],
+        "rooms log; only the command line prints",
+    ),
+    (
+        ".unwrap()",
+        &[],
+        "say with `expect` why it cannot be, or return an error",
+    ),
+    (
+        "unsafe {",
+        &["plugin"],
+        "only artefacts that this host wrote are loaded unchecked",
+    ),
 ];
 
 struct Source {
@@ -82,17 +132,34 @@ fn host_sources() -> Vec<Source> {
         .map(|file| {
             let whole = std::fs::read_to_string(&file).unwrap();
             let path = file.strip_prefix(&src).unwrap().to_owned();
-            let room = path.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+            let room = path
+                .iter()
+                .next()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .trim_end_matches(".rs")
+                .to_owned();
             let tests = is_test_file(&path);
-            let code = if tests { String::new() } else { without_tests(&whole) };
-            Source { path, room, code, whole }
+            let code = if tests {
+                String::new()
+            } else {
+                without_tests(&whole)
+            };
+            Source {
+                path,
+                room,
+                code,
+                whole,
+            }
         })
         .collect()
 }
 
 fn is_test_file(path: &Path) -> bool {
     let name = path.file_stem().unwrap().to_str().unwrap();
-    name.ends_with("_tests") || ["tests", "contract", "testing", "vectors", "model"].contains(&name)
+    name.ends_with("_tests")
+        || ["tests", "contract", "testing", "vectors", "model"].contains(&name)
         || path.iter().any(|part| part == "tests" || part == "contract")
 }
 
@@ -113,7 +180,11 @@ fn known_rooms(code: &str) -> BTreeSet<String> {
             None => vec![rest],
         };
         for name in names {
-            let name: String = name.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let name: String = name
+                .trim()
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
             if !name.is_empty() {
                 rooms.insert(name);
             }
@@ -132,7 +203,10 @@ fn may_know(room: &str, other: &str) -> bool {
             "router" => true,
             _ if is(WIRING, room) => is(PURE, other) || is(EDGES, other) || is(WIRING, other),
             "api" => is(PURE, other) || is(WIRING, other) || ["clock", "store"].contains(&other),
-            "cli" => is(PURE, other) || ["config", "router", "telemetry", "clock", "plugin", "egress"].contains(&other),
+            "cli" => {
+                is(PURE, other)
+                    || ["config", "router", "telemetry", "clock", "plugin", "egress"].contains(&other)
+            }
             "lib" | "main" => true,
             _ => false,
         }
@@ -142,14 +216,25 @@ fn may_know(room: &str, other: &str) -> bool {
 fn every_room_has_its_place_and_knows_only_what_it_may() {
     let mut faults = Vec::new();
     for source in host_sources() {
-        let placed = [PURE, EDGES, WIRING, DOORS].iter().any(|list| list.contains(&source.room.as_str()));
+        let placed = [PURE, EDGES, WIRING, DOORS]
+            .iter()
+            .any(|list| list.contains(&source.room.as_str()));
         if !placed {
-            faults.push(format!("{}: the room is in no layer of tidy.rs", source.path.display()));
+            faults.push(format!(
+                "{}: the room is in no layer of tidy.rs",
+                source.path.display()
+            ));
         }
         for other in known_rooms(&source.code) {
-            let exists = [PURE, EDGES, WIRING, DOORS].iter().any(|list| list.contains(&other.as_str()));
+            let exists = [PURE, EDGES, WIRING, DOORS]
+                .iter()
+                .any(|list| list.contains(&other.as_str()));
             if exists && !may_know(&source.room, &other) {
-                faults.push(format!("{}: {} must not know {other}", source.path.display(), source.room));
+                faults.push(format!(
+                    "{}: {} must not know {other}",
+                    source.path.display(),
+                    source.room
+                ));
             }
         }
     }
@@ -162,7 +247,10 @@ fn bans_hold() {
     for source in host_sources() {
         for (text, allowed, instead) in BANS {
             if source.code.contains(text) && !allowed.contains(&source.room.as_str()) {
-                faults.push(format!("{}: `{text}` is banned here: {instead}", source.path.display()));
+                faults.push(format!(
+                    "{}: `{text}` is banned here: {instead}",
+                    source.path.display()
+                ));
             }
         }
     }
@@ -190,12 +278,26 @@ fn files_are_small_explained_and_well_named() {
         let name = file.file_name().unwrap().to_str().unwrap();
         let shown = file.strip_prefix(root()).unwrap().display().to_string();
         if text.lines().count() > LINES_MAX {
-            faults.push(format!("{shown}: {} lines, more than {LINES_MAX}", text.lines().count()));
+            faults.push(format!(
+                "{shown}: {} lines, more than {LINES_MAX}",
+                text.lines().count()
+            ));
         }
         if !text.starts_with("//!") && !name.ends_with("_tests.rs") {
-            faults.push(format!("{shown}: does not open with a paragraph that says why it exists"));
+            faults.push(format!(
+                "{shown}: does not open with a paragraph that says why it exists"
+            ));
         }
-        if ["mod.rs", "utils.rs", "util.rs", "common.rs", "helpers.rs", "misc.rs"].contains(&name) {
+        if [
+            "mod.rs",
+            "utils.rs",
+            "util.rs",
+            "common.rs",
+            "helpers.rs",
+            "misc.rs",
+        ]
+        .contains(&name)
+        {
             faults.push(format!("{shown}: a file is named for its one idea"));
         }
         let mark = ["#[", "ignore"].concat();

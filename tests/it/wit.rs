@@ -19,9 +19,20 @@ fn the_package_and_its_worlds_are_what_the_host_serves() {
     let mut worlds: Vec<&str> = package.worlds.keys().map(String::as_str).collect();
     worlds.sort_unstable();
     assert_eq!(worlds, ["everything", "transformer"]);
-    for interface in ["plugin", "transform", "transform-batch", "classify", "receive", "authenticate", "log", "types"]
-    {
-        assert!(package.interfaces.contains_key(interface), "{interface} is missing");
+    for interface in [
+        "plugin",
+        "transform",
+        "transform-batch",
+        "classify",
+        "receive",
+        "authenticate",
+        "log",
+        "types",
+    ] {
+        assert!(
+            package.interfaces.contains_key(interface),
+            "{interface} is missing"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! How plugin runs, requests and attempts are shown.
 //!
 //! What was sent is not stored whole: it follows from subscription, profile, event and stored request,
-//! and [`super::Preview`] puts it together as the dispatcher does. Endpoint URLs and the headers that
+//! and [`crate::outbound`] puts it together as it did for the dispatcher. Endpoint URLs and the headers that
 //! the operator configured are secrets: whole for `manage`, masked for `read`. Each body is shown
 //! once, with its request, and not with every attempt, so that an answer stays bounded.
 
@@ -14,6 +14,8 @@ use crate::delivery::{Attempt, AttemptResult, LogLine, PluginRun, Request, RunOu
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::RequestId;
+use crate::outbound::{self, Endpoint};
+use crate::profile;
 use crate::secret::masked_url;
 use crate::store::DeliveryDetail;
 use crate::subscription::Subscription;
@@ -68,7 +70,10 @@ pub struct LogOut {
 
 impl From<&LogLine> for LogOut {
     fn from(line: &LogLine) -> Self {
-        Self { level: line.level, message: line.message.clone() }
+        Self {
+            level: line.level,
+            message: line.message.clone(),
+        }
     }
 }
 
@@ -159,6 +164,28 @@ pub struct ResponseOut {
     truncated: bool,
 }
 
+/// The request as it went over the wire: what follows from subscription, profile, event and stored
+/// request, and what the attempt kept because it does not follow (time stamp, signature). None where
+/// it cannot be told any more.
+fn sent(
+    subscription: &Subscription,
+    event: &Event,
+    request: Option<&Request>,
+    attempt: &Attempt,
+) -> Option<Sent> {
+    let profile = profile::built_in(&subscription.profile)?;
+    let endpoint = Endpoint::new(subscription, profile, attempt.started_at).ok()?;
+    let mut outbound = endpoint.request(subscription, profile, event, request).ok()?;
+    outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Some(Sent {
+        method: outbound.method.to_string(),
+        url: outbound.url.into(),
+        headers: outbound.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: outbound.body,
+    })
+}
+
 /// The requests and attempts of a delivery, as this caller may see them.
 pub(super) fn shown(
     state: &Shared,
@@ -174,7 +201,7 @@ pub(super) fn shown(
         let request = stored(attempt.request);
         let sent = subscription
             .zip(event)
-            .and_then(|(subscription, event)| state.preview.sent(subscription, event, request, attempt));
+            .and_then(|(subscription, event)| sent(subscription, event, request, attempt));
         let sent = match (sent, subscription) {
             (Some(sent), Some(subscription)) if !caller.sees_secrets() => Some(masked(sent, subscription)),
             (sent, _) => sent,
@@ -196,8 +223,16 @@ pub(super) fn shown(
 fn masked(mut sent: Sent, subscription: &Subscription) -> Sent {
     sent.url = masked_url(&sent.url);
     for (name, value) in &mut sent.headers {
-        let configured = subscription.endpoint.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        if configured || CREDENTIALS.iter().any(|credential| credential.eq_ignore_ascii_case(name)) {
+        let configured = subscription
+            .endpoint
+            .headers
+            .iter()
+            .any(|(own, _)| own.eq_ignore_ascii_case(name));
+        if configured
+            || CREDENTIALS
+                .iter()
+                .any(|credential| credential.eq_ignore_ascii_case(name))
+        {
             MASK.clone_into(value);
         }
     }
@@ -215,22 +250,43 @@ pub(super) fn text_or_base64(body: &[u8]) -> (Option<String>, Option<String>) {
 impl RequestOut {
     fn new(id: RequestId, sent: &Sent) -> Self {
         let (body, body_base64) = text_or_base64(&sent.body);
-        Self { id, method: sent.method.clone(), url: Some(sent.url.clone()), body, body_base64 }
+        Self {
+            id,
+            method: sent.method.clone(),
+            url: Some(sent.url.clone()),
+            body,
+            body_base64,
+        }
     }
 
     fn stored(request: &Request) -> Self {
         let (body, body_base64) = text_or_base64(&request.body);
-        Self { id: request.id, method: request.method.clone(), url: None, body, body_base64 }
+        Self {
+            id: request.id,
+            method: request.method.clone(),
+            url: None,
+            body,
+            body_base64,
+        }
     }
 }
 
 impl AttemptOut {
     fn new(attempt: &Attempt, sent: Option<Sent>) -> Self {
         let (status_code, error, error_detail, response) = match &attempt.result {
-            AttemptResult::Response { status, headers, body, truncated } => {
+            AttemptResult::Response {
+                status,
+                headers,
+                body,
+                truncated,
+            } => {
                 let (body, body_base64) = text_or_base64(body);
-                let response =
-                    ResponseOut { headers: headers.clone(), body, body_base64, truncated: *truncated };
+                let response = ResponseOut {
+                    headers: headers.clone(),
+                    body,
+                    body_base64,
+                    truncated: *truncated,
+                };
                 (Some(*status), None, None, Some(response))
             }
             AttemptResult::Error { kind, detail } => (None, Some(kind.as_str()), Some(detail.clone()), None),

@@ -27,8 +27,6 @@ use crate::routing::Explanation;
 use crate::store::{AcceptedEvent, EventQuery, Idempotency, StoredEvent};
 use crate::time::Timestamp;
 
-/// Most events of one call: they are one transaction, which everybody behind it waits for.
-pub const EVENTS_MAX: usize = 1_000;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 /// Covers a whole call (draft-ietf-httpapi-idempotency-key-header).
@@ -159,13 +157,20 @@ impl EventOut {
 
     fn whole(stored: &StoredEvent) -> Self {
         let (data, data_base64) = shown_data(&stored.event);
-        Self { data, data_base64, ..Self::summary(stored) }
+        Self {
+            data,
+            data_base64,
+            ..Self::summary(stored)
+        }
     }
 }
 
 /// The payload as it came if it is JSON, else in base64.
 fn shown_data(event: &Event) -> (Option<Box<RawValue>>, Option<String>) {
-    let text = event.is_json().then(|| str::from_utf8(&event.data).ok()).flatten();
+    let text = event
+        .is_json()
+        .then(|| str::from_utf8(&event.data).ok())
+        .flatten();
     match text.and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok()) {
         Some(raw) => (Some(raw), None),
         None => (None, Some(BASE64.encode(&event.data))),
@@ -187,7 +192,7 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let idempotency = idempotency(&headers, &body.bytes)?;
     let many = json::kind_of(body.text()) == "an array";
-    let drafts = drafts(&body, many)?;
+    let drafts = drafts(&body, many, state.limits.events_max)?;
     let accepted = state.ingest.accept(caller.tenant, drafts, idempotency).await;
     let accepted = accepted.map_err(|error| problem_of(error, many))?;
     let mut shown: Vec<AcceptedOut> = accepted.iter().map(AcceptedOut::from).collect();
@@ -208,20 +213,25 @@ struct Batch {
 }
 
 fn idempotency(headers: &HeaderMap, body: &Bytes) -> Result<Option<Idempotency>, Problem> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
     let good = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.to_str().is_ok();
     if !good {
         let detail = format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
         return Err(Problem::parameter("Idempotency-Key", &detail));
     }
-    Ok(Some(Idempotency { key: Digest::of(key.as_bytes()), content: Digest::of(body) }))
+    Ok(Some(Idempotency {
+        key: Digest::of(key.as_bytes()),
+        content: Digest::of(body),
+    }))
 }
 
-fn drafts(body: &JsonBody, many: bool) -> Result<Vec<Draft>, Problem> {
+fn drafts(body: &JsonBody, many: bool, events_max: usize) -> Result<Vec<Draft>, Problem> {
     if !many {
         return Ok(vec![draft(body.text(), "", &body.bytes)?]);
     }
-    let items = json::items(body.text(), "", EVENTS_MAX)?;
+    let items = json::items(body.text(), "", events_max)?;
     if items.is_empty() {
         return Err(Faults::one("", "must have at least one event").into());
     }
@@ -251,7 +261,11 @@ pub(super) fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draft, Unrea
         id: fields.text("id", &mut faults),
         source: fields.text("source", &mut faults),
         subject: fields.text("subject", &mut faults),
-        time: fields.read("time", "an RFC 3339 time such as 2026-05-19T16:30:00Z", &mut faults),
+        time: fields.read(
+            "time",
+            "an RFC 3339 time such as 2026-05-19T16:30:00Z",
+            &mut faults,
+        ),
         extensions: extensions(&mut fields, &mut faults),
         content_type,
         data,
@@ -264,7 +278,10 @@ fn data(fields: &mut Fields<'_>, content_type: Option<&str>, body: &Bytes, fault
     let json = event::is_json(content_type.unwrap_or(event::JSON));
     match (fields.given("data"), fields.given("data_base64")) {
         (Given::Absent, Given::Absent | Given::Null) => {
-            faults.add(fields.pointer("data"), "must be given (null is allowed), or `data_base64`");
+            faults.add(
+                fields.pointer("data"),
+                "must be given (null is allowed), or `data_base64`",
+            );
             Bytes::new()
         }
         (Given::Null, Given::Absent | Given::Null) => Bytes::from_static(b"null"),
@@ -301,7 +318,9 @@ fn decoded(text: &str, json: bool, pointer: &str, faults: &mut Faults) -> Bytes 
 }
 
 fn extensions(fields: &mut Fields<'_>, faults: &mut Faults) -> Vec<(String, String)> {
-    let Given::Value(raw) = fields.given("extensions") else { return Vec::new() };
+    let Given::Value(raw) = fields.given("extensions") else {
+        return Vec::new();
+    };
     let base = fields.pointer("extensions");
     let members = match Fields::of(raw.get(), &base) {
         Ok(fields) => fields.into_members(),
@@ -322,7 +341,11 @@ pub(super) fn problem_of(error: ingest::Error, many: bool) -> Problem {
         ingest::Error::Drafts(found) => {
             let mut faults = Faults::default();
             for fault in found {
-                let base = if many { format!("/{}", fault.index) } else { String::new() };
+                let base = if many {
+                    format!("/{}", fault.index)
+                } else {
+                    String::new()
+                };
                 faults.add(json::pointer(&base, fault.attribute), fault.detail);
             }
             faults.into()
@@ -332,7 +355,11 @@ pub(super) fn problem_of(error: ingest::Error, many: bool) -> Problem {
             "this Idempotency-Key came before with another body; nothing was accepted",
         ),
         ingest::Error::EventConflict { index } => {
-            let pointer = if many { format!("/{index}/id") } else { "/id".to_owned() };
+            let pointer = if many {
+                format!("/{index}/id")
+            } else {
+                "/id".to_owned()
+            };
             let detail = "an event of this source had this id and other content; nothing was accepted";
             Problem::new(Kind::IdempotencyConflict, detail)
                 .with_faults(Faults::one(pointer, "came before with other content"))
@@ -369,8 +396,14 @@ pub async fn list(
     let mut stored = state.store.events(wanted).await?;
     let more = stored.len() > limit;
     stored.truncate(limit);
-    let next = stored.last().filter(|_| more).map(|last| cursor(List::Events, last.event.id.number()));
-    Ok(Json(Page { data: stored.iter().map(EventOut::summary).collect(), next }))
+    let next = stored
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor(List::Events, last.event.id.number()));
+    Ok(Json(Page {
+        data: stored.iter().map(EventOut::summary).collect(),
+        next,
+    }))
 }
 
 /// Shows one event with its payload.
@@ -454,23 +487,35 @@ mod tests {
         let body = Bytes::copy_from_slice(text.as_bytes());
         let text = str::from_utf8(&body).unwrap();
         draft(text, "", &body).map_err(|error| {
-            error.into_faults().into_vec().into_iter().map(|fault| (fault.pointer, fault.detail)).collect()
+            error
+                .into_faults()
+                .into_vec()
+                .into_iter()
+                .map(|fault| (fault.pointer, fault.detail))
+                .collect()
         })
     }
 
     #[test]
     fn data_stays_the_bytes_it_was_and_shares_the_body() {
-        let body = Bytes::from_static(br#"{"type":"a.b", "data" : {"n": 1.0,  "big":12345678901234567890123} }"#);
+        let body =
+            Bytes::from_static(br#"{"type":"a.b", "data" : {"n": 1.0,  "big":12345678901234567890123} }"#);
         let text = str::from_utf8(&body).unwrap();
         let draft = draft(text, "", &body).unwrap();
         assert_eq!(&draft.data[..], br#"{"n": 1.0,  "big":12345678901234567890123}"#);
-        assert!(body.as_ptr_range().contains(&draft.data.as_ptr()), "a slice, not a copy");
+        assert!(
+            body.as_ptr_range().contains(&draft.data.as_ptr()),
+            "a slice, not a copy"
+        );
     }
 
     #[test]
     fn data_is_given_once_and_in_the_format_that_is_named() {
         assert_eq!(&read(r#"{"type":"a","data":null}"#).unwrap().data[..], b"null");
-        assert_eq!(&read(r#"{"type":"a","data_base64":"e30="}"#).unwrap().data[..], b"{}");
+        assert_eq!(
+            &read(r#"{"type":"a","data_base64":"e30="}"#).unwrap().data[..],
+            b"{}"
+        );
         let text = read(r#"{"type":"a","datacontenttype":"text/plain","data":"a\nb"}"#).unwrap();
         assert_eq!(&text.data[..], b"a\nb");
         for (bad, pointer) in [
@@ -478,7 +523,10 @@ mod tests {
             (r#"{"type":"a","data":1,"data_base64":"e30="}"#, "/data_base64"),
             (r#"{"type":"a","data_base64":"e30"}"#, "/data_base64"),
             (r#"{"type":"a","data_base64":"/w=="}"#, "/data_base64"),
-            (r#"{"type":"a","datacontenttype":"text/plain","data":{}}"#, "/data"),
+            (
+                r#"{"type":"a","datacontenttype":"text/plain","data":{}}"#,
+                "/data",
+            ),
             (r#"{"data":1}"#, "/type"),
             (r#"{"type":5,"data":1}"#, "/type"),
             (r#"{"type":"a","data":1,"time":"yesterday"}"#, "/time"),
@@ -487,19 +535,28 @@ mod tests {
             (r#"{"type":"a","data":1,"extensions":[]}"#, "/extensions"),
         ] {
             let faults = read(bad).unwrap_err();
-            assert_eq!(faults.iter().map(|fault| fault.0.as_str()).collect::<Vec<_>>(), [pointer], "{bad}");
+            assert_eq!(
+                faults.iter().map(|fault| fault.0.as_str()).collect::<Vec<_>>(),
+                [pointer],
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn faults_of_an_array_name_the_event() {
         let bytes = Bytes::from_static(br#"[{"type":"a","data":1},{"type":"b","data":1,"x":0},7]"#);
-        let problem = drafts(&JsonBody { bytes }, true).unwrap_err();
+        let problem = drafts(&JsonBody { bytes }, true, 3).unwrap_err();
         assert_eq!(problem.kind(), Kind::Invalid);
         let text = format!("{problem:?}");
         assert!(text.contains("\"/1/x\"") && text.contains("\"/2\""), "{text}");
-        let many = format!("[{}]", vec![r#"{"type":"a","data":1}"#; EVENTS_MAX + 1].join(","));
-        assert!(drafts(&JsonBody { bytes: many.into() }, true).is_err());
-        assert!(drafts(&JsonBody { bytes: Bytes::from_static(b"[]") }, true).is_err());
+        let many = format!("[{}]", vec![r#"{"type":"a","data":1}"#; 4].join(","));
+        assert!(drafts(&JsonBody { bytes: many.into() }, true, 3).is_err());
+        assert!(
+            drafts(
+                &JsonBody {
+                    bytes: Bytes::from_static(b"[]") }, true, 3)
+            .is_err()
+        );
     }
 }

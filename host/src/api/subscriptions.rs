@@ -177,8 +177,20 @@ pub struct CountersOut {
 
 impl From<Counters> for CountersOut {
     fn from(counters: Counters) -> Self {
-        let Counters { created, delivered, filtered, failed, pending } = counters;
-        Self { created, delivered, filtered, failed, pending }
+        let Counters {
+            created,
+            delivered,
+            filtered,
+            failed,
+            pending,
+        } = counters;
+        Self {
+            created,
+            delivered,
+            filtered,
+            failed,
+            pending,
+        }
     }
 }
 
@@ -191,7 +203,13 @@ impl SubscriptionOut {
         };
         let endpoint = &subscription.endpoint;
         let whole = caller.sees_secrets();
-        let shown = |value: &Secret| if whole { value.reveal().to_owned() } else { MASK.to_owned() };
+        let shown = |value: &Secret| {
+            if whole {
+                value.reveal().to_owned()
+            } else {
+                MASK.to_owned()
+            }
+        };
         let url = endpoint.url.reveal();
         Self {
             id: subscription.id,
@@ -208,11 +226,19 @@ impl SubscriptionOut {
             profile: subscription.profile.clone(),
             envelope: subscription.envelope,
             isolation: subscription.isolation,
-            headers: endpoint.headers.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
+            headers: endpoint
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), shown(value)))
+                .collect(),
             rate_limit: endpoint.rate_limit.map(RateLimitIn::from),
             max_in_flight: endpoint.max_in_flight.get(),
             disable_on_gone: endpoint.disable_on_gone,
-            old_secrets_until: endpoint.secrets.iter().filter_map(|secret| secret.until).collect(),
+            old_secrets_until: endpoint
+                .secrets
+                .iter()
+                .filter_map(|secret| secret.until)
+                .collect(),
             secret: None,
             version: subscription.version,
             created_at: subscription.created_at,
@@ -223,12 +249,19 @@ impl SubscriptionOut {
 
     /// With the newest secret, for the answer that made it.
     fn with_secret(mut self, subscription: &Subscription) -> Self {
-        self.secret = subscription.endpoint.secrets.first().map(|newest| newest.secret.reveal().to_owned());
+        self.secret = subscription
+            .endpoint
+            .secrets
+            .first()
+            .map(|newest| newest.secret.reveal().to_owned());
         self
     }
 
     fn answer(self, status: StatusCode) -> Response {
-        let (etag, location) = (format!("\"{}\"", self.version), format!("{PREFIX}/subscriptions/{}", self.id));
+        let (etag, location) = (
+            format!("\"{}\"", self.version),
+            format!("{PREFIX}/subscriptions/{}", self.id),
+        );
         let mut answer = (status, Json(self)).into_response();
         if let Ok(etag) = HeaderValue::from_str(&etag) {
             answer.headers_mut().insert(ETAG, etag);
@@ -242,13 +275,21 @@ impl SubscriptionOut {
 
 impl From<&PluginStep> for StepOut {
     fn from(step: &PluginStep) -> Self {
-        Self { name: step.name.clone(), digest: step.digest, config: step.config.clone() }
+        Self {
+            name: step.name.clone(),
+            digest: step.digest,
+            config: step.config.clone(),
+        }
     }
 }
 
 impl From<RateLimit> for RateLimitIn {
     fn from(rate: RateLimit) -> Self {
-        Self { requests: rate.requests.get(), per_seconds: rate.per_seconds.get(), burst: rate.burst.get() }
+        Self {
+            requests: rate.requests.get(),
+            per_seconds: rate.per_seconds.get(),
+            burst: rate.burst.get(),
+        }
     }
 }
 
@@ -260,7 +301,9 @@ struct Wishes<'a, 'f> {
 
 impl<'a> Wishes<'a, '_> {
     fn set<T: DeserializeOwned>(&mut self, name: &'static str, expected: &str) -> Set<T> {
-        self.set_with(name, |raw, pointer, faults| json::read(raw, pointer, expected, faults))
+        self.set_with(name, |raw, pointer, faults| {
+            json::read(raw, pointer, expected, faults)
+        })
     }
 
     fn set_with<T>(
@@ -281,7 +324,10 @@ impl<'a> Wishes<'a, '_> {
 
 fn wish(body: &JsonBody) -> Result<Wish, Problem> {
     let mut faults = Faults::default();
-    let mut wishes = Wishes { fields: Fields::of(body.text(), "")?, faults: &mut faults };
+    let mut wishes = Wishes {
+        fields: Fields::of(body.text(), "")?,
+        faults: &mut faults,
+    };
     let wish = Wish {
         name: wishes.set("name", "a string"),
         key: wishes.set("key", "a string"),
@@ -309,15 +355,17 @@ fn wish(body: &JsonBody) -> Result<Wish, Problem> {
 fn patterns(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Vec<String>> {
     let items = kept(json::items(raw.get(), pointer, PATTERNS_MAX), faults)?;
     let read = items.into_iter().enumerate();
-    read.map(|(place, item)| json::read(item, &format!("{pointer}/{place}"), "a string", faults)).collect()
+    read.map(|(place, item)| json::read(item, &format!("{pointer}/{place}"), "a string", faults))
+        .collect()
 }
 
 fn steps(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Vec<PluginStep>> {
     let items = kept(json::items(raw.get(), pointer, PLUGINS_MAX), faults)?;
     let read = items.into_iter().enumerate();
     // All of them, so that every fault is told.
-    let steps: Vec<_> =
-        read.map(|(place, item)| step(item, &format!("{pointer}/{place}"), faults)).collect();
+    let steps: Vec<_> = read
+        .map(|(place, item)| step(item, &format!("{pointer}/{place}"), faults))
+        .collect();
     steps.into_iter().collect()
 }
 
@@ -327,13 +375,21 @@ fn step(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<PluginStep
     if name.is_none() {
         faults.add(format!("{pointer}/name"), "must be given");
     }
-    let digest = fields.read("digest", "64 hexadecimal digits, with or without `sha256:` before them", faults);
+    let digest = fields.read(
+        "digest",
+        "64 hexadecimal digits, with or without `sha256:` before them",
+        faults,
+    );
     let config = match fields.given("config") {
         Given::Value(raw) => raw.to_owned(),
         Given::Absent | Given::Null => empty_config(),
     };
     fields.finish(faults);
-    Some(PluginStep { name: name?, digest, config })
+    Some(PluginStep {
+        name: name?,
+        digest,
+        config,
+    })
 }
 
 /// The configuration of a plugin that was given none.
@@ -362,7 +418,11 @@ fn rate_limit(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Rate
     fields.finish(faults);
     let requests = requests?;
     let (per_seconds, burst) = (per_seconds.unwrap_or(NonZeroU32::MIN), burst.unwrap_or(requests));
-    Some(RateLimit { requests, per_seconds, burst })
+    Some(RateLimit {
+        requests,
+        per_seconds,
+        burst,
+    })
 }
 
 fn kept<T>(read: Result<T, json::Unreadable>, faults: &mut Faults) -> Option<T> {
@@ -380,8 +440,13 @@ pub async fn create(
     State(state): State<Shared>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let made = state.control.create_subscription(caller.tenant, wish(&body)?).await?;
-    Ok(SubscriptionOut::new(&made, &caller).with_secret(&made).answer(StatusCode::CREATED))
+    let made = state
+        .control
+        .create_subscription(caller.tenant, wish(&body)?)
+        .await?;
+    Ok(SubscriptionOut::new(&made, &caller)
+        .with_secret(&made)
+        .answer(StatusCode::CREATED))
 }
 
 /// Lists subscriptions, newest first.
@@ -398,7 +463,10 @@ pub async fn list(
     State(state): State<Shared>,
     mut query: Query,
 ) -> Result<Json<Page<SubscriptionOut>>, Problem> {
-    let (limit, before) = (query.limit()?, query.cursor(List::Subscriptions)?.unwrap_or(i64::MAX));
+    let (limit, before) = (
+        query.limit()?,
+        query.cursor(List::Subscriptions)?.unwrap_or(i64::MAX),
+    );
     query.finish()?;
     let mut routes = state.control.subscriptions(caller.tenant);
     routes.retain(|route| route.subscription().id.number() < before);
@@ -406,7 +474,10 @@ pub async fn list(
     routes.truncate(limit);
     let last = routes.last().filter(|_| more);
     let next = last.map(|last| cursor(List::Subscriptions, last.subscription().id.number()));
-    let data = routes.iter().map(|route| SubscriptionOut::new(route.subscription(), &caller)).collect();
+    let data = routes
+        .iter()
+        .map(|route| SubscriptionOut::new(route.subscription(), &caller))
+        .collect();
     Ok(Json(Page { data, next }))
 }
 
@@ -421,7 +492,10 @@ pub async fn show(
     State(state): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let route = state.control.subscription(caller.tenant, &id).ok_or_else(|| Problem::not_found("subscription"))?;
+    let route = state
+        .control
+        .subscription(caller.tenant, &id)
+        .ok_or_else(|| Problem::not_found("subscription"))?;
     let counters = state.store.counters(Some(route.subscription().id)).await?;
     let mut shown = SubscriptionOut::new(route.subscription(), &caller);
     shown.deliveries = Some(counters.into());
@@ -446,7 +520,10 @@ pub async fn update(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let version = if_match(&headers)?;
-    let changed = state.control.update_subscription(caller.tenant, &id, wish(&body)?, version).await?;
+    let changed = state
+        .control
+        .update_subscription(caller.tenant, &id, wish(&body)?, version)
+        .await?;
     Ok(SubscriptionOut::new(&changed, &caller).answer(StatusCode::OK))
 }
 
@@ -462,7 +539,10 @@ pub async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    state.control.delete_subscription(caller.tenant, &id, if_match(&headers)?).await?;
+    state
+        .control
+        .delete_subscription(caller.tenant, &id, if_match(&headers)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -510,7 +590,10 @@ pub async fn disable(
         fields.finish(&mut faults);
         faults.or(())?;
     }
-    let changed = state.control.disable_subscription(caller.tenant, &id, reason).await?;
+    let changed = state
+        .control
+        .disable_subscription(caller.tenant, &id, reason)
+        .await?;
     Ok(SubscriptionOut::new(&changed, &caller).answer(StatusCode::OK))
 }
 
@@ -548,6 +631,11 @@ pub async fn rotate_secret(
         faults.or(())?;
         overlap = seconds.map_or(overlap, |seconds| Duration::from_secs(seconds.into()));
     }
-    let changed = state.control.rotate_secret(caller.tenant, &id, secret, overlap).await?;
-    Ok(SubscriptionOut::new(&changed, &caller).with_secret(&changed).answer(StatusCode::OK))
+    let changed = state
+        .control
+        .rotate_secret(caller.tenant, &id, secret, overlap)
+        .await?;
+    Ok(SubscriptionOut::new(&changed, &caller)
+        .with_secret(&changed)
+        .answer(StatusCode::OK))
 }

@@ -83,8 +83,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if shown.is_ok() && args.keep {
         signals.next().await;
     }
-    router.shutdown().await;
-    shown
+    let stopped = router.shutdown().await;
+    shown?;
+    stopped.map_err(|error| Failure::because("the router did not stop in order", error))?;
+    Ok(())
 }
 
 /// The defaults, but for what the demonstration needs.

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::router::Router;
+use crate::router::{Ended, Router};
 use crate::telemetry;
 
 /// Flags of `serve`.
@@ -81,15 +81,27 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         admin_key = %router.admin_key_path().map_or_else(|| "from HOOKWAY_ADMIN_KEY".to_owned(), |path| path.display().to_string()),
         "ready"
     );
-    signals.next().await;
+    let failed = tokio::select! {
+        () = signals.next() => false,
+        () = router.failed() => true,
+    };
     tracing::info!("stopping: finishing what is in flight; a second signal stops at once");
-    tokio::select! {
-        () = router.shutdown() => {
-            tracing::info!("stopped");
-            Ok(())
+    let stopped = tokio::select! {
+        stopped = router.shutdown() => stopped,
+        () = signals.next() => {
+            return Err(Failure::other("stopped at once; what was in flight goes on after the next start"));
         }
-        () = signals.next() => Err(Failure::other("stopped at once; what was in flight goes on after the next start")),
+    };
+    if failed {
+        let detail = "the database failed; nothing that was accepted is lost. Check the disk and start again";
+        return Err(Failure::other(detail));
     }
+    let ended = stopped.map_err(|error| Failure::because("the database did not close in order", error))?;
+    match ended {
+        Ended::Whole => tracing::info!("stopped"),
+        Ended::CutOff => tracing::warn!("stopped; what took too long goes on after the next start"),
+    }
+    Ok(())
 }
 
 /// Says which doors are open that production keeps shut.

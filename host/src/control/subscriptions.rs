@@ -19,7 +19,7 @@ use crate::routing::Route;
 use crate::secret::Secret;
 use crate::signature::SecretKind;
 use crate::subscription::{
-    Endpoint, Envelope, Isolation, MAX_IN_FLIGHT_DEFAULT, PluginStep, RateLimit, SigningSecret, Status,
+    Endpoint, Envelope, Isolation, PluginStep, RateLimit, SigningSecret, Status,
     Subscription,
 };
 use crate::time::Timestamp;
@@ -116,14 +116,20 @@ impl Control {
                 known.tenant == tenant && known.key.as_deref() == Some(id_or_key)
             }),
         };
-        route.filter(|route| route.subscription().tenant == tenant).cloned()
+        route
+            .filter(|route| route.subscription().tenant == tenant)
+            .cloned()
     }
 
     /// All subscriptions of a tenant, newest first.
     pub fn subscriptions(&self, tenant: TenantId) -> Vec<Arc<Route>> {
         let snapshot = self.parts.registry.snapshot();
-        let mut routes: Vec<Arc<Route>> =
-            snapshot.routes.values().filter(|route| route.subscription().tenant == tenant).cloned().collect();
+        let mut routes: Vec<Arc<Route>> = snapshot
+            .routes
+            .values()
+            .filter(|route| route.subscription().tenant == tenant)
+            .cloned()
+            .collect();
         routes.sort_by_key(|route| std::cmp::Reverse(route.subscription().id));
         routes
     }
@@ -136,13 +142,16 @@ impl Control {
             return Err(Error::conflict(detail));
         }
         let now = self.parts.clock.now();
-        let mut new = blank(self.parts.ids.next(now), tenant, now);
+        let mut new = blank(self.parts.ids.next(now), tenant, now, self.parts.max_in_flight);
         let secret = wish.secret.clone();
-        lay(wish, &mut new, now);
+        lay(wish, &mut new, now, self.parts.max_in_flight);
         let secret = secret.unwrap_or_else(|| generate(secret_kind(profile::built_in(&new.profile))));
         new.endpoint.secrets = vec![SigningSecret { secret, until: None }];
         let route = self.checked(new).await?;
-        self.parts.store.add_subscription(Arc::clone(route.subscription())).await?;
+        self.parts
+            .store
+            .add_subscription(Arc::clone(route.subscription()))
+            .await?;
         self.parts.registry.put(Arc::clone(&route));
         Ok(Arc::clone(route.subscription()))
     }
@@ -165,7 +174,7 @@ impl Control {
         if matches!(new.status, Status::Held { .. }) {
             new.status = Status::Enabled;
         }
-        lay(wish, &mut new, now);
+        lay(wish, &mut new, now, self.parts.max_in_flight);
         let route = self.checked(next_version(new, now)).await?;
         self.replace(&old, route).await
     }
@@ -214,7 +223,9 @@ impl Control {
     pub async fn stop(&self, id: SubscriptionId, status: Status) -> Result<Option<Arc<Subscription>>> {
         let _one_at_a_time = self.changing.lock().await;
         match self.parts.registry.route(id) {
-            Some(old) if old.subscription().status.is_enabled() => self.set_status(&old, status).await.map(Some),
+            Some(old) if old.subscription().status.is_enabled() => {
+                self.set_status(&old, status).await.map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -248,7 +259,9 @@ impl Control {
 
     /// The subscription, if it is there and has the version that was named.
     fn known(&self, tenant: TenantId, id_or_key: &str, version: Option<u64>) -> Result<Arc<Route>> {
-        let route = self.subscription(tenant, id_or_key).ok_or(Error::Missing("subscription"))?;
+        let route = self
+            .subscription(tenant, id_or_key)
+            .ok_or(Error::Missing("subscription"))?;
         match version {
             Some(version) if version != route.subscription().version => Err(Error::Changed),
             _ => Ok(route),
@@ -265,7 +278,10 @@ impl Control {
 
     async fn replace(&self, old: &Route, new: Arc<Route>) -> Result<Arc<Subscription>> {
         let subscription = Arc::clone(new.subscription());
-        self.parts.store.update_subscription(Arc::clone(&subscription), old.subscription().version).await?;
+        self.parts
+            .store
+            .update_subscription(Arc::clone(&subscription), old.subscription().version)
+            .await?;
         self.parts.registry.put(new);
         self.parts.runtime.forget(subscription.id);
         Ok(subscription)
@@ -276,8 +292,14 @@ impl Control {
         let mut faults = Faults::default();
         let profile = profile::built_in(&subscription.profile);
         if profile.is_none() {
-            let known: Vec<&str> = profile::built_ins().iter().map(|known| known.name.as_str()).collect();
-            faults.add("/profile", format!("is not a known profile; known are {}", known.join(", ")));
+            let known: Vec<&str> = profile::built_ins()
+                .iter()
+                .map(|known| known.name.as_str())
+                .collect();
+            faults.add(
+                "/profile",
+                format!("is not a known profile; known are {}", known.join(", ")),
+            );
         }
         check::subscription(&subscription, profile, &mut faults);
         match subscription.endpoint.url.reveal() {
@@ -289,7 +311,10 @@ impl Control {
             }
         }
         check_secrets(&subscription, "/secret", &mut faults);
-        let taken = subscription.key.as_deref().and_then(|key| self.subscription(subscription.tenant, key));
+        let taken = subscription
+            .key
+            .as_deref()
+            .and_then(|key| self.subscription(subscription.tenant, key));
         if taken.is_some_and(|other| other.subscription().id != subscription.id) {
             return Err(Error::conflict("the key is taken by another subscription"));
         }
@@ -309,7 +334,10 @@ impl Control {
     async fn check_steps(&self, subscription: &Subscription, faults: &mut Faults) -> Result<()> {
         for (place, step) in subscription.plugins.iter().enumerate() {
             let pointer = format!("/plugins/{place}");
-            let Some(plugin) = self.plugin_for_step(subscription.tenant, step, &pointer, faults).await? else {
+            let Some(plugin) = self
+                .plugin_for_step(subscription.tenant, step, &pointer, faults)
+                .await?
+            else {
                 continue;
             };
             for fault in self.config_faults(&plugin, step.config.get()).await.into_vec() {
@@ -320,7 +348,7 @@ impl Control {
     }
 }
 
-fn blank(id: SubscriptionId, tenant: TenantId, now: Timestamp) -> Subscription {
+fn blank(id: SubscriptionId, tenant: TenantId, now: Timestamp, max_in_flight: NonZeroU16) -> Subscription {
     Subscription {
         id,
         tenant,
@@ -334,7 +362,7 @@ fn blank(id: SubscriptionId, tenant: TenantId, now: Timestamp) -> Subscription {
             url: Secret::new(""),
             headers: Vec::new(),
             secrets: Vec::new(),
-            max_in_flight: in_flight_default(),
+            max_in_flight,
             rate_limit: None,
             disable_on_gone: true,
         },
@@ -347,31 +375,35 @@ fn blank(id: SubscriptionId, tenant: TenantId, now: Timestamp) -> Subscription {
     }
 }
 
-fn in_flight_default() -> NonZeroU16 {
-    NonZeroU16::new(MAX_IN_FLIGHT_DEFAULT).unwrap_or(NonZeroU16::MIN)
-}
-
 /// Lays a wish over a subscription.
-fn lay(wish: Wish, onto: &mut Subscription, now: Timestamp) {
+fn lay(wish: Wish, onto: &mut Subscription, now: Timestamp, max_in_flight: NonZeroU16) {
     wish.name.onto(&mut onto.name, String::new);
     wish.key.onto_optional(&mut onto.key);
     wish.url.onto(&mut onto.endpoint.url, || Secret::new(""));
     wish.events.onto(&mut onto.events, Vec::new);
     wish.filter.onto_optional(&mut onto.filter);
     wish.plugins.onto(&mut onto.plugins, Vec::new);
-    wish.profile.onto(&mut onto.profile, || profile::DEFAULT.to_owned());
+    wish.profile
+        .onto(&mut onto.profile, || profile::DEFAULT.to_owned());
     wish.envelope.onto(&mut onto.envelope, Envelope::default);
     wish.isolation.onto(&mut onto.isolation, Isolation::default);
     wish.headers.onto(&mut onto.endpoint.headers, Vec::new);
-    wish.max_in_flight.onto(&mut onto.endpoint.max_in_flight, in_flight_default);
+    wish.max_in_flight
+        .onto(&mut onto.endpoint.max_in_flight, || max_in_flight);
     wish.rate_limit.onto_optional(&mut onto.endpoint.rate_limit);
-    wish.disable_on_gone.onto(&mut onto.endpoint.disable_on_gone, || true);
+    wish.disable_on_gone
+        .onto(&mut onto.endpoint.disable_on_gone, || true);
     match wish.enabled {
         Set::Keep => {}
         Set::Clear | Set::To(true) => onto.status = Status::Enabled,
         // Who was switched off before stays so, with the reason and the time of then.
         Set::To(false) if matches!(onto.status, Status::Disabled { .. }) => {}
-        Set::To(false) => onto.status = Status::Disabled { since: now, reason: SWITCHED_OFF.to_owned() },
+        Set::To(false) => {
+            onto.status = Status::Disabled {
+                since: now,
+                reason: SWITCHED_OFF.to_owned(),
+            }
+        }
     }
 }
 
@@ -415,12 +447,18 @@ fn rotated(old: &[SigningSecret], new: Secret, now: Timestamp, overlap: Duration
     let end = now.plus(overlap);
     let on_their_way_out = old.iter().filter_map(|known| {
         let until = known.until.map_or(end, |until| until.min(end));
-        (until > now).then(|| SigningSecret { secret: known.secret.clone(), until: Some(until) })
+        (until > now).then(|| SigningSecret {
+            secret: known.secret.clone(),
+            until: Some(until),
+        })
     });
-    std::iter::once(SigningSecret { secret: new, until: None })
-        .chain(on_their_way_out)
-        .take(SECRETS_MAX)
-        .collect()
+    std::iter::once(SigningSecret {
+        secret: new,
+        until: None,
+    })
+    .chain(on_their_way_out)
+    .take(SECRETS_MAX)
+    .collect()
 }
 
 #[cfg(test)]
@@ -428,21 +466,41 @@ mod tests {
     use super::*;
 
     fn secrets(secrets: &[SigningSecret]) -> Vec<(&str, Option<i64>)> {
-        secrets.iter().map(|known| (known.secret.reveal(), known.until.map(Timestamp::as_millis))).collect()
+        secrets
+            .iter()
+            .map(|known| (known.secret.reveal(), known.until.map(Timestamp::as_millis)))
+            .collect()
     }
 
     #[test]
     fn a_rotation_keeps_old_secrets_for_the_overlap_only() {
         let now = Timestamp::from_millis(1_000);
-        let first = vec![SigningSecret { secret: Secret::new("a"), until: None }];
+        let first = vec![SigningSecret {
+            secret: Secret::new("a"),
+            until: None,
+        }];
         let second = rotated(&first, Secret::new("b"), now, Duration::from_secs(10));
         assert_eq!(secrets(&second), [("b", None), ("a", Some(11_000))]);
-        let third = rotated(&second, Secret::new("c"), Timestamp::from_millis(2_000), Duration::from_secs(60));
-        assert_eq!(secrets(&third), [("c", None), ("b", Some(62_000)), ("a", Some(11_000))]);
+        let third = rotated(
+            &second,
+            Secret::new("c"),
+            Timestamp::from_millis(2_000),
+            Duration::from_secs(60),
+        );
+        assert_eq!(
+            secrets(&third),
+            [("c", None), ("b", Some(62_000)), ("a", Some(11_000))]
+        );
         let later = Timestamp::from_millis(20_000);
         let fourth = rotated(&third, Secret::new("d"), later, Duration::from_secs(1));
-        assert_eq!(secrets(&fourth), [("d", None), ("c", Some(21_000)), ("b", Some(21_000))]);
-        assert_eq!(secrets(&rotated(&fourth, Secret::new("e"), later, Duration::ZERO)), [("e", None)]);
+        assert_eq!(
+            secrets(&fourth),
+            [("d", None), ("c", Some(21_000)), ("b", Some(21_000))]
+        );
+        assert_eq!(
+            secrets(&rotated(&fourth, Secret::new("e"), later, Duration::ZERO)),
+            [("e", None)]
+        );
         let mut many = fourth;
         for n in 0..10 {
             many = rotated(&many, Secret::new(format!("{n}")), later, Duration::from_secs(9));
@@ -453,7 +511,7 @@ mod tests {
     #[test]
     fn a_wish_keeps_clears_and_sets() {
         let now = Timestamp::from_millis(5);
-        let mut subscription = blank(SubscriptionId::from_number(1), TenantId::from_number(1), now);
+        let mut subscription = blank(SubscriptionId::from_number(1), TenantId::from_number(1), now, NonZeroU16::MIN);
         let wish = Wish {
             name: Set::To("n".into()),
             filter: Set::To("true".into()),
@@ -471,7 +529,10 @@ mod tests {
             ..Wish::default()
         };
         lay(wish, &mut subscription, Timestamp::from_millis(9));
-        assert_eq!((subscription.name.as_str(), subscription.filter.as_deref()), ("n", None));
+        assert_eq!(
+            (subscription.name.as_str(), subscription.filter.as_deref()),
+            ("n", None)
+        );
         assert_eq!(subscription.endpoint.max_in_flight.get(), MAX_IN_FLIGHT_DEFAULT);
         assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
     }

@@ -120,7 +120,14 @@ pub(super) struct Permit {
 
 impl Permit {
     pub(super) fn new(row: Pending, outcomes: mpsc::Sender<Outcome>) -> Self {
-        Self { row, was_slow: false, health: Health::Unknown, pause: None, fate: None, outcomes }
+        Self {
+            row,
+            was_slow: false,
+            health: Health::Unknown,
+            pause: None,
+            fate: None,
+            outcomes,
+        }
     }
 
     fn became_slow(&mut self) {
@@ -140,7 +147,13 @@ impl Drop for Permit {
         // Without a fate the task panicked: a bug of ours, after which nothing is known.
         let fate = self.fate.take().unwrap_or(Fate::Unrecorded);
         let (row, was_slow, health, pause) = (self.row, self.was_slow, self.health, self.pause);
-        self.send(Outcome::Ended(Ended { row, was_slow, health, pause, fate }));
+        self.send(Outcome::Ended(Ended {
+            row,
+            was_slow,
+            health,
+            pause,
+            fate,
+        }));
     }
 }
 
@@ -164,7 +177,13 @@ async fn see_through(tools: &Tools, permit: &mut Permit, event: Option<Arc<Event
     };
     let event = match event {
         Some(event) => Some(event),
-        None => tools.store.events_by_id(vec![row.event]).await?.into_iter().next().flatten(),
+        None => tools
+            .store
+            .events_by_id(vec![row.event])
+            .await?
+            .into_iter()
+            .next()
+            .flatten(),
     };
     let Some(event) = event else {
         return abandon(tools, row, "the event's payload has expired").await;
@@ -201,16 +220,32 @@ async fn run_plugins(
     let mut row = permit.row;
     row.runs = row.runs.saturating_add(1);
     let rendering = tools.renderer.render(route, event, row.delivery, row.runs);
-    let render::Rendering { runs, result, emitted } = rendering.await;
+    let render::Rendering {
+        runs,
+        result,
+        emitted,
+    } = rendering.await;
     let now = tools.clock.now();
-    let emitted = emitted.into_iter().map(|event| tools.ingest.route(event, now)).collect::<Vec<_>>();
+    let emitted = emitted
+        .into_iter()
+        .map(|event| tools.ingest.route(event, now))
+        .collect::<Vec<_>>();
     let fate = match result {
         Rendered::Requests(made) => {
             let requests = render::requests_of(made, row.delivery, &tools.ids, now);
-            let rows: Vec<Pending> = requests.iter().map(|request| rendered_row(row, request, now)).collect();
+            let rows: Vec<Pending> = requests
+                .iter()
+                .map(|request| rendered_row(row, request, now))
+                .collect();
             let first = requests[0].clone();
-            let change =
-                Change::Rendered { pending: row, tenant: event.tenant, runs, requests, emitted: emitted.clone(), at: now };
+            let change = Change::Rendered {
+                pending: row,
+                tenant: event.tenant,
+                runs,
+                requests,
+                emitted: emitted.clone(),
+                at: now,
+            };
             record(tools, change).await?;
             enter(tools, emitted, now);
             if let [only] = rows[..]
@@ -222,19 +257,31 @@ async fn run_plugins(
         }
         Rendered::Filtered { reason } => AfterRun::Filtered { reason },
         Rendered::Failed { reason } => AfterRun::Failed { reason },
-        Rendered::Again { reason, .. } if row.runs >= RUNS_MAX => {
-            AfterRun::Failed { reason: format!("given up after {RUNS_MAX} plugin runs: {reason}") }
-        }
+        Rendered::Again { reason, .. } if row.runs >= RUNS_MAX => AfterRun::Failed {
+            reason: format!("given up after {RUNS_MAX} plugin runs: {reason}"),
+        },
         Rendered::Again { after, .. } => {
             let doubled = RUN_RETRY * 2_u32.saturating_pow(u32::from(row.runs.saturating_sub(1)));
-            AfterRun::Again { due_at: now.plus(after.unwrap_or(doubled)) }
+            AfterRun::Again {
+                due_at: now.plus(after.unwrap_or(doubled)),
+            }
         }
         Rendered::Misconfigured { reason } => {
             tools.steward.stop(row.subscription, Stop::Hold, reason).await;
             AfterRun::Again { due_at: now }
         }
     };
-    record(tools, Change::Ran { pending: row, runs, next: fate.clone(), emitted: emitted.clone(), at: now }).await?;
+    record(
+        tools,
+        Change::Ran {
+            pending: row,
+            runs,
+            next: fate.clone(),
+            emitted: emitted.clone(),
+            at: now,
+        },
+    )
+    .await?;
     enter(tools, emitted, now);
     Ok(Ready::Ended(match fate {
         AfterRun::Filtered { reason } => {
@@ -285,19 +332,38 @@ async fn send(
     };
     let started_at = tools.clock.now();
     let number = row.attempts.saturating_add(1);
-    let (result, duration_ms, signature_headers) =
-        match build(tools, subscription, profile, event, &row, request.as_ref(), started_at) {
-            Ok((outbound, signature_headers)) => {
-                let reply = watch_for_slowness(permit, tools.egress.send(outbound)).await;
-                (reply.result, reply.duration_ms, signature_headers)
-            }
-            Err(fault) => {
-                (AttemptResult::Error { kind: ErrorKind::Invalid, detail: fault.to_string() }, 0, Vec::new())
-            }
-        };
+    let (result, duration_ms, signature_headers) = match build(
+        tools,
+        subscription,
+        profile,
+        event,
+        &row,
+        request.as_ref(),
+        started_at,
+    ) {
+        Ok((outbound, signature_headers)) => {
+            let reply = watch_for_slowness(permit, tools.egress.send(outbound)).await;
+            (reply.result, reply.duration_ms, signature_headers)
+        }
+        Err(fault) => (
+            AttemptResult::Error {
+                kind: ErrorKind::Invalid,
+                detail: fault.to_string(),
+            },
+            0,
+            Vec::new(),
+        ),
+    };
     let now = tools.clock.now();
     permit.health = health_of(&result);
-    let decision = decide(tools, profile, &row, subscription.endpoint.disable_on_gone, &result, now);
+    let decision = decide(
+        tools,
+        profile,
+        &row,
+        subscription.endpoint.disable_on_gone,
+        &result,
+        now,
+    );
     let attempt = Attempt {
         request: row.request,
         delivery: row.delivery,
@@ -309,14 +375,34 @@ async fn send(
         resend: row.attempts > 0 && row.tries == 0 && row.throttles == 0,
         signature_headers,
     };
-    let mut row = Pending { attempts: number, ..row };
+    let mut row = Pending {
+        attempts: number,
+        ..row
+    };
     let next = next_of(decision, permit, row.subscription, tools, now).await;
     tell_attempt(tools, &row, event, &attempt, &next, now);
-    let change = Change::Attempted { pending: Pending { attempts: number - 1, ..row }, attempt, next: next.clone(), at: now };
+    let change = Change::Attempted {
+        pending: Pending {
+            attempts: number - 1,
+            ..row
+        },
+        attempt,
+        next: next.clone(),
+        at: now,
+    };
     record(tools, change).await?;
     Ok(match next {
-        Next::Again { due_at, tries, throttles } => {
-            row = Pending { due_at, tries, throttles, ..row };
+        Next::Again {
+            due_at,
+            tries,
+            throttles,
+        } => {
+            row = Pending {
+                due_at,
+                tries,
+                throttles,
+                ..row
+            };
             Fate::Again(row)
         }
         Next::Delivered | Next::PartDelivered => {
@@ -345,10 +431,25 @@ fn build(
     let mut outbound = endpoint.request(subscription, profile, event, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
-    let outbound::Outbound { method, url, headers, body } = outbound;
+    let outbound::Outbound {
+        method,
+        url,
+        headers,
+        body,
+    } = outbound;
     let timeout = profile.timeout;
-    let response_body_bytes_max = profile.response_body_bytes_max;
-    Ok((egress::Outbound { method, url, headers, body, timeout, response_body_bytes_max }, signature))
+    let response_body_max = profile.response_body_bytes_max;
+    Ok((
+        egress::Outbound {
+            method,
+            url,
+            headers,
+            body,
+            timeout,
+            response_body_max,
+        },
+        signature,
+    ))
 }
 
 fn decide(
@@ -361,7 +462,10 @@ fn decide(
 ) -> Decision {
     let verdict = profile.classes.verdict(result, disable_on_gone, now);
     let schedule = tools.schedule.as_ref().unwrap_or(&profile.schedule);
-    let counts = Counts { tries: row.tries, throttles: row.throttles };
+    let counts = Counts {
+        tries: row.tries,
+        throttles: row.throttles,
+    };
     schedule.decide(counts, verdict, now, rand::random())
 }
 
@@ -373,22 +477,42 @@ async fn next_of(
     now: Timestamp,
 ) -> Next {
     let row = permit.row;
-    let held = Next::Again { due_at: now, tries: row.tries, throttles: row.throttles };
+    let held = Next::Again {
+        due_at: now,
+        tries: row.tries,
+        throttles: row.throttles,
+    };
     match decision {
-        Decision::Again { due_at, tries, throttles } => {
+        Decision::Again {
+            due_at,
+            tries,
+            throttles,
+        } => {
             if throttles > row.throttles {
                 permit.pause = Some(due_at);
             }
-            Next::Again { due_at, tries, throttles }
+            Next::Again {
+                due_at,
+                tries,
+                throttles,
+            }
         }
         Decision::Delivered => Next::Delivered,
-        Decision::Failed { reason } => Next::Failed { reason: reason.to_string() },
+        Decision::Failed { reason } => Next::Failed {
+            reason: reason.to_string(),
+        },
         Decision::Hold { reason } => {
-            tools.steward.stop(subscription, Stop::Hold, reason.to_string()).await;
+            tools
+                .steward
+                .stop(subscription, Stop::Hold, reason.to_string())
+                .await;
             held
         }
         Decision::Disable { reason } => {
-            tools.steward.stop(subscription, Stop::Disable, reason.to_string()).await;
+            tools
+                .steward
+                .stop(subscription, Stop::Disable, reason.to_string())
+                .await;
             held
         }
     }
@@ -414,7 +538,11 @@ fn health_of(result: &AttemptResult) -> Health {
 }
 
 async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fate> {
-    let change = Change::Abandoned { pending: row, reason: reason.to_owned(), at: tools.clock.now() };
+    let change = Change::Abandoned {
+        pending: row,
+        reason: reason.to_owned(),
+        at: tools.clock.now(),
+    };
     record(tools, change).await?;
     Ok(Fate::Finished)
 }
@@ -422,9 +550,16 @@ async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fat
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.
 async fn record(tools: &Tools, change: Change) -> store::Result<()> {
     loop {
-        match tools.store.record(tools.store.epoch(), vec![change.clone()]).await {
+        match tools
+            .store
+            .record(tools.store.epoch(), vec![change.clone()])
+            .await
+        {
             Err(error @ (store::Error::Full(_) | store::Error::Busy)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an outcome waits to be recorded");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an outcome waits to be recorded"
+                );
                 tokio::time::sleep(RECORD_RETRY).await;
             }
             other => return other,
@@ -452,7 +587,11 @@ fn tell_attempt(tools: &Tools, row: &Pending, event: &Event, attempt: &Attempt, 
             duration_ms: attempt.duration_ms,
             next_attempt_at,
         };
-        Activity { time: now, tenant: event.tenant, what }
+        Activity {
+            time: now,
+            tenant: event.tenant,
+            what,
+        }
     });
 }
 
@@ -472,6 +611,10 @@ fn tell_end(
             status,
             reason,
         };
-        Activity { time: now, tenant: event.tenant, what }
+        Activity {
+            time: now,
+            tenant: event.tenant,
+            what,
+        }
     });
 }

@@ -20,7 +20,11 @@ pub(super) struct Bucket {
 
 impl Bucket {
     pub(super) fn new(limit: RateLimit, now: Timestamp) -> Self {
-        Self { limit, level: u64::from(limit.burst.get()) * ONE, filled_at: now }
+        Self {
+            limit,
+            level: u64::from(limit.burst.get()) * ONE,
+            filled_at: now,
+        }
     }
 
     /// Takes a token, or says when there will be one.
@@ -31,7 +35,9 @@ impl Bucket {
             return Ok(());
         }
         // Rounded up, so that the token is there when we come back.
-        let millis = ((ONE - self.level) * self.millis_per_thousand()).div_ceil(ONE * self.requests()).max(1);
+        let millis = ((ONE - self.level) * self.millis_per_thousand())
+            .div_ceil(ONE * self.requests())
+            .max(1);
         Err(now.plus(Duration::from_millis(millis)))
     }
 
@@ -40,7 +46,10 @@ impl Bucket {
         let gained = elapsed.saturating_mul(self.requests()).saturating_mul(ONE) / self.millis_per_thousand();
         // A clock that was set back starts the count anew instead of starving the lane.
         if gained > 0 || now < self.filled_at {
-            self.level = self.level.saturating_add(gained).min(u64::from(self.limit.burst.get()) * ONE);
+            self.level = self
+                .level
+                .saturating_add(gained)
+                .min(u64::from(self.limit.burst.get()) * ONE);
             self.filled_at = now;
         }
     }
@@ -64,7 +73,11 @@ mod tests {
 
     fn limit(requests: u32, per_seconds: u32, burst: u32) -> RateLimit {
         let n = |n| NonZeroU32::new(n).unwrap();
-        RateLimit { requests: n(requests), per_seconds: n(per_seconds), burst: n(burst) }
+        RateLimit {
+            requests: n(requests),
+            per_seconds: n(per_seconds),
+            burst: n(burst),
+        }
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Lane {
     }
 
     fn is_idle(&self) -> bool {
-        self.due.is_empty() && self.in_flight == 0 && self.spilled_from.is_none() && self.paused_until.is_none()
+        self.due.is_empty()
+            && self.in_flight == 0
+            && self.spilled_from.is_none()
+            && self.paused_until.is_none()
     }
 }
 
@@ -160,11 +163,17 @@ impl Queue {
 
     /// Takes a row in, or spills it. `mode` is asked for a lane that does not exist yet.
     pub(super) fn offer(&mut self, row: Pending, now: Timestamp, mode: impl FnOnce() -> LaneMode) -> bool {
-        let finished = self.finished_while_reading.as_ref().is_some_and(|set| set.contains(&row.request));
+        let finished = self
+            .finished_while_reading
+            .as_ref()
+            .is_some_and(|set| set.contains(&row.request));
         if finished || self.known.contains(&row.request) {
             return true;
         }
-        let lane = self.lanes.entry(row.subscription).or_insert_with(|| Lane::new(mode(), now));
+        let lane = self
+            .lanes
+            .entry(row.subscription)
+            .or_insert_with(|| Lane::new(mode(), now));
         let full = self.known.len() >= self.limits.rows_max || lane.due.len() >= self.limits.lane_rows_max;
         if lane.mode == LaneMode::Held || full && row.due_at <= now {
             lane.spill(row.request);
@@ -266,7 +275,11 @@ impl Queue {
     /// A row is no longer under way. It is either offered again by [`Self::again`] or finished by
     /// [`Self::finished`], by the caller, in the same breath.
     pub(super) fn ended(&mut self, subscription: SubscriptionId, was_slow: bool, health: Health) {
-        let count = if was_slow { &mut self.slow } else { &mut self.in_flight };
+        let count = if was_slow {
+            &mut self.slow
+        } else {
+            &mut self.in_flight
+        };
         *count = count.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&subscription) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
@@ -281,7 +294,10 @@ impl Queue {
 
     /// A row that was under way is due again.
     pub(super) fn again(&mut self, row: Pending, now: Timestamp) {
-        let held = self.lanes.get(&row.subscription).is_none_or(|lane| lane.mode == LaneMode::Held);
+        let held = self
+            .lanes
+            .get(&row.subscription)
+            .is_none_or(|lane| lane.mode == LaneMode::Held);
         if held {
             self.known.remove(&row.request);
             if let Some(lane) = self.lanes.get_mut(&row.subscription) {
@@ -368,7 +384,9 @@ impl Queue {
         let lanes: Vec<SubscriptionId> = self.lanes.keys().copied().collect();
         for subscription in lanes {
             let new = mode(subscription);
-            let Some(lane) = self.lanes.get_mut(&subscription) else { continue };
+            let Some(lane) = self.lanes.get_mut(&subscription) else {
+                continue;
+            };
             if lane.mode != new {
                 lane.mode = new;
                 lane.bucket = bucket_of(new, now);
@@ -400,8 +418,16 @@ impl Queue {
             lane.mode != LaneMode::Held
                 && (timers_due || room && lane.due.len() <= self.limits.lane_rows_max / 2)
         };
-        let lanes = self.lanes.values().filter(wants).filter_map(|lane| lane.spilled_from).min();
-        let from = [lanes, self.unread_from.filter(|_| room)].into_iter().flatten().min();
+        let lanes = self
+            .lanes
+            .values()
+            .filter(wants)
+            .filter_map(|lane| lane.spilled_from)
+            .min();
+        let from = [lanes, self.unread_from.filter(|_| room)]
+            .into_iter()
+            .flatten()
+            .min();
         if timers_due && from.is_none() {
             // Only held lanes have spilled rows; they are read when they are released.
             self.timer_spill = None;
@@ -434,7 +460,9 @@ impl Queue {
 
     /// Whether a lane has so much to do that handing it payloads would only fill memory.
     pub(super) fn is_behind(&self, subscription: SubscriptionId, rows: usize) -> bool {
-        self.lanes.get(&subscription).is_some_and(|lane| lane.due.len() > rows || lane.sick)
+        self.lanes
+            .get(&subscription)
+            .is_some_and(|lane| lane.due.len() > rows || lane.sick)
     }
 
     /// Requests under way, slow ones included.

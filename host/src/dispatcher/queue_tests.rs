@@ -4,8 +4,16 @@ use super::*;
 use crate::delivery::Stage;
 use crate::id::Id;
 
-const LIMITS: QueueLimits = QueueLimits { in_flight_max: 4, slow_max: 4, rows_max: 100, lane_rows_max: 10 };
-const OPEN: LaneMode = LaneMode::Open { max_in_flight: 3, rate: None };
+const LIMITS: QueueLimits = QueueLimits {
+    in_flight_max: 4,
+    slow_max: 4,
+    rows_max: 100,
+    lane_rows_max: 10,
+};
+const OPEN: LaneMode = LaneMode::Open {
+    max_in_flight: 3,
+    rate: None,
+};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -37,7 +45,9 @@ fn queue() -> Queue {
 }
 
 fn start_all(queue: &mut Queue, now: i64) -> Vec<i64> {
-    std::iter::from_fn(|| queue.next(at(now))).map(|row| row.request.number()).collect()
+    std::iter::from_fn(|| queue.next(at(now)))
+        .map(|row| row.request.number())
+        .collect()
 }
 
 #[test]
@@ -100,8 +110,15 @@ fn rows_wait_for_their_time() {
 fn a_rate_and_a_pause_hold_only_their_lane() {
     let mut queue = queue();
     let one = NonZeroU32::MIN;
-    let rate = RateLimit { requests: one, per_seconds: one, burst: one };
-    let limited = LaneMode::Open { max_in_flight: 9, rate: Some(rate) };
+    let rate = RateLimit {
+        requests: one,
+        per_seconds: one,
+        burst: one,
+    };
+    let limited = LaneMode::Open {
+        max_in_flight: 9,
+        rate: Some(rate),
+    };
     for number in 1..=2 {
         queue.offer(row(number, 1, 0), at(0), || limited);
         queue.offer(row(10 + number, 2, 0), at(0), || OPEN);
@@ -136,7 +153,9 @@ fn held_rows_are_not_in_memory_and_come_back_by_reading() {
 #[test]
 fn a_full_lane_spills_and_is_read_again_when_half_is_done() {
     let mut queue = queue();
-    let kept = (1..=15).filter(|number| queue.offer(row(*number, 1, 0), at(0), || OPEN)).count();
+    let kept = (1..=15)
+        .filter(|number| queue.offer(row(*number, 1, 0), at(0), || OPEN))
+        .count();
     assert_eq!(kept, 10);
     assert_eq!(queue.read_from(at(0)), None);
     for _ in 0..5 {
@@ -163,7 +182,10 @@ fn a_page_read_before_a_row_was_finished_does_not_bring_it_back() {
 
 #[test]
 fn the_latest_timers_give_way_and_are_read_when_they_are_due() {
-    let mut queue = Queue::new(QueueLimits { rows_max: 3, ..LIMITS });
+    let mut queue = Queue::new(QueueLimits {
+        rows_max: 3,
+        ..LIMITS
+    });
     queue.reading(Id::from_number(0));
     queue.read();
     for number in 1..=4 {

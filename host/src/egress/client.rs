@@ -83,12 +83,12 @@ pub enum EgressError {
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    /// The method.
-    pub method: String,
+    /// The method; anything but CONNECT.
+    pub method: Method,
     /// Where to, as [`super::check_url`] gave it.
     pub url: Url,
-    /// The headers, in order.
-    pub headers: Vec<(String, String)>,
+    /// The headers; none that is the connection's own.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
     /// The whole time, until the last byte of the answer.
@@ -176,14 +176,13 @@ impl Egress {
     }
 
     async fn exchange(&self, outbound: Outbound) -> AttemptResult {
-        let (method, headers) = match head(&outbound) {
-            Ok(head) => head,
-            Err(detail) => return failed(ErrorKind::Invalid, detail),
-        };
+        if let Some(detail) = refuse(&outbound) {
+            return failed(ErrorKind::Invalid, detail);
+        }
         let request = self
             .client
-            .request(method, outbound.url)
-            .headers(headers)
+            .request(outbound.method, outbound.url)
+            .headers(outbound.headers)
             .body(outbound.body);
         let mut response = match request.send().await {
             Ok(response) => response,
@@ -214,27 +213,13 @@ impl Egress {
     }
 }
 
-/// Method and headers as the client wants them. Says which header is wrong, never its value.
-fn head(outbound: &Outbound) -> Result<(Method, HeaderMap), String> {
-    let method = match Method::from_bytes(outbound.method.as_bytes()) {
-        Ok(Method::CONNECT) | Err(_) => return Err("the method is not an HTTP method".to_owned()),
-        Ok(method) => method,
-    };
-    let mut headers = HeaderMap::with_capacity(outbound.headers.len());
-    for (name, value) in &outbound.headers {
-        let shown: String = name.chars().take(80).collect();
-        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(format!("`{shown}` is not a header name"));
-        };
-        if FRAMING.contains(&parsed.as_str()) {
-            return Err(format!("the header `{shown}` cannot be set"));
-        }
-        let Ok(value) = HeaderValue::from_str(value) else {
-            return Err(format!("the value of `{shown}` cannot stand in a header"));
-        };
-        headers.append(parsed, value);
+/// Why a request cannot be sent, if it cannot: what it asks for is the connection's own business.
+fn refuse(outbound: &Outbound) -> Option<String> {
+    if outbound.method == Method::CONNECT {
+        return Some("CONNECT opens tunnels; it cannot be sent".to_owned());
     }
-    Ok((method, headers))
+    let framing = outbound.headers.keys().find(|name| FRAMING.contains(&name.as_str()));
+    framing.map(|name| format!("the header `{name}` cannot be set"))
 }
 
 /// The headers of an answer that are kept: not too many, credentials masked, and of `location` not the

@@ -98,9 +98,12 @@ fn open() -> Policy {
 
 fn outbound(url: &str) -> Outbound {
     Outbound {
-        method: "POST".to_owned(),
+        method: http::Method::POST,
         url: ::url::Url::parse(url).unwrap(),
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        headers: http::HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json"),
+        )]),
         body: Bytes::from_static(b"{}"),
         timeout: Duration::from_secs(5),
         response_body_max: 1_024,
@@ -337,30 +340,14 @@ async fn trouble_is_told_apart() {
         .await;
     assert_eq!(kind_of(&reply), ErrorKind::Tls, "{reply:?}");
 
-    for (name, value) in [
-        ("a b", "x"),
-        ("x", "a\nb"),
-        ("content-length", "5"),
-        ("Host", "evil"),
-        ("te", "trailers"),
-    ] {
+    for name in [http::header::CONTENT_LENGTH, http::header::HOST, http::header::TE] {
         let mut broken = to(&plain);
-        broken.headers.push((name.to_owned(), value.to_owned()));
-        assert_eq!(
-            kind_of(&egress(open()).send(broken).await),
-            ErrorKind::Invalid,
-            "{name}"
-        );
+        broken.headers.insert(name.clone(), http::HeaderValue::from_static("5"));
+        assert_eq!(kind_of(&egress(open()).send(broken).await), ErrorKind::Invalid, "{name}");
     }
-    for method in ["", "GE T", "CONNECT"] {
-        let mut broken = to(&plain);
-        method.clone_into(&mut broken.method);
-        assert_eq!(
-            kind_of(&egress(open()).send(broken).await),
-            ErrorKind::Invalid,
-            "{method}"
-        );
-    }
+    let mut broken = to(&plain);
+    broken.method = http::Method::CONNECT;
+    assert_eq!(kind_of(&egress(open()).send(broken).await), ErrorKind::Invalid);
     assert_eq!(plain.connections.load(Ordering::SeqCst), 0);
 }
 

@@ -43,7 +43,9 @@ pub async fn run(to: &str) -> anyhow::Result<()> {
             });
         }
     });
-    let app = Router::new().route("/api/v1/events", post(accept)).with_state(Arc::new(Forwarder { queue }));
+    let app = Router::new()
+        .route("/api/v1/events", post(accept))
+        .with_state(Arc::new(Forwarder { queue }));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     axum::serve(listener, app).await.context("the forwarder stopped")
@@ -65,7 +67,9 @@ async fn forward(
         Some(sender) if sender.is_ready() => sender,
         _ => connect(to).await?,
     };
-    let request = hyper::Request::post("/").header("host", to).header("content-type", "application/json");
+    let request = hyper::Request::post("/")
+        .header("host", to)
+        .header("content-type", "application/json");
     let response = sender.send_request(request.body(Full::new(body))?).await?;
     response.into_body().collect().await?;
     sender.ready().await?;

@@ -23,7 +23,13 @@ pub struct Sent {
 }
 
 /// Sends `events` events to `to` over `connections` connections.
-pub async fn send(to: &str, key: &str, events: u64, connections: usize, clock: Instant) -> anyhow::Result<Sent> {
+pub async fn send(
+    to: &str,
+    key: &str,
+    events: u64,
+    connections: usize,
+    clock: Instant,
+) -> anyhow::Result<Sent> {
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let mut tasks = Vec::new();
@@ -54,7 +60,10 @@ pub async fn send(to: &str, key: &str, events: u64, connections: usize, clock: I
     for task in tasks {
         acknowledged.extend(task.await??);
     }
-    Ok(Sent { took: started.elapsed(), acknowledged })
+    Ok(Sent {
+        took: started.elapsed(),
+        acknowledged,
+    })
 }
 
 /// An alert of about 1 KiB that carries its own time of sending, for the receiver.

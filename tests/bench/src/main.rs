@@ -24,7 +24,10 @@ async fn main() -> anyhow::Result<()> {
     let json = args.iter().any(|arg| arg == "--json");
     args.retain(|arg| arg != "--json");
     if let Some(unknown) = args.iter().find(|arg| !workload::NAMES.contains(&arg.as_str())) {
-        bail!("unknown workload {unknown:?}; there are {}", workload::NAMES.join(", "));
+        bail!(
+            "unknown workload {unknown:?}; there are {}",
+            workload::NAMES.join(", ")
+        );
     }
     let wanted: Vec<&str> = match args.as_slice() {
         [] => workload::NAMES.to_vec(),
@@ -34,7 +37,11 @@ async fn main() -> anyhow::Result<()> {
     let bare = workload::run("bare").await?;
     let mut rows = Vec::new();
     for name in wanted {
-        let result = if name == "bare" { bare.clone() } else { workload::run(name).await? };
+        let result = if name == "bare" {
+            bare.clone()
+        } else {
+            workload::run(name).await?
+        };
         rows.push(report::Row::new(result, &bare));
     }
     report::print(&rows, json);

@@ -26,8 +26,12 @@ impl Receiver {
     pub async fn start(clock: Instant) -> anyhow::Result<Arc<Self>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let receiver =
-            Arc::new(Self { address, count: watch::Sender::new(0), times: Mutex::new(Vec::new()), clock });
+        let receiver = Arc::new(Self {
+            address,
+            count: watch::Sender::new(0),
+            times: Mutex::new(Vec::new()),
+            clock,
+        });
         let serving = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -63,8 +67,14 @@ impl Receiver {
     pub async fn wait_for(&self, count: u64) -> anyhow::Result<()> {
         let mut watching = self.count.subscribe();
         let arrived = watching.wait_for(|arrived| *arrived >= count);
-        if tokio::time::timeout(Duration::from_secs(120), arrived).await.is_err() {
-            anyhow::bail!("only {} of {count} deliveries arrived within two minutes", *self.count.borrow());
+        if tokio::time::timeout(Duration::from_secs(120), arrived)
+            .await
+            .is_err()
+        {
+            anyhow::bail!(
+                "only {} of {count} deliveries arrived within two minutes",
+                *self.count.borrow()
+            );
         }
         Ok(())
     }

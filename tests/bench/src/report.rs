@@ -27,7 +27,9 @@ impl Row {
         let events = count(result.events);
         // Without a delivery, what an event cost.
         let units = count(result.deliveries.max(result.events));
-        let rate = |result: &Result| count(result.deliveries.max(result.events)) / result.until_delivered.as_secs_f64();
+        let rate = |result: &Result| {
+            count(result.deliveries.max(result.events)) / result.until_delivered.as_secs_f64()
+        };
         Self {
             workload: result.workload,
             events_per_second: events / result.sending.as_secs_f64(),
@@ -70,8 +72,17 @@ pub fn print(rows: &[Row], as_json: bool) {
     }
     println!(
         "{:<10} {:>9} {:>12} {:>11} {:>9} {:>9} {:>11} {:>11} {:>8} {:>8} {:>8}",
-        "workload", "events/s", "deliveries/s", "CPU us/dlv", "ack p50", "ack p99", "dlvrd p50", "dlvrd p99", "B/event",
-        "peak MiB", "to bare"
+        "workload",
+        "events/s",
+        "deliveries/s",
+        "CPU us/dlv",
+        "ack p50",
+        "ack p99",
+        "dlvrd p50",
+        "dlvrd p99",
+        "B/event",
+        "peak MiB",
+        "to bare"
     );
     for row in rows {
         println!(
@@ -89,14 +100,22 @@ pub fn print(rows: &[Row], as_json: bool) {
             row.ratio_to_bare,
         );
     }
-    println!("delivered: from sending the event to its arrival; `ingest` has no delivery, its CPU is per event");
+    println!(
+        "delivered: from sending the event to its arrival; `ingest` has no delivery, its CPU is per event"
+    );
 }
 
 fn percentile(times: &mut [Duration], at: f64) -> f64 {
     times.sort_unstable();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index, rounded down on purpose")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index, rounded down on purpose"
+    )]
     let index = (count(times.len() as u64) * at) as usize;
-    times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    times
+        .get(index.min(times.len().saturating_sub(1)))
+        .map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
 fn round(value: f64) -> f64 {

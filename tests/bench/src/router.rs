@@ -42,7 +42,14 @@ impl Process {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let child = Command::new(sibling("hookway")?)
-            .args(["serve", "--listen", &address, "--allow-http", "--allow-private-networks", "--data-dir"])
+            .args([
+                "serve",
+                "--listen",
+                &address,
+                "--allow-http",
+                "--allow-private-networks",
+                "--data-dir",
+            ])
             .arg(data.path().join("data"))
             .env("HOOKWAY_ADMIN_KEY", KEY)
             .env("RUST_LOG", "warn")
@@ -50,7 +57,11 @@ impl Process {
             .stdout(Stdio::null())
             .spawn()
             .context("the router does not start")?;
-        let process = Self { child, address, _data: data };
+        let process = Self {
+            child,
+            address,
+            _data: data,
+        };
         process.wait_until_ready().await?;
         Ok(process)
     }
@@ -67,11 +78,20 @@ impl Process {
         let output = child.stdout.take().context("the forwarder has no output")?;
         let mut address = String::new();
         std::io::BufReader::new(output).read_line(&mut address)?;
-        Ok(Self { child, address: address.trim().to_owned(), _data: data })
+        Ok(Self {
+            child,
+            address: address.trim().to_owned(),
+            _data: data,
+        })
     }
 
     /// A call to the router's API; the answer must be a success.
-    pub async fn call(&self, method: &str, path: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<serde_json::Value> {
         let mut sender = connect(&self.address).await?;
         let request = hyper::Request::builder()
             .method(method)
@@ -84,7 +104,10 @@ impl Process {
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("{method} {path} answered {status}: {}", String::from_utf8_lossy(&answer));
+            bail!(
+                "{method} {path} answered {status}: {}",
+                String::from_utf8_lossy(&answer)
+            );
         }
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
@@ -94,11 +117,20 @@ impl Process {
         let base = PathBuf::from("/proc").join(self.child.id().to_string());
         let stat = std::fs::read_to_string(base.join("stat"))?;
         // Fields 14 and 15, counted behind the command's name, which is in parentheses.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: f64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<f64>().ok()).sum();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks: f64 = [11, 12]
+            .iter()
+            .filter_map(|at| fields.get(*at)?.parse::<f64>().ok())
+            .sum();
         let number_after = |text: &str, name: &str| -> u64 {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+            line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+                .unwrap_or(0)
         };
         let io = std::fs::read_to_string(base.join("io")).unwrap_or_default();
         let status = std::fs::read_to_string(base.join("status"))?;

@@ -43,7 +43,11 @@ pub async fn run(name: &str) -> anyhow::Result<Result> {
         "ingest" => ("ingest", 100_000, Vec::new()),
         "deliver" => ("deliver", 40_000, vec![json!({})]),
         "transform" => ("transform", 40_000, vec![json!({"plugins": slack})]),
-        "isolated" => ("isolated", 15_000, vec![json!({"plugins": slack, "isolation": "event"})]),
+        "isolated" => (
+            "isolated",
+            15_000,
+            vec![json!({"plugins": slack, "isolation": "event"})],
+        ),
         "fanout" => ("fanout", 6_000, vec![json!({"plugins": slack}); 10]),
         other => anyhow::bail!("unknown workload {other}"),
     };
@@ -53,9 +57,15 @@ pub async fn run(name: &str) -> anyhow::Result<Result> {
         Process::router().await?
     };
     for (number, more) in subscriptions.iter().enumerate() {
-        subscribe(&process, number, &url, more).await.context("no subscription")?;
+        subscribe(&process, number, &url, more)
+            .await
+            .context("no subscription")?;
     }
-    let per_event = if name == "bare" { 1 } else { u64::try_from(subscriptions.len())? };
+    let per_event = if name == "bare" {
+        1
+    } else {
+        u64::try_from(subscriptions.len())?
+    };
 
     generator::send(&process.address, KEY, WARM_UP, CONNECTIONS, clock).await?;
     receiver.wait_for(WARM_UP * per_event).await?;

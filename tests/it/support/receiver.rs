@@ -42,7 +42,10 @@ pub struct Received {
 impl Received {
     /// A header's text, empty where there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The body as JSON.
@@ -115,7 +118,11 @@ impl Receiver {
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut watching = self.state.count.subscribe();
         let arrived = tokio::time::timeout(PATIENCE, watching.wait_for(|arrived| *arrived >= count)).await;
-        assert!(arrived.is_ok(), "only {} of {count} requests came", self.received().len());
+        assert!(
+            arrived.is_ok(),
+            "only {} of {count} requests came",
+            self.received().len()
+        );
         self.received()
     }
 }
@@ -133,7 +140,9 @@ async fn answer(
     };
     let reply = {
         let mut script = state.script.lock().unwrap();
-        script.pop_front().unwrap_or_else(|| state.then.lock().unwrap().clone())
+        script
+            .pop_front()
+            .unwrap_or_else(|| state.then.lock().unwrap().clone())
     };
     state.received.lock().unwrap().push(received);
     state.count.send_modify(|count| *count += 1);

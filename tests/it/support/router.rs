@@ -73,9 +73,19 @@ impl TestRouter {
         config.plugins.compiler = Some(env!("CARGO_BIN_EXE_hookway").into());
         change(&mut config);
         let clock = Clock::manual(Timestamp::from_millis(START_MILLIS));
-        let router = Router::start(config.clone(), clock.clone()).await.expect("the router starts");
+        let router = Router::start(config.clone(), clock.clone())
+            .await
+            .expect("the router starts");
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { router: Some(router), config, clock, dir, client, key: ADMIN_KEY.to_owned(), tenant: None }
+        Self {
+            router: Some(router),
+            config,
+            clock,
+            dir,
+            client,
+            key: ADMIN_KEY.to_owned(),
+            tenant: None,
+        }
     }
 
     /// Its data directory.
@@ -107,7 +117,9 @@ impl TestRouter {
 
     /// Starts on the same data.
     pub async fn start_again(&mut self) {
-        let router = Router::start(self.config.clone(), self.clock.clone()).await.expect("it starts again");
+        let router = Router::start(self.config.clone(), self.clock.clone())
+            .await
+            .expect("it starts again");
         self.router = Some(router);
     }
 
@@ -122,10 +134,19 @@ impl TestRouter {
     }
 
     /// A call of the API with raw bytes and headers.
-    pub async fn call_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
+    pub async fn call_raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = self.client.request(method, self.url(path)).body(body);
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        {
             request = request.bearer_auth(&self.key);
         }
         if let Some(tenant) = &self.tenant {
@@ -137,11 +158,22 @@ impl TestRouter {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("a body");
-        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or_default(),
+            text,
+        }
     }
 
     pub async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.call_raw(method, path, &[("content-type", "application/json")], body.to_string()).await
+        self.call_raw(
+            method,
+            path,
+            &[("content-type", "application/json")],
+            body.to_string(),
+        )
+        .await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -154,7 +186,10 @@ impl TestRouter {
 
     /// Makes a subscription and gives its id.
     pub async fn subscribe(&self, body: &Value) -> String {
-        self.post("/api/v1/subscriptions", body).await.expect(201).str("/id")
+        self.post("/api/v1/subscriptions", body)
+            .await
+            .expect(201)
+            .str("/id")
     }
 
     /// Sends an event and gives its id.
@@ -164,7 +199,10 @@ impl TestRouter {
 
     /// The deliveries of an event, in the order of their ids.
     pub async fn deliveries_of(&self, event: &str) -> Vec<Value> {
-        let page = self.get(&format!("/api/v1/deliveries?event={event}")).await.expect(200);
+        let page = self
+            .get(&format!("/api/v1/deliveries?event={event}"))
+            .await
+            .expect(200);
         let mut list = page.body["data"].as_array().expect("a list").clone();
         list.reverse();
         list
@@ -175,7 +213,10 @@ impl TestRouter {
         let list = self.deliveries_of(event).await;
         assert_eq!(list.len(), 1, "{list:?}");
         let id = list[0]["id"].as_str().expect("an id");
-        self.get(&format!("/api/v1/deliveries/{id}")).await.expect(200).body
+        self.get(&format!("/api/v1/deliveries/{id}"))
+            .await
+            .expect(200)
+            .body
     }
 
     /// Waits until nothing is under way and nothing that is due could start.

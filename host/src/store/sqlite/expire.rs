@@ -13,10 +13,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::readers::Readers;
 use super::schema::{self, SEGMENT_TABLES};
+use super::seen;
 use super::segments::{self, Phase, Segment};
 use super::work::Work;
 use super::writer::{Kind, Queue};
-use super::seen;
 use crate::store::{Expired, Result, Retention};
 use crate::time::Timestamp;
 
@@ -84,10 +84,18 @@ fn close_where_old(work: &mut Work<'_>, now: Timestamp, retention: Retention) ->
     work.tally.latest = work.tally.latest.max(now);
     let opened: Option<i64> = work
         .conn
-        .query_row("SELECT opened_at FROM segment WHERE state = 0 AND bytes > 0", [], |row| row.get(0))
+        .query_row(
+            "SELECT opened_at FROM segment WHERE state = 0 AND bytes > 0",
+            [],
+            |row| row.get(0),
+        )
         .optional()?;
     let old = |opened| now.since(Timestamp::from_millis(opened)) >= retention.age / SEGMENTS_PER_AGE;
-    if opened.is_some_and(old) { work.roll(now) } else { Ok(()) }
+    if opened.is_some_and(old) {
+        work.roll(now)
+    } else {
+        Ok(())
+    }
 }
 
 async fn seal(queue: &Queue, readers: &Arc<Readers>) -> Result<()> {
@@ -219,7 +227,15 @@ async fn search(readers: &Arc<Readers>, of: Vec<Segment>) -> Result<BTreeMap<i64
     loop {
         let of = Arc::clone(&of);
         let (page, last) = readers.read(move |conn| search_page(conn, &of, after)).await?;
-        for (n, Needed { events, requests, histories }) in page {
+        for (
+            n,
+            Needed {
+                events,
+                requests,
+                histories,
+            },
+        ) in page
+        {
             let whole = needed.entry(n).or_default();
             whole.events.extend(events);
             whole.requests.extend(requests);

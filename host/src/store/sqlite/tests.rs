@@ -22,13 +22,19 @@ impl Directory {
             Size::Usual => super::SEGMENT_BYTES_DEFAULT,
             Size::Tiny => 2_000,
         };
-        SqliteOptions { segment_bytes, ..SqliteOptions::new(self.dir.path(), now) }
+        SqliteOptions {
+            segment_bytes,
+            ..SqliteOptions::new(self.dir.path(), now)
+        }
     }
 }
 
 impl Backend for Directory {
     fn new(size: Size) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), size }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            size,
+        }
     }
 
     fn open(&self, now: Timestamp) -> Arc<dyn Store> {

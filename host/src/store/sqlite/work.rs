@@ -70,7 +70,9 @@ impl End {
             1 => Ok(Self::Delivered),
             2 => Ok(Self::Filtered),
             3 => Ok(Self::Failed),
-            _ => Err(Error::Damaged { what: format!("state {number} of a delivery") }),
+            _ => Err(Error::Damaged {
+                what: format!("state {number} of a delivery"),
+            }),
         }
     }
 }
@@ -156,7 +158,12 @@ impl<'c> Work<'c> {
     pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, tally: &Tally) -> Self {
         let tally = tally.clone();
         let sql = SegmentSql::new(tally.open);
-        Self { conn, fixed, tally, sql }
+        Self {
+            conn,
+            fixed,
+            tally,
+            sql,
+        }
     }
 
     /// A statement, prepared once.
@@ -258,7 +265,13 @@ impl<'c> Work<'c> {
         )?;
         let mut insert = self.statement("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?)")?;
         for (subscription, moves) in self.tally.counters.drain() {
-            let Moves { created, delivered, filtered, failed, pending } = moves;
+            let Moves {
+                created,
+                delivered,
+                filtered,
+                failed,
+                pending,
+            } = moves;
             let values = params![subscription, created, delivered, filtered, failed, pending];
             if update.execute(values)? == 0 {
                 insert.execute(values)?;

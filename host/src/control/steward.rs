@@ -1,0 +1,48 @@
+//! Stopping a subscription on the dispatcher's word: its endpoint is gone, or its configuration or its
+//! endpoint is at fault for now.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::Control;
+use crate::activity::{Activity, Feed, What};
+use crate::clock::Clock;
+use crate::dispatcher::{Steward, Stop};
+use crate::id::SubscriptionId;
+use crate::subscription::Status;
+
+/// Stops subscriptions, and tells who is watching.
+pub struct Keeper {
+    /// Writes the new status.
+    pub control: Arc<Control>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Hears of it.
+    pub feed: Feed,
+}
+
+impl Steward for Keeper {
+    fn stop(&self, id: SubscriptionId, how: Stop, reason: String) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let since = self.clock.now();
+            let status = match how {
+                Stop::Hold => Status::Held { since, reason: reason.clone() },
+                Stop::Disable => Status::Disabled { since, reason: reason.clone() },
+            };
+            match self.control.stop(id, status).await {
+                Ok(Some(stopped)) => {
+                    tracing::warn!(subscription.id = %id, reason, "the router stopped a subscription");
+                    let what = What::Stopped { subscription_id: id, reason };
+                    self.feed.tell(|| Activity { time: since, tenant: stopped.tenant, what });
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    subscription.id = %id,
+                    "a subscription that should stop could not be stopped"
+                ),
+            }
+        })
+    }
+}
