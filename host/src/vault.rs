@@ -93,7 +93,10 @@ impl Vault {
     /// Seals a value for its place.
     pub fn seal(&self, place: Place<'_>, plain: &[u8], nonce: Nonce) -> Result<Vec<u8>, Error> {
         let associated = place.bytes();
-        let payload = Payload { msg: plain, aad: &associated };
+        let payload = Payload {
+            msg: plain,
+            aad: &associated,
+        };
         let sealed = self.cipher().encrypt(&XNonce::from(nonce.0), payload);
         let sealed = sealed.map_err(|_| Error::TooLong)?;
         let mut bytes = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
@@ -113,7 +116,10 @@ impl Vault {
             return Err(Error::Form);
         }
         let associated = place.bytes();
-        let payload = Payload { msg: cipher, aad: &associated };
+        let payload = Payload {
+            msg: cipher,
+            aad: &associated,
+        };
         let plain = self.cipher().decrypt(&XNonce::from(*nonce), payload);
         plain.map(Zeroizing::new).map_err(|_| Error::Open)
     }
@@ -132,7 +138,11 @@ mod tests {
 
     use super::*;
 
-    const PLACE: Place<'static> = Place { tenant: 1, object: 2, field: "endpoint" };
+    const PLACE: Place<'static> = Place {
+        tenant: 1,
+        object: 2,
+        field: "endpoint",
+    };
 
     /// Appendix A.3.1 of draft-irtf-cfrg-xchacha-03, straight through the cipher that we use.
     #[test]
@@ -144,7 +154,10 @@ mod tests {
         let associated = HEXLOWER.decode(b"50515253c0c1c2c3c4c5c6c7").unwrap();
         let vault = Vault::new(&key.try_into().unwrap());
         let nonce = Nonce::from_bytes(nonce.try_into().unwrap());
-        let payload = Payload { msg: plain, aad: &associated };
+        let payload = Payload {
+            msg: plain,
+            aad: &associated,
+        };
         let sealed = vault.cipher().encrypt(&XNonce::from(nonce.0), payload).unwrap();
         assert_eq!(HEXLOWER.encode(&sealed[..16]), "bd6d179d3e83d43b9576579493c0e939");
         let tag = &sealed[sealed.len() - TAG_BYTES..];
@@ -159,11 +172,17 @@ mod tests {
         for elsewhere in [
             Place { tenant: 2, ..PLACE },
             Place { object: 3, ..PLACE },
-            Place { field: "endpoin", ..PLACE },
+            Place {
+                field: "endpoin",
+                ..PLACE
+            },
         ] {
             assert_eq!(vault.open(elsewhere, &sealed).unwrap_err(), Error::Open);
         }
-        assert_eq!(Vault::new(&[8; 32]).open(PLACE, &sealed).unwrap_err(), Error::Open);
+        assert_eq!(
+            Vault::new(&[8; 32]).open(PLACE, &sealed).unwrap_err(),
+            Error::Open
+        );
     }
 
     #[test]

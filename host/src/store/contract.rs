@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, NewEvent, Next, Pending, PluginRun, Request, RunOutcome};
+use crate::delivery::{
+    Attempt, AttemptResult, Change, ErrorKind, NewEvent, Next, Pending, PluginRun, Request, RunOutcome,
+};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, Generator, RequestId, SubscriptionId, TenantId};
@@ -88,7 +90,10 @@ pub(super) struct Maker {
 
 impl Maker {
     pub(super) fn new() -> Self {
-        Self { ids: Generator::new(0), now: START }
+        Self {
+            ids: Generator::new(0),
+            now: START,
+        }
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
@@ -118,7 +123,10 @@ impl Maker {
 
     pub(super) fn matched(&self, event: Event, subscriptions: &[SubscriptionId]) -> NewEvent {
         let deliver = |subscription: &SubscriptionId| (self.ids.next(self.now), *subscription);
-        NewEvent { event: Arc::new(event), deliveries: subscriptions.iter().map(deliver).collect() }
+        NewEvent {
+            event: Arc::new(event),
+            deliveries: subscriptions.iter().map(deliver).collect(),
+        }
     }
 
     fn new_event(&self, data: &str, subscriptions: &[SubscriptionId]) -> NewEvent {
@@ -126,7 +134,13 @@ impl Maker {
     }
 
     pub(super) fn call(&self, events: Vec<NewEvent>) -> Accept {
-        Accept { tenant: TENANT, idempotency: None, events, now: self.now, window: WINDOW }
+        Accept {
+            tenant: TENANT,
+            idempotency: None,
+            events,
+            now: self.now,
+            window: WINDOW,
+        }
     }
 
     /// Accepts an event for one subscription and gives its ledger row.
@@ -134,7 +148,10 @@ impl Maker {
         let new = self.new_event(data, &[subscription]);
         let delivery = new.deliveries[0].0;
         done(store.accept(self.call(vec![new])).await.unwrap());
-        let all = store.pending(RequestId::from_number(delivery.number() - 1), 1).await.unwrap();
+        let all = store
+            .pending(RequestId::from_number(delivery.number() - 1), 1)
+            .await
+            .unwrap();
         all[0]
     }
 
@@ -159,7 +176,12 @@ impl Maker {
                 detail: "no whole answer within 15 s".to_owned(),
             },
         };
-        Change::Attempted { pending: *pending, attempt: self.attempt(pending, result), next, at: self.now }
+        Change::Attempted {
+            pending: *pending,
+            attempt: self.attempt(pending, result),
+            next,
+            at: self.now,
+        }
     }
 
     pub(super) fn run(&self, pending: &Pending, outcome: RunOutcome) -> PluginRun {
@@ -180,7 +202,11 @@ impl Maker {
     /// So many requests of a delivery, the first with its number.
     pub(super) fn requests(&self, delivery: DeliveryId, count: usize) -> Vec<Request> {
         let request = |place: usize| Request {
-            id: if place == 0 { delivery.same_number() } else { self.ids.next(self.now) },
+            id: if place == 0 {
+                delivery.same_number()
+            } else {
+                self.ids.next(self.now)
+            },
             delivery,
             method: "POST".to_owned(),
             path: None,
@@ -196,7 +222,13 @@ impl Maker {
         Change::Rendered {
             pending: *pending,
             tenant: TENANT,
-            runs: vec![self.run(pending, RunOutcome::Deliver { requests: count, events: 0 })],
+            runs: vec![self.run(
+                pending,
+                RunOutcome::Deliver {
+                    requests: count,
+                    events: 0,
+                },
+            )],
             requests,
             emitted: Vec::new(),
             at: self.now,
@@ -214,7 +246,9 @@ pub(super) fn answer(status: u16) -> AttemptResult {
 }
 
 fn failed(reason: &str) -> Next {
-    Next::Failed { reason: reason.to_owned() }
+    Next::Failed {
+        reason: reason.to_owned(),
+    }
 }
 
 pub(super) fn done(accepted: Accepted) -> Vec<AcceptedEvent> {
@@ -229,6 +263,15 @@ pub(super) async fn all_pending(store: &dyn Store) -> Vec<Pending> {
 }
 
 async fn event_ids(store: &dyn Store) -> Vec<EventId> {
-    let query = crate::store::EventQuery { limit: 1_000, ..Default::default() };
-    store.events(query).await.unwrap().iter().map(|stored| stored.event.id).collect()
+    let query = crate::store::EventQuery {
+        limit: 1_000,
+        ..Default::default()
+    };
+    store
+        .events(query)
+        .await
+        .unwrap()
+        .iter()
+        .map(|stored| stored.event.id)
+        .collect()
 }

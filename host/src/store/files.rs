@@ -83,7 +83,10 @@ impl DataDir {
             .open(&lock_path)
             .map_err(io("open", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse { dir: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(io("lock", &lock_path)(source)),
         }
@@ -137,11 +140,16 @@ fn read_key(path: &Path, file: File) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error
     file.take(KEY_TEXT_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(io("read", path))?;
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).map(Zeroizing::new);
-    let bytes = bytes.map_err(|_| Error::NotAKey { path: path.to_owned() })?;
+    let bytes = HEXLOWER_PERMISSIVE
+        .decode(text.trim().as_bytes())
+        .map(Zeroizing::new);
+    let bytes = bytes.map_err(|_| Error::NotAKey {
+        path: path.to_owned(),
+    })?;
     let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice());
-    key.map(Zeroizing::new)
-        .map_err(|_| Error::NotAKey { path: path.to_owned() })
+    key.map(Zeroizing::new).map_err(|_| Error::NotAKey {
+        path: path.to_owned(),
+    })
 }
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -172,7 +180,10 @@ mod tests {
         let data = DataDir::lock(dir.path()).unwrap();
         let key = data.secrets_key().unwrap();
         assert_eq!(data.secrets_key().unwrap(), key);
-        let mode = std::fs::metadata(dir.path().join(SECRETS_KEY)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(dir.path().join(SECRETS_KEY))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

@@ -85,7 +85,12 @@ pub struct SqliteOptions {
 impl SqliteOptions {
     /// The usual ones.
     pub fn new(dir: impl Into<PathBuf>, now: Timestamp) -> Self {
-        Self { dir: dir.into(), segment_bytes: SEGMENT_BYTES_DEFAULT, readers: READERS_DEFAULT, now }
+        Self {
+            dir: dir.into(),
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            readers: READERS_DEFAULT,
+            now,
+        }
     }
 }
 
@@ -120,7 +125,10 @@ pub enum OpenError {
         mode: String,
     },
     /// The key does not fit.
-    #[error("{} does not belong to this database; put the right key back", files::SECRETS_KEY)]
+    #[error(
+        "{} does not belong to this database; put the right key back",
+        files::SECRETS_KEY
+    )]
     WrongKey,
     /// The structure of the file is damaged.
     #[error("the database is damaged: {what}; restore a backup")]
@@ -158,7 +166,9 @@ impl SqliteStore {
     /// Opens the store of a data directory, or makes it. Blocks; a large WAL left by a crash is read.
     pub fn open(options: &SqliteOptions) -> std::result::Result<Self, OpenError> {
         if rusqlite::version_number() < schema::SQLITE_VERSION_MIN {
-            return Err(OpenError::OldSqlite { found: rusqlite::version() });
+            return Err(OpenError::OldSqlite {
+                found: rusqlite::version(),
+            });
         }
         let dir = DataDir::lock(&options.dir)?;
         let vault = Vault::new(&*dir.secrets_key()?);
@@ -216,7 +226,11 @@ impl Drop for SqliteStore {
     /// What is queued is written, then the lock of the directory is released. A process that is
     /// killed does neither, and loses nothing that was acknowledged.
     fn drop(&mut self) {
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             drop(self.queue.close());
             // A panic of the writer was its own; everybody who waited got an error.
@@ -231,13 +245,21 @@ fn quick_check(conn: &Connection, path: &std::path::Path) -> std::result::Result
         return Ok(());
     }
     let what: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if what == "ok" { Ok(()) } else { Err(OpenError::Damaged { what }) }
+    if what == "ok" {
+        Ok(())
+    } else {
+        Err(OpenError::Damaged { what })
+    }
 }
 
 const CANARY: &[u8] = b"hookway";
 
 fn router_place(field: &str) -> Place<'_> {
-    Place { tenant: 0, object: 0, field }
+    Place {
+        tenant: 0,
+        object: 0,
+        field,
+    }
 }
 
 /// Takes the next epoch. The first time it also leaves the canary by which a wrong key is noticed,
@@ -250,7 +272,8 @@ fn take_over(
     let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let get = |name: &str| {
         let sql = "SELECT value FROM meta WHERE name = ?";
-        step.query_row(sql, [name], |row| row.get::<_, Vec<u8>>(0)).optional()
+        step.query_row(sql, [name], |row| row.get::<_, Vec<u8>>(0))
+            .optional()
     };
     if get("canary")?.is_none() {
         let secret = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());
@@ -266,7 +289,9 @@ fn take_over(
     }
     let open = |name: &str| {
         let sealed = get(name)?.ok_or(OpenError::WrongKey)?;
-        vault.open(router_place(name), &sealed).map_err(|_| OpenError::WrongKey)
+        vault
+            .open(router_place(name), &sealed)
+            .map_err(|_| OpenError::WrongKey)
     };
     if open("canary")?.as_slice() != CANARY {
         return Err(OpenError::WrongKey);
@@ -289,7 +314,9 @@ impl Store for SqliteStore {
 
     fn accept(&self, call: Accept) -> BoxFuture<'_, Result<Accepted>> {
         let prepared = accept::Prepared::new(call, &self.keyed);
-        self.write(Kind::Ingest, prepared.weight(), move |work| accept::apply(work, &prepared))
+        self.write(Kind::Ingest, prepared.weight(), move |work| {
+            accept::apply(work, &prepared)
+        })
     }
 
     fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {

@@ -20,7 +20,10 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
         tenant: TENANT,
         key: key.map(str::to_owned),
         name: "Alerts to Slack".to_owned(),
-        status: Status::Held { since: maker.now, reason: "its plugin says so".to_owned() },
+        status: Status::Held {
+            since: maker.now,
+            reason: "its plugin says so".to_owned(),
+        },
         events: vec!["alert.*".to_owned(), "push".to_owned()],
         filter: Some("event.data.severity == 'critical'".to_owned()),
         plugins: vec![PluginStep {
@@ -31,7 +34,10 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
         endpoint: Endpoint {
             url: Secret::new("https://hooks.example.com/T0KEN"),
             headers: vec![("Authorization".to_owned(), Secret::new("Bearer t0ken"))],
-            secrets: vec![SigningSecret { secret: Secret::new("whsec_t0ken"), until: Some(maker.now) }],
+            secrets: vec![SigningSecret {
+                secret: Secret::new("whsec_t0ken"),
+                until: Some(maker.now),
+            }],
             max_in_flight: NonZeroU16::MIN,
             rate_limit: Some(RateLimit {
                 requests: NonZeroU32::MIN,
@@ -64,25 +70,46 @@ pub(in crate::store) async fn subscriptions_are_kept_whole<B: Backend>() {
     store.add_subscription(Arc::new(first.clone())).await.unwrap();
     store.add_subscription(Arc::new(second.clone())).await.unwrap();
     let taken = subscription(&maker, Some("alerts"));
-    assert!(matches!(store.add_subscription(Arc::new(taken)).await, Err(Error::Taken { .. })));
+    assert!(matches!(
+        store.add_subscription(Arc::new(taken)).await,
+        Err(Error::Taken { .. })
+    ));
     drop(store);
     let store = backend.open(maker.now);
     let found = store.subscriptions().await.unwrap();
-    assert_eq!(found.iter().map(whole).collect::<Vec<_>>(), [whole(&first), whole(&second)]);
+    assert_eq!(
+        found.iter().map(whole).collect::<Vec<_>>(),
+        [whole(&first), whole(&second)]
+    );
     assert!(store.newest_id().await.unwrap() >= second.id.number());
 
     first.version = 2;
     first.name = "Renamed".to_owned();
     let changed = Arc::new(first.clone());
-    assert!(matches!(store.update_subscription(Arc::clone(&changed), 2).await, Err(Error::Changed)));
+    assert!(matches!(
+        store.update_subscription(Arc::clone(&changed), 2).await,
+        Err(Error::Changed)
+    ));
     store.update_subscription(Arc::clone(&changed), 1).await.unwrap();
-    assert!(matches!(store.update_subscription(changed, 1).await, Err(Error::Changed)));
+    assert!(matches!(
+        store.update_subscription(changed, 1).await,
+        Err(Error::Changed)
+    ));
     assert_eq!(whole(&store.subscriptions().await.unwrap()[0]), whole(&first));
-    let renamed = Subscription { key: Some("alerts".to_owned()), ..second.clone() };
-    assert!(matches!(store.update_subscription(Arc::new(renamed), 1).await, Err(Error::Taken { .. })));
+    let renamed = Subscription {
+        key: Some("alerts".to_owned()),
+        ..second.clone()
+    };
+    assert!(matches!(
+        store.update_subscription(Arc::new(renamed), 1).await,
+        Err(Error::Taken { .. })
+    ));
 
     store.remove_subscription(first.id).await.unwrap();
-    assert!(matches!(store.remove_subscription(first.id).await, Err(Error::Missing { .. })));
+    assert!(matches!(
+        store.remove_subscription(first.id).await,
+        Err(Error::Missing { .. })
+    ));
     let missing = store.update_subscription(Arc::new(first), 2).await;
     assert!(matches!(missing, Err(Error::Missing { .. })));
     assert_eq!(store.subscriptions().await.unwrap().len(), 1);
@@ -94,9 +121,16 @@ pub(in crate::store) async fn tenants_and_keys<B: Backend>() {
     let store = backend.open(maker.now);
     let tenants = store.tenants().await.unwrap();
     assert_eq!((tenants.len(), tenants[0].name.as_str()), (1, "default"));
-    let tenant = Tenant { id: maker.ids.next(maker.now), name: "acme".to_owned(), created_at: maker.now };
+    let tenant = Tenant {
+        id: maker.ids.next(maker.now),
+        name: "acme".to_owned(),
+        created_at: maker.now,
+    };
     store.add_tenant(tenant.clone()).await.unwrap();
-    let twin = Tenant { id: maker.ids.next(maker.now), ..tenant.clone() };
+    let twin = Tenant {
+        id: maker.ids.next(maker.now),
+        ..tenant.clone()
+    };
     assert!(matches!(store.add_tenant(twin).await, Err(Error::Taken { .. })));
     assert_eq!(store.tenants().await.unwrap()[1], tenant);
 
@@ -132,13 +166,27 @@ pub(in crate::store) async fn components_are_kept_while_used<B: Backend>() {
         current: true,
     };
     for component in [&b"component"[..], b"newer"] {
-        store.add_plugin(version(component), Bytes::from_static(component)).await.unwrap();
+        store
+            .add_plugin(version(component), Bytes::from_static(component))
+            .await
+            .unwrap();
     }
-    let wrong = store.add_plugin(version(b"newer"), Bytes::from_static(b"other")).await;
+    let wrong = store
+        .add_plugin(version(b"newer"), Bytes::from_static(b"other"))
+        .await;
     assert!(matches!(wrong, Err(Error::Damaged { .. })));
     let mut versions = store.plugins().await.unwrap();
     versions.sort_by_key(|version| version.current);
-    assert_eq!(versions, [PluginVersion { current: false, ..version(b"component") }, version(b"newer")]);
+    assert_eq!(
+        versions,
+        [
+            PluginVersion {
+                current: false,
+                ..version(b"component")
+            },
+            version(b"newer")
+        ]
+    );
 
     // The subscription names the older digest.
     let pinned = Arc::new(subscription(&maker, None));

@@ -20,7 +20,10 @@ async fn expire_all(store: &dyn Store, now: crate::time::Timestamp, retention: R
 }
 
 async fn deliver(maker: &Maker, store: &dyn Store, row: &Pending) {
-    store.record(store.epoch(), vec![maker.attempted(row, Next::Delivered)]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(row, Next::Delivered)])
+        .await
+        .unwrap();
 }
 
 pub(in crate::store) async fn expiry_keeps_what_is_pending<B: Backend>() {
@@ -30,17 +33,34 @@ pub(in crate::store) async fn expiry_keeps_what_is_pending<B: Backend>() {
     let subscription = maker.subscription();
     let mut rows = Vec::new();
     for n in 0..30 {
-        rows.push(maker.accepted(&*store, &format!("{n}{}", "x".repeat(300)), subscription).await);
+        rows.push(
+            maker
+                .accepted(&*store, &format!("{n}{}", "x".repeat(300)), subscription)
+                .await,
+        );
     }
     // One stays plain, one is rendered and has had an attempt, one is between.
     let (plain, rendered) = (rows[4], rows[11]);
     let requests = maker.requests(rendered.delivery, 2);
-    store.record(store.epoch(), vec![maker.rendered(&rendered, requests.clone())]).await.unwrap();
-    let again = Next::Again { due_at: maker.now, tries: 1, throttles: 0 };
+    store
+        .record(store.epoch(), vec![maker.rendered(&rendered, requests.clone())])
+        .await
+        .unwrap();
+    let again = Next::Again {
+        due_at: maker.now,
+        tries: 1,
+        throttles: 0,
+    };
     let part = store.pending(rendered.request, 100).await.unwrap();
     let part = part.iter().find(|row| row.request == requests[1].id).unwrap();
-    store.record(store.epoch(), vec![maker.attempted(part, again)]).await.unwrap();
-    for row in rows.iter().filter(|row| ![plain.request, rendered.request].contains(&row.request)) {
+    store
+        .record(store.epoch(), vec![maker.attempted(part, again)])
+        .await
+        .unwrap();
+    for row in rows
+        .iter()
+        .filter(|row| ![plain.request, rendered.request].contains(&row.request))
+    {
         deliver(&maker, &*store, row).await;
     }
     let before = all_pending(&*store).await;
@@ -51,11 +71,17 @@ pub(in crate::store) async fn expiry_keeps_what_is_pending<B: Backend>() {
     let mut carried = 0;
     for _ in 0..5 {
         maker.pass(AGE);
-        let retention = Retention { age: AGE, bytes: u64::MAX };
+        let retention = Retention {
+            age: AGE,
+            bytes: u64::MAX,
+        };
         carried += expire_all(&*store, maker.now, retention).await.carried;
         assert_eq!(all_pending(&*store).await, before);
         let now = store.delivery(rendered.delivery).await.unwrap().unwrap();
-        assert_eq!((&now.requests, &now.runs, &now.attempts), (&requests, &detail.runs, &detail.attempts));
+        assert_eq!(
+            (&now.requests, &now.runs, &now.attempts),
+            (&requests, &detail.runs, &detail.attempts)
+        );
         assert_eq!(store.counters(None).await.unwrap(), counters);
     }
     assert!(carried >= 4, "{carried}");
@@ -63,21 +89,33 @@ pub(in crate::store) async fn expiry_keeps_what_is_pending<B: Backend>() {
     left.reverse();
     assert_eq!(left, [plain.event, rendered.event]);
     assert!(store.delivery(rows[0].delivery).await.unwrap().is_none());
-    assert_eq!(store.resend(None, rows[0].delivery, maker.now).await.unwrap(), Resend::Missing);
+    assert_eq!(
+        store.resend(None, rows[0].delivery, maker.now).await.unwrap(),
+        Resend::Missing
+    );
     assert_eq!(all_pending(&*store).await, before);
     drop(store);
     let store = backend.open(maker.now);
     assert_eq!(all_pending(&*store).await, before);
-    let bodies = store.events_by_id(vec![plain.event, rendered.event]).await.unwrap();
+    let bodies = store
+        .events_by_id(vec![plain.event, rendered.event])
+        .await
+        .unwrap();
     assert!(bodies.iter().all(Option::is_some));
-    assert_eq!(store.request(requests[1].id).await.unwrap().as_ref(), Some(&requests[1]));
+    assert_eq!(
+        store.request(requests[1].id).await.unwrap().as_ref(),
+        Some(&requests[1])
+    );
 }
 
 pub(in crate::store) async fn age_works_with_little_traffic<B: Backend>() {
     let mut maker = Maker::new();
     let backend = B::new(Size::Usual);
     let store = backend.open(maker.now);
-    let retention = Retention { age: AGE, bytes: u64::MAX };
+    let retention = Retention {
+        age: AGE,
+        bytes: u64::MAX,
+    };
     let row = maker.accepted(&*store, "{}", maker.subscription()).await;
     deliver(&maker, &*store, &row).await;
     for _ in 0..10 {
@@ -85,7 +123,10 @@ pub(in crate::store) async fn age_works_with_little_traffic<B: Backend>() {
         store.expire(maker.now, retention).await.unwrap();
     }
     assert!(event_ids(&*store).await.is_empty());
-    assert_eq!(store.resend(None, row.delivery, maker.now).await.unwrap(), Resend::Missing);
+    assert_eq!(
+        store.resend(None, row.delivery, maker.now).await.unwrap(),
+        Resend::Missing
+    );
     // What had not left yet was there as long as its age allows.
     let row = maker.accepted(&*store, "{}", maker.subscription()).await;
     deliver(&maker, &*store, &row).await;
@@ -107,9 +148,15 @@ pub(in crate::store) async fn a_budget_drops_the_oldest<B: Backend>() {
         deliver(&maker, &*store, &row).await;
         rows.push(row);
     }
-    let roomy = Retention { age: AGE * 1_000, bytes: 1 << 40 };
+    let roomy = Retention {
+        age: AGE * 1_000,
+        bytes: 1 << 40,
+    };
     assert_eq!(expire_all(&*store, maker.now, roomy).await, Expired::default());
-    let tight = Retention { age: AGE * 1_000, bytes: 8_000 };
+    let tight = Retention {
+        age: AGE * 1_000,
+        bytes: 8_000,
+    };
     let expired = expire_all(&*store, maker.now, tight).await;
     assert!(expired.segments > 0 && expired.carried == 0, "{expired:?}");
     let left = event_ids(&*store).await;

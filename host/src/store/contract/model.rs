@@ -19,7 +19,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) enum Step {
     /// Accepts events: how many, which producer's id (none for 0), which content, how many matches.
-    Accept { count: usize, name: u8, content: u8, matches: usize },
+    Accept {
+        count: usize,
+        name: u8,
+        content: u8,
+        matches: usize,
+    },
     /// Records something for some of what is pending.
     Record { which: usize, what: u8, many: usize },
     /// Resends something.
@@ -77,7 +82,11 @@ struct Model {
 
 impl Model {
     fn ledger(&self) -> Vec<Pending> {
-        let mut rows: Vec<Pending> = self.deliveries.values().flat_map(|delivery| delivery.rows.clone()).collect();
+        let mut rows: Vec<Pending> = self
+            .deliveries
+            .values()
+            .flat_map(|delivery| delivery.rows.clone())
+            .collect();
         rows.sort_by_key(|row| row.request);
         rows
     }
@@ -106,7 +115,10 @@ impl Model {
 
     fn refresh_due(&mut self, id: DeliveryId) {
         let delivery = self.deliveries.get_mut(&id).unwrap();
-        let open = delivery.rows.iter().filter(|row| matches!(row.stage, Stage::Accepted | Stage::Rendered));
+        let open = delivery
+            .rows
+            .iter()
+            .filter(|row| matches!(row.stage, Stage::Accepted | Stage::Rendered));
         if let Some(due_at) = open.map(|row| row.due_at).min() {
             delivery.state = State::Pending { due_at };
         }
@@ -135,11 +147,22 @@ pub(in crate::store) async fn agrees<B: Backend>(steps: Vec<Step>) {
         counters: BTreeMap::new(),
     };
     let store = backend.open(maker.now);
-    let mut pair = Pair { backend, store, maker, model, subscriptions };
+    let mut pair = Pair {
+        backend,
+        store,
+        maker,
+        model,
+        subscriptions,
+    };
     for step in steps {
         pair.maker.pass(Duration::from_millis(7));
         match step {
-            Step::Accept { count, name, content, matches } => pair.accept(count, name, content, matches).await,
+            Step::Accept {
+                count,
+                name,
+                content,
+                matches,
+            } => pair.accept(count, name, content, matches).await,
             Step::Record { which, what, many } => pair.record(which, what, many).await,
             Step::Resend { which } => pair.resend(which).await,
             Step::Reopen => {
@@ -160,23 +183,46 @@ impl<B: Backend> Pair<B> {
             .map(|place| {
                 // Only the first has a name, so that a call is either whole or a conflict.
                 let name = (place == 0 && name > 0).then(|| name.to_string());
-                let event = self.maker.event(name.as_deref(), &format!("{content}{}", "x".repeat(300)));
+                let event = self
+                    .maker
+                    .event(name.as_deref(), &format!("{content}{}", "x".repeat(300)));
                 self.maker.matched(event, &self.subscriptions[..matches])
             })
             .collect();
-        let seen = self.model.seen.get(&name).filter(|seen| name > 0 && now.since(seen.at) < WINDOW).copied();
+        let seen = self
+            .model
+            .seen
+            .get(&name)
+            .filter(|seen| name > 0 && now.since(seen.at) < WINDOW)
+            .copied();
         let accepted = self.store.accept(self.maker.call(news.clone())).await.unwrap();
         if seen.is_some_and(|seen| seen.content != content) {
             assert_eq!(accepted, Accepted::EventConflict { index: 0 });
             return;
         }
         let matched = u32::try_from(matches).unwrap();
-        let fresh = |new: &crate::delivery::NewEvent| AcceptedEvent { id: new.event.id, matched, duplicate: false };
+        let fresh = |new: &crate::delivery::NewEvent| AcceptedEvent {
+            id: new.event.id,
+            matched,
+            duplicate: false,
+        };
         let mut expected: Vec<_> = news.iter().map(fresh).collect();
         if let Some(seen) = seen {
-            expected[0] = AcceptedEvent { id: seen.id, matched: seen.matched, duplicate: true };
+            expected[0] = AcceptedEvent {
+                id: seen.id,
+                matched: seen.matched,
+                duplicate: true,
+            };
         } else if name > 0 {
-            self.model.seen.insert(name, Seen { content, at: now, id: news[0].event.id, matched });
+            self.model.seen.insert(
+                name,
+                Seen {
+                    content,
+                    at: now,
+                    id: news[0].event.id,
+                    matched,
+                },
+            );
         }
         assert_eq!(accepted, Accepted::Done(expected));
         for new in news.iter().skip(usize::from(seen.is_some())) {
@@ -244,26 +290,49 @@ impl<B: Backend> Pair<B> {
                     stage: Stage::Rendered,
                     ..row
                 });
-                let first = Pending { tries: 0, throttles: 0, runs, due_at: now, stage: Stage::Rendered, ..row };
+                let first = Pending {
+                    tries: 0,
+                    throttles: 0,
+                    runs,
+                    due_at: now,
+                    stage: Stage::Rendered,
+                    ..row
+                };
                 delivery.rows = std::iter::once(first).chain(rest).collect();
-                self.model.requests.extend(requests.iter().map(|request| request.id.number()));
+                self.model
+                    .requests
+                    .extend(requests.iter().map(|request| request.id.number()));
                 self.model.refresh_due(id);
                 self.maker.rendered(&row, requests)
             }
             3 | 4 if accepted => {
-                let runs = vec![self.maker.run(&row, RunOutcome::Reject { reason: reason.clone() })];
+                let runs = vec![self.maker.run(
+                    &row,
+                    RunOutcome::Reject {
+                        reason: reason.clone(),
+                    },
+                )];
                 for part in &mut self.model.deliveries.get_mut(&id).unwrap().rows {
                     part.runs += 1;
                 }
                 let (next, state) = if what == 3 {
-                    let filtered = State::Filtered { at: now, reason: reason.clone() };
+                    let filtered = State::Filtered {
+                        at: now,
+                        reason: reason.clone(),
+                    };
                     (AfterRun::Filtered { reason }, filtered)
                 } else {
                     self.model.deliveries.get_mut(&id).unwrap().rows[0].due_at = due_at;
                     (AfterRun::Again { due_at }, State::Pending { due_at })
                 };
                 self.model.set(id, state);
-                Change::Ran { pending: row, runs, next, emitted: Vec::new(), at: now }
+                Change::Ran {
+                    pending: row,
+                    runs,
+                    next,
+                    emitted: Vec::new(),
+                    at: now,
+                }
             }
             5 => {
                 for part in &mut self.model.deliveries.get_mut(&id).unwrap().rows {
@@ -271,8 +340,18 @@ impl<B: Backend> Pair<B> {
                         part.stage = if accepted { part.stage } else { Stage::PartFailed };
                     }
                 }
-                self.model.set(id, State::Failed { at: now, reason: reason.clone() });
-                Change::Abandoned { pending: row, reason, at: now }
+                self.model.set(
+                    id,
+                    State::Failed {
+                        at: now,
+                        reason: reason.clone(),
+                    },
+                );
+                Change::Abandoned {
+                    pending: row,
+                    reason,
+                    at: now,
+                }
             }
             _ => self.attempted(row, what),
         }
@@ -282,24 +361,44 @@ impl<B: Backend> Pair<B> {
         let (now, id) = (self.maker.now, row.delivery);
         let delivery = self.model.deliveries.get_mut(&id).unwrap();
         delivery.attempts += 1;
-        let part = delivery.rows.iter_mut().find(|part| part.request == row.request).unwrap();
+        let part = delivery
+            .rows
+            .iter_mut()
+            .find(|part| part.request == row.request)
+            .unwrap();
         part.attempts += 1;
         if what % 3 == 0 {
             (part.due_at, part.tries, part.throttles) = (now.plus(Duration::from_secs(9)), 3, 1);
-            let next = Next::Again { due_at: part.due_at, tries: 3, throttles: 1 };
+            let next = Next::Again {
+                due_at: part.due_at,
+                tries: 3,
+                throttles: 1,
+            };
             self.model.refresh_due(id);
             return self.maker.attempted(&row, next);
         }
         let good = what % 3 == 1;
         let single = delivery.rows.len() == 1;
-        let part = delivery.rows.iter_mut().find(|part| part.request == row.request).unwrap();
+        let part = delivery
+            .rows
+            .iter_mut()
+            .find(|part| part.request == row.request)
+            .unwrap();
         if !single {
-            part.stage = if good { Stage::PartDelivered } else { Stage::PartFailed };
+            part.stage = if good {
+                Stage::PartDelivered
+            } else {
+                Stage::PartFailed
+            };
         }
         let others = delivery.rows.iter().filter(|other| other.request != row.request);
         if others.clone().any(|other| other.stage == Stage::Rendered) {
             self.model.refresh_due(id);
-            let next = if good { Next::PartDelivered } else { Next::PartFailed };
+            let next = if good {
+                Next::PartDelivered
+            } else {
+                Next::PartFailed
+            };
             return self.maker.attempted(&row, next);
         }
         let broken = others.clone().any(|other| other.stage == Stage::PartFailed);
@@ -309,7 +408,13 @@ impl<B: Backend> Pair<B> {
                 let reason = "another request of this delivery failed".to_owned();
                 (Next::Delivered, State::Failed { at: now, reason })
             }
-            (false, _) => (failed("no"), State::Failed { at: now, reason: "no".to_owned() }),
+            (false, _) => (
+                failed("no"),
+                State::Failed {
+                    at: now,
+                    reason: "no".to_owned(),
+                },
+            ),
         };
         self.model.set(id, state);
         self.maker.attempted(&row, next)
@@ -340,7 +445,10 @@ impl<B: Backend> Pair<B> {
         let plain = |row: &Pending| row.stage == Stage::Accepted;
         let requests = &self.model.requests;
         let kept = self.model.events.contains(&delivery.event)
-            && delivery.ended.iter().all(|row| plain(row) || requests.contains(&row.request.number()));
+            && delivery
+                .ended
+                .iter()
+                .all(|row| plain(row) || requests.contains(&row.request.number()));
         if !kept {
             assert_eq!(answer, Resend::Expired);
             return;
@@ -365,10 +473,23 @@ impl<B: Backend> Pair<B> {
 
     async fn expire(&mut self, days: u64, kilobytes: u64) {
         let age = Duration::from_secs(days * 24 * 3_600);
-        let retention = Retention { age, bytes: kilobytes << 10 };
+        let retention = Retention {
+            age,
+            bytes: kilobytes << 10,
+        };
         self.store.expire(self.maker.now, retention).await.unwrap();
-        let query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
-        let left: BTreeSet<_> = self.store.deliveries(query).await.unwrap().iter().map(|d| d.id).collect();
+        let query = DeliveryQuery {
+            limit: 1_000,
+            ..DeliveryQuery::default()
+        };
+        let left: BTreeSet<_> = self
+            .store
+            .deliveries(query)
+            .await
+            .unwrap()
+            .iter()
+            .map(|d| d.id)
+            .collect();
         self.model
             .deliveries
             .retain(|id, delivery| left.contains(id) || matches!(delivery.state, State::Pending { .. }));
@@ -381,9 +502,20 @@ impl<B: Backend> Pair<B> {
                 self.model.events.remove(id);
             }
         }
-        let rendered: BTreeSet<_> = self.model.ledger().iter().map(|row| row.request.number()).collect();
+        let rendered: BTreeSet<_> = self
+            .model
+            .ledger()
+            .iter()
+            .map(|row| row.request.number())
+            .collect();
         for id in self.model.requests.clone() {
-            if self.store.request(crate::id::RequestId::from_number(id)).await.unwrap().is_none() {
+            if self
+                .store
+                .request(crate::id::RequestId::from_number(id))
+                .await
+                .unwrap()
+                .is_none()
+            {
                 assert!(!rendered.contains(&id), "an unsent request is gone");
                 self.model.requests.remove(&id);
             }
@@ -396,17 +528,35 @@ impl<B: Backend> Pair<B> {
         let mut sum = Counters::default();
         for subscription in self.subscriptions {
             let counters = store.counters(Some(subscription)).await.unwrap();
-            assert_eq!(counters, self.model.counters.get(&subscription).copied().unwrap_or_default());
-            let Counters { created, delivered, filtered, failed, pending } = counters;
+            assert_eq!(
+                counters,
+                self.model
+                    .counters
+                    .get(&subscription)
+                    .copied()
+                    .unwrap_or_default()
+            );
+            let Counters {
+                created,
+                delivered,
+                filtered,
+                failed,
+                pending,
+            } = counters;
             assert_eq!(created, delivered + filtered + failed + pending);
             sum.created += created;
             sum.pending += pending;
         }
         let whole = store.counters(None).await.unwrap();
         assert_eq!((whole.created, whole.pending), (sum.created, sum.pending));
-        let query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
+        let query = DeliveryQuery {
+            limit: 1_000,
+            ..DeliveryQuery::default()
+        };
         let listed = store.deliveries(query).await.unwrap();
-        let listed = listed.iter().map(|d| (d.id, d.event, d.state.clone(), d.attempts));
+        let listed = listed
+            .iter()
+            .map(|d| (d.id, d.event, d.state.clone(), d.attempts));
         let expected = self.model.deliveries.iter().rev();
         let expected = expected.map(|(id, d)| (*id, d.event, d.state.clone(), d.attempts));
         assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());

@@ -18,8 +18,15 @@ pub(in crate::store) async fn attempts_move_a_delivery<B: Backend>() {
     let subscription = maker.subscription();
     let row = maker.accepted(&*store, "{}", subscription).await;
     let due_at = maker.now.plus(Duration::from_secs(5));
-    let again = Next::Again { due_at, tries: 1, throttles: 2 };
-    store.record(store.epoch(), vec![maker.attempted(&row, again)]).await.unwrap();
+    let again = Next::Again {
+        due_at,
+        tries: 1,
+        throttles: 2,
+    };
+    store
+        .record(store.epoch(), vec![maker.attempted(&row, again)])
+        .await
+        .unwrap();
     drop(store);
 
     let store = backend.open(maker.now);
@@ -28,27 +35,74 @@ pub(in crate::store) async fn attempts_move_a_delivery<B: Backend>() {
     assert_eq!(rows[0].due_at, due_at);
     assert_eq!(state(&*store, row.delivery).await, State::Pending { due_at });
     maker.pass(Duration::from_secs(5));
-    store.record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)])
+        .await
+        .unwrap();
     assert!(all_pending(&*store).await.is_empty());
-    assert_eq!(state(&*store, row.delivery).await, State::Delivered { at: maker.now });
+    assert_eq!(
+        state(&*store, row.delivery).await,
+        State::Delivered { at: maker.now }
+    );
     let detail = store.delivery(row.delivery).await.unwrap().unwrap();
     assert_eq!(detail.summary.attempts, 2);
-    assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(
+        detail
+            .attempts
+            .iter()
+            .map(|attempt| attempt.number)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
     let counters = store.counters(Some(subscription)).await.unwrap();
-    assert_eq!(counters, Counters { created: 1, delivered: 1, ..Counters::default() });
+    assert_eq!(
+        counters,
+        Counters {
+            created: 1,
+            delivered: 1,
+            ..Counters::default()
+        }
+    );
 
     let row = maker.accepted(&*store, "{}", subscription).await;
-    store.record(store.epoch(), vec![maker.attempted(&row, failed("404"))]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&row, failed("404"))])
+        .await
+        .unwrap();
     let reason = "404".to_owned();
-    assert_eq!(state(&*store, row.delivery).await, State::Failed { at: maker.now, reason });
+    assert_eq!(
+        state(&*store, row.delivery).await,
+        State::Failed {
+            at: maker.now,
+            reason
+        }
+    );
 
     let row = maker.accepted(&*store, "{}", subscription).await;
     let reason = "the subscription was removed".to_owned();
-    let change = Change::Abandoned { pending: row, reason: reason.clone(), at: maker.now };
+    let change = Change::Abandoned {
+        pending: row,
+        reason: reason.clone(),
+        at: maker.now,
+    };
     store.record(store.epoch(), vec![change]).await.unwrap();
-    assert_eq!(state(&*store, row.delivery).await, State::Failed { at: maker.now, reason });
+    assert_eq!(
+        state(&*store, row.delivery).await,
+        State::Failed {
+            at: maker.now,
+            reason
+        }
+    );
     let counters = store.counters(None).await.unwrap();
-    assert_eq!(counters, Counters { created: 3, delivered: 1, failed: 2, ..Counters::default() });
+    assert_eq!(
+        counters,
+        Counters {
+            created: 3,
+            delivered: 1,
+            failed: 2,
+            ..Counters::default()
+        }
+    );
 }
 
 pub(in crate::store) async fn runs_end_a_delivery<B: Backend>() {
@@ -66,7 +120,13 @@ pub(in crate::store) async fn runs_end_a_delivery<B: Backend>() {
         let row = maker.accepted(&*store, "{}", maker.subscription()).await;
         let run = maker.run(&row, RunOutcome::Filtered { reason: reason() });
         let at = maker.now;
-        let change = Change::Ran { pending: row, runs: vec![run], next: next.clone(), emitted: Vec::new(), at };
+        let change = Change::Ran {
+            pending: row,
+            runs: vec![run],
+            next: next.clone(),
+            emitted: Vec::new(),
+            at,
+        };
         store.record(store.epoch(), vec![change]).await.unwrap();
         let expected = match next {
             AfterRun::Filtered { reason } => State::Filtered { at, reason },
@@ -77,7 +137,16 @@ pub(in crate::store) async fn runs_end_a_delivery<B: Backend>() {
         assert_eq!(store.delivery(row.delivery).await.unwrap().unwrap().runs.len(), 1);
     }
     let counters = store.counters(None).await.unwrap();
-    assert_eq!(counters, Counters { created: 3, filtered: 1, failed: 1, pending: 1, delivered: 0 });
+    assert_eq!(
+        counters,
+        Counters {
+            created: 3,
+            filtered: 1,
+            failed: 1,
+            pending: 1,
+            delivered: 0
+        }
+    );
     let rows = all_pending(&*store).await;
     assert_eq!((rows.len(), rows[0].runs, rows[0].attempts), (1, 1, 0));
 }
@@ -90,35 +159,61 @@ pub(in crate::store) async fn several_requests_end_together<B: Backend>() {
     let mut requests = maker.requests(row.delivery, 3);
     let later = maker.now.plus(Duration::from_secs(60));
     requests[2].not_before = Some(later);
-    store.record(store.epoch(), vec![maker.rendered(&row, requests.clone())]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.rendered(&row, requests.clone())])
+        .await
+        .unwrap();
     drop(store);
 
     let store = backend.open(maker.now);
     let rows = all_pending(&*store).await;
-    assert_eq!(rows.iter().map(|row| row.request).collect::<Vec<_>>(), requests
-        .iter()
-        .map(|request| request.id)
-        .collect::<Vec<_>>());
-    assert!(rows.iter().all(|part| part.stage == Stage::Rendered && part.runs == 1));
-    assert!(rows.iter().all(|part| part.delivery == row.delivery && part.event == row.event));
-    assert_eq!(rows.iter().map(|row| row.due_at).collect::<Vec<_>>(), [maker.now, maker.now, later]);
+    assert_eq!(
+        rows.iter().map(|row| row.request).collect::<Vec<_>>(),
+        requests.iter().map(|request| request.id).collect::<Vec<_>>()
+    );
+    assert!(
+        rows.iter()
+            .all(|part| part.stage == Stage::Rendered && part.runs == 1)
+    );
+    assert!(
+        rows.iter()
+            .all(|part| part.delivery == row.delivery && part.event == row.event)
+    );
+    assert_eq!(
+        rows.iter().map(|row| row.due_at).collect::<Vec<_>>(),
+        [maker.now, maker.now, later]
+    );
     for request in &requests {
         assert_eq!(store.request(request.id).await.unwrap().as_ref(), Some(request));
     }
 
-    store.record(store.epoch(), vec![maker.attempted(&rows[1], Next::PartDelivered)]).await.unwrap();
-    store.record(store.epoch(), vec![maker.attempted(&rows[0], Next::PartFailed)]).await.unwrap();
+    store
+        .record(
+            store.epoch(),
+            vec![maker.attempted(&rows[1], Next::PartDelivered)],
+        )
+        .await
+        .unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[0], Next::PartFailed)])
+        .await
+        .unwrap();
     let parts = all_pending(&*store).await;
-    assert_eq!(parts.iter().map(|part| part.stage).collect::<Vec<_>>(), [
-        Stage::PartFailed,
-        Stage::PartDelivered,
-        Stage::Rendered
-    ]);
-    assert_eq!(state(&*store, row.delivery).await, State::Pending { due_at: later });
+    assert_eq!(
+        parts.iter().map(|part| part.stage).collect::<Vec<_>>(),
+        [Stage::PartFailed, Stage::PartDelivered, Stage::Rendered]
+    );
+    assert_eq!(
+        state(&*store, row.delivery).await,
+        State::Pending { due_at: later }
+    );
     assert_eq!(store.counters(None).await.unwrap().pending, 1);
 
     // The last one was accepted, but the delivery had failed before.
-    store.record(store.epoch(), vec![maker.attempted(&rows[2], Next::Delivered)]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[2], Next::Delivered)])
+        .await
+        .unwrap();
     assert!(matches!(state(&*store, row.delivery).await, State::Failed { .. }));
     assert!(all_pending(&*store).await.is_empty());
     let detail = store.delivery(row.delivery).await.unwrap().unwrap();
@@ -135,13 +230,25 @@ pub(in crate::store) async fn a_wrong_guess_loses_no_request<B: Backend>() {
     store.record(store.epoch(), vec![change]).await.unwrap();
     let rows = all_pending(&*store).await;
     // It says that it is the last, and is not.
-    store.record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)])
+        .await
+        .unwrap();
     let parts = all_pending(&*store).await;
     assert_eq!(parts[0].stage, Stage::PartDelivered);
     assert_eq!(parts[1], rows[1]);
     // It says that it is not the last, and is.
-    store.record(store.epoch(), vec![maker.attempted(&rows[1], Next::PartDelivered)]).await.unwrap();
-    assert_eq!(state(&*store, row.delivery).await, State::Delivered { at: maker.now });
+    store
+        .record(
+            store.epoch(),
+            vec![maker.attempted(&rows[1], Next::PartDelivered)],
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        state(&*store, row.delivery).await,
+        State::Delivered { at: maker.now }
+    );
 }
 
 pub(in crate::store) async fn emitted_events_enter_with_their_run<B: Backend>() {
@@ -151,22 +258,46 @@ pub(in crate::store) async fn emitted_events_enter_with_their_run<B: Backend>() 
     let subscription = maker.subscription();
     let row = maker.accepted(&*store, "{}", subscription).await;
     let emitted = maker.new_event("raised", &[subscription]);
-    let Change::Rendered { pending, tenant, runs, requests, at, .. } =
-        maker.rendered(&row, maker.requests(row.delivery, 1))
+    let Change::Rendered {
+        pending,
+        tenant,
+        runs,
+        requests,
+        at,
+        ..
+    } = maker.rendered(&row, maker.requests(row.delivery, 1))
     else {
         unreachable!("it was made as one");
     };
-    let change = Change::Rendered { pending, tenant, runs, requests, emitted: vec![emitted.clone()], at };
+    let change = Change::Rendered {
+        pending,
+        tenant,
+        runs,
+        requests,
+        emitted: vec![emitted.clone()],
+        at,
+    };
     store.record(store.epoch(), vec![change]).await.unwrap();
     let rows = all_pending(&*store).await;
     assert_eq!(rows[1].event, emitted.event.id);
-    assert_eq!(store.event(emitted.event.id).await.unwrap().unwrap().event, emitted.event);
+    assert_eq!(
+        store.event(emitted.event.id).await.unwrap().unwrap().event,
+        emitted.event
+    );
     assert_eq!(store.counters(None).await.unwrap().created, 2);
 
-    let next = AfterRun::Filtered { reason: "only raises".to_owned() };
+    let next = AfterRun::Filtered {
+        reason: "only raises".to_owned(),
+    };
     let more = maker.new_event("raised again", &[]);
     let emitted = vec![more.clone()];
-    let change = Change::Ran { pending: rows[1], runs: Vec::new(), next, emitted, at };
+    let change = Change::Ran {
+        pending: rows[1],
+        runs: Vec::new(),
+        next,
+        emitted,
+        at,
+    };
     store.record(store.epoch(), vec![change]).await.unwrap();
     assert_eq!(event_ids(&*store).await[0], more.event.id);
 }
@@ -179,7 +310,10 @@ pub(in crate::store) async fn a_bad_change_leaves_nothing<B: Backend>() {
     let mut unknown = row;
     unknown.request = maker.requests(row.delivery, 2)[1].id;
     unknown.delivery = unknown.request.same_number();
-    let changes = vec![maker.attempted(&row, Next::Delivered), maker.attempted(&unknown, Next::Delivered)];
+    let changes = vec![
+        maker.attempted(&row, Next::Delivered),
+        maker.attempted(&unknown, Next::Delivered),
+    ];
     let good = maker.accepted(&*store, "{}", maker.subscription()).await;
     // In one batch with a call that is good: that one is written all the same.
     let bad = store.record(store.epoch(), changes);
@@ -188,13 +322,27 @@ pub(in crate::store) async fn a_bad_change_leaves_nothing<B: Backend>() {
     assert!(matches!(bad, Err(Error::Missing { .. })), "{bad:?}");
     fine.unwrap();
     assert_eq!(all_pending(&*store).await, [row]);
-    assert!(store.delivery(row.delivery).await.unwrap().unwrap().attempts.is_empty());
+    assert!(
+        store
+            .delivery(row.delivery)
+            .await
+            .unwrap()
+            .unwrap()
+            .attempts
+            .is_empty()
+    );
     let counters = store.counters(None).await.unwrap();
-    assert_eq!((counters.created, counters.delivered, counters.pending), (2, 1, 1));
+    assert_eq!(
+        (counters.created, counters.delivered, counters.pending),
+        (2, 1, 1)
+    );
 
     // What has ended cannot end again.
     let change = maker.attempted(&good, failed("late"));
-    assert!(matches!(store.record(store.epoch(), vec![change]).await, Err(Error::Missing { .. })));
+    assert!(matches!(
+        store.record(store.epoch(), vec![change]).await,
+        Err(Error::Missing { .. })
+    ));
 }
 
 pub(in crate::store) async fn an_old_epoch_is_fenced<B: Backend>() {
@@ -207,7 +355,10 @@ pub(in crate::store) async fn an_old_epoch_is_fenced<B: Backend>() {
     let store = backend.open(maker.now);
     assert!(store.epoch() > epoch);
     let change = maker.attempted(&row, Next::Delivered);
-    assert!(matches!(store.record(epoch, vec![change.clone()]).await, Err(Error::Fenced)));
+    assert!(matches!(
+        store.record(epoch, vec![change.clone()]).await,
+        Err(Error::Fenced)
+    ));
     assert_eq!(all_pending(&*store).await.len(), 1);
     store.record(store.epoch(), vec![change]).await.unwrap();
 }
@@ -218,8 +369,15 @@ pub(in crate::store) async fn resend_puts_back_what_ended<B: Backend>() {
     let store = backend.open(maker.now);
     let subscription = maker.subscription();
     let row = maker.accepted(&*store, "{}", subscription).await;
-    let later = Next::Again { due_at: maker.now.plus(Duration::from_secs(60)), tries: 1, throttles: 0 };
-    store.record(store.epoch(), vec![maker.attempted(&row, later)]).await.unwrap();
+    let later = Next::Again {
+        due_at: maker.now.plus(Duration::from_secs(60)),
+        tries: 1,
+        throttles: 0,
+    };
+    store
+        .record(store.epoch(), vec![maker.attempted(&row, later)])
+        .await
+        .unwrap();
 
     maker.pass(Duration::from_secs(1));
     let Resend::Hastened(rows) = store.resend(None, row.delivery, maker.now).await.unwrap() else {
@@ -228,9 +386,15 @@ pub(in crate::store) async fn resend_puts_back_what_ended<B: Backend>() {
     assert_eq!(rows, all_pending(&*store).await);
     assert_eq!((rows[0].due_at, rows[0].attempts), (maker.now, 1));
 
-    store.record(store.epoch(), vec![maker.attempted(&rows[0], failed("500"))]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[0], failed("500"))])
+        .await
+        .unwrap();
     let stranger = Some(TenantId::from_number(2));
-    assert_eq!(store.resend(stranger, row.delivery, maker.now).await.unwrap(), Resend::Missing);
+    assert_eq!(
+        store.resend(stranger, row.delivery, maker.now).await.unwrap(),
+        Resend::Missing
+    );
     let owner = Some(super::TENANT);
     let Resend::Queued(rows) = store.resend(owner, row.delivery, maker.now).await.unwrap() else {
         panic!("it has ended");
@@ -238,20 +402,54 @@ pub(in crate::store) async fn resend_puts_back_what_ended<B: Backend>() {
     drop(store);
     let store = backend.open(maker.now);
     assert_eq!(rows, all_pending(&*store).await);
-    assert_eq!((rows[0].attempts, rows[0].tries, rows[0].stage), (2, 0, Stage::Accepted));
+    assert_eq!(
+        (rows[0].attempts, rows[0].tries, rows[0].stage),
+        (2, 0, Stage::Accepted)
+    );
     let counters = store.counters(Some(subscription)).await.unwrap();
-    assert_eq!(counters, Counters { created: 1, pending: 1, ..Counters::default() });
-    store.record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)]).await.unwrap();
+    assert_eq!(
+        counters,
+        Counters {
+            created: 1,
+            pending: 1,
+            ..Counters::default()
+        }
+    );
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)])
+        .await
+        .unwrap();
     let detail = store.delivery(row.delivery).await.unwrap().unwrap();
-    assert_eq!(detail.attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        detail
+            .attempts
+            .iter()
+            .map(|attempt| attempt.number)
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
 
     let nothing = maker.requests(row.delivery, 2)[1].id.same_number();
-    assert_eq!(store.resend(None, nothing, maker.now).await.unwrap(), Resend::Missing);
+    assert_eq!(
+        store.resend(None, nothing, maker.now).await.unwrap(),
+        Resend::Missing
+    );
     let row = maker.accepted(&*store, "{}", subscription).await;
-    let next = AfterRun::Filtered { reason: "no".to_owned() };
-    let change = Change::Ran { pending: row, runs: Vec::new(), next, emitted: Vec::new(), at: maker.now };
+    let next = AfterRun::Filtered {
+        reason: "no".to_owned(),
+    };
+    let change = Change::Ran {
+        pending: row,
+        runs: Vec::new(),
+        next,
+        emitted: Vec::new(),
+        at: maker.now,
+    };
     store.record(store.epoch(), vec![change]).await.unwrap();
-    assert_eq!(store.resend(None, row.delivery, maker.now).await.unwrap(), Resend::Filtered);
+    assert_eq!(
+        store.resend(None, row.delivery, maker.now).await.unwrap(),
+        Resend::Filtered
+    );
 }
 
 pub(in crate::store) async fn resend_of_parts_sends_what_failed<B: Backend>() {
@@ -262,26 +460,45 @@ pub(in crate::store) async fn resend_of_parts_sends_what_failed<B: Backend>() {
     let change = maker.rendered(&row, maker.requests(row.delivery, 2));
     store.record(store.epoch(), vec![change]).await.unwrap();
     let rows = all_pending(&*store).await;
-    store.record(store.epoch(), vec![maker.attempted(&rows[0], Next::PartDelivered)]).await.unwrap();
-    store.record(store.epoch(), vec![maker.attempted(&rows[1], failed("500"))]).await.unwrap();
+    store
+        .record(
+            store.epoch(),
+            vec![maker.attempted(&rows[0], Next::PartDelivered)],
+        )
+        .await
+        .unwrap();
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[1], failed("500"))])
+        .await
+        .unwrap();
 
     let Resend::Queued(rows) = store.resend(None, row.delivery, maker.now).await.unwrap() else {
         panic!("it has ended");
     };
     assert_eq!(rows, all_pending(&*store).await);
-    assert_eq!(rows.iter().map(|row| (row.stage, row.attempts)).collect::<Vec<_>>(), [
-        (Stage::PartDelivered, 1),
-        (Stage::Rendered, 1)
-    ]);
-    store.record(store.epoch(), vec![maker.attempted(&rows[1], Next::Delivered)]).await.unwrap();
-    assert!(matches!(state(&*store, row.delivery).await, State::Delivered { .. }));
+    assert_eq!(
+        rows.iter()
+            .map(|row| (row.stage, row.attempts))
+            .collect::<Vec<_>>(),
+        [(Stage::PartDelivered, 1), (Stage::Rendered, 1)]
+    );
+    store
+        .record(store.epoch(), vec![maker.attempted(&rows[1], Next::Delivered)])
+        .await
+        .unwrap();
+    assert!(matches!(
+        state(&*store, row.delivery).await,
+        State::Delivered { .. }
+    ));
     // Delivered as a whole: all of it again.
     let Resend::Queued(rows) = store.resend(None, row.delivery, maker.now).await.unwrap() else {
         panic!("it has ended");
     };
-    assert_eq!(rows.iter().map(|row| (row.stage, row.attempts, row.runs)).collect::<Vec<_>>(), [
-        (Stage::Rendered, 1, 1),
-        (Stage::Rendered, 2, 1)
-    ]);
+    assert_eq!(
+        rows.iter()
+            .map(|row| (row.stage, row.attempts, row.runs))
+            .collect::<Vec<_>>(),
+        [(Stage::Rendered, 1, 1), (Stage::Rendered, 2, 1)]
+    );
     assert_eq!(done(store.accept(maker.call(Vec::new())).await.unwrap()), []);
 }

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use super::fingerprint::{self, Fingerprint, Keyed};
+use super::pack;
 use super::seen::{self, SeenCall, SeenEvent};
 use super::work::Work;
-use super::pack;
 use crate::delivery::NewEvent;
 use crate::event::Event;
 use crate::store::{Accept, Accepted, AcceptedEvent, Result};
@@ -42,7 +42,11 @@ impl Prepared {
             key: keyed.of_event(&new.event),
         };
         let events = call.events.iter().map(hash).collect();
-        Self { call, idempotency, events }
+        Self {
+            call,
+            idempotency,
+            events,
+        }
     }
 
     /// About how many bytes the call writes.
@@ -85,12 +89,19 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<Accepted
         }
         insert(work, new, &hashes.content)?;
         if let Some(key) = &hashes.key {
-            let seen = SeenEvent { content: hashes.content, id: answer.id, matched: answer.matched };
+            let seen = SeenEvent {
+                content: hashes.content,
+                id: answer.id,
+                matched: answer.matched,
+            };
             seen::remember_event(work, key, seen, call.now, call.window)?;
         }
     }
     if let Some((key, content)) = &prepared.idempotency {
-        let seen = SeenCall { content: *content, answer: answers.clone() };
+        let seen = SeenCall {
+            content: *content,
+            answer: answers.clone(),
+        };
         seen::remember_call(work, key, &seen, call.now, call.window)?;
     }
     Ok(Accepted::Done(answers))
@@ -130,7 +141,11 @@ fn look_up(work: &Work<'_>, prepared: &Prepared) -> Result<LookedUp> {
             return Ok(LookedUp::Conflict { index });
         }
         let SeenEvent { id, matched, .. } = found.unwrap_or(fresh);
-        answers.push(AcceptedEvent { id, matched, duplicate: found.is_some() });
+        answers.push(AcceptedEvent {
+            id,
+            matched,
+            duplicate: found.is_some(),
+        });
     }
     Ok(LookedUp::Answers(answers))
 }
@@ -151,7 +166,7 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         data,
         hops,
     } = &*new.event;
-    let mut statement = work.statement(&work.sql.event)?;
+    let mut statement = work.statement(&work.tally.sql.event)?;
     statement.execute(params![
         id.number(),
         tenant.number(),

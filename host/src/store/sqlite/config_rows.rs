@@ -50,7 +50,11 @@ fn backend(error: impl Into<crate::store::BoxError>) -> Error {
 }
 
 fn place(tenant: i64, subscription: i64) -> Place<'static> {
-    Place { tenant, object: subscription, field: "endpoint" }
+    Place {
+        tenant,
+        object: subscription,
+        field: "endpoint",
+    }
 }
 
 impl SubscriptionRow {
@@ -75,8 +79,14 @@ impl SubscriptionRow {
             key: subscription.key.clone(),
             version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
             document: serde_json::to_string(&document).map_err(backend)?,
-            endpoint: vault.seal(place(tenant, id), &endpoint, Nonce::random()).map_err(backend)?,
-            pins: subscription.plugins.iter().filter_map(|plugin| plugin.digest).collect(),
+            endpoint: vault
+                .seal(place(tenant, id), &endpoint, Nonce::random())
+                .map_err(backend)?,
+            pins: subscription
+                .plugins
+                .iter()
+                .filter_map(|plugin| plugin.digest)
+                .collect(),
         })
     }
 
@@ -85,29 +95,46 @@ impl SubscriptionRow {
         if let Some(key) = &self.key
             && work.statement(sql)?.exists(params![self.tenant, key, self.id])?
         {
-            return Err(Error::Taken { what: format!("the key {key:?}") });
+            return Err(Error::Taken {
+                what: format!("the key {key:?}"),
+            });
         }
         Ok(())
     }
 
     fn write_pins(&self, work: &Work<'_>) -> Result<()> {
-        work.conn.execute("DELETE FROM pin WHERE subscription = ?", [self.id])?;
+        work.conn
+            .execute("DELETE FROM pin WHERE subscription = ?", [self.id])?;
         for digest in &self.pins {
-            work.conn
-                .execute("INSERT OR IGNORE INTO pin VALUES (?, ?)", params![self.id, digest.as_bytes()])?;
+            work.conn.execute(
+                "INSERT OR IGNORE INTO pin VALUES (?, ?)",
+                params![self.id, digest.as_bytes()],
+            )?;
         }
         Ok(())
     }
 
     pub(super) fn add(&self, work: &mut Work<'_>) -> Result<()> {
         self.check_key(work)?;
-        if work.statement("SELECT 1 FROM subscription WHERE id = ?")?.exists([self.id])? {
-            return Err(Error::Taken { what: "the id".to_owned() });
+        if work
+            .statement("SELECT 1 FROM subscription WHERE id = ?")?
+            .exists([self.id])?
+        {
+            return Err(Error::Taken {
+                what: "the id".to_owned(),
+            });
         }
         work.conn.execute(
             "INSERT INTO subscription (id, tenant, key, version, document, endpoint)
              VALUES (?, ?, ?, ?, ?, ?)",
-            params![self.id, self.tenant, self.key, self.version, self.document, self.endpoint],
+            params![
+                self.id,
+                self.tenant,
+                self.key,
+                self.version,
+                self.document,
+                self.endpoint
+            ],
         )?;
         work.used(self.id);
         self.write_pins(work)
@@ -115,8 +142,10 @@ impl SubscriptionRow {
 
     pub(super) fn update(&self, work: &mut Work<'_>, version: u64) -> Result<()> {
         let sql = "SELECT version FROM subscription WHERE id = ? AND tenant = ?";
-        let found: Option<i64> =
-            work.conn.query_row(sql, [self.id, self.tenant], |row| row.get(0)).optional()?;
+        let found: Option<i64> = work
+            .conn
+            .query_row(sql, [self.id, self.tenant], |row| row.get(0))
+            .optional()?;
         match found {
             None => return Err(Error::Missing { what: "subscription" }),
             Some(found) if u64::try_from(found).ok() != Some(version) => return Err(Error::Changed),
@@ -132,11 +161,14 @@ impl SubscriptionRow {
 }
 
 pub(super) fn remove_subscription(work: &mut Work<'_>, id: SubscriptionId) -> Result<()> {
-    let removed = work.conn.execute("DELETE FROM subscription WHERE id = ?", [id.number()])?;
+    let removed = work
+        .conn
+        .execute("DELETE FROM subscription WHERE id = ?", [id.number()])?;
     if removed == 0 {
         return Err(Error::Missing { what: "subscription" });
     }
-    work.conn.execute("DELETE FROM pin WHERE subscription = ?", [id.number()])?;
+    work.conn
+        .execute("DELETE FROM pin WHERE subscription = ?", [id.number()])?;
     drop_unused_components(work)
 }
 
@@ -154,7 +186,9 @@ pub(super) fn subscriptions(conn: &Connection, vault: &Vault) -> Result<Vec<Subs
 
 fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
     let (id, tenant): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let damaged = || Error::Damaged { what: SubscriptionId::from_number(id).to_string() };
+    let damaged = || Error::Damaged {
+        what: SubscriptionId::from_number(id).to_string(),
+    };
     let document: Document = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|_| damaged())?;
     let sealed: Vec<u8> = row.get(5)?;
     let endpoint = vault.open(place(tenant, id), &sealed).map_err(|_| damaged())?;
@@ -195,7 +229,9 @@ pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
         .statement("SELECT 1 FROM tenant WHERE name = ? OR id = ?")?
         .exists(params![tenant.name, tenant.id.number()])?;
     if taken {
-        return Err(Error::Taken { what: format!("the name {:?}", tenant.name) });
+        return Err(Error::Taken {
+            what: format!("the name {:?}", tenant.name),
+        });
     }
     work.conn.execute(
         "INSERT INTO tenant VALUES (?, ?, ?)",
@@ -228,7 +264,9 @@ pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
         .statement("SELECT 1 FROM key WHERE hash = ? OR id = ?")?
         .exists(params![key.hash.as_bytes(), key.id.number()])?;
     if taken {
-        return Err(Error::Taken { what: "the key".to_owned() });
+        return Err(Error::Taken {
+            what: "the key".to_owned(),
+        });
     }
     work.conn.execute(
         "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -247,7 +285,10 @@ pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
 }
 
 pub(super) fn revoke_key(work: &mut Work<'_>, id: KeyId, now: Timestamp) -> Result<bool> {
-    if !work.statement("SELECT 1 FROM key WHERE id = ?")?.exists([id.number()])? {
+    if !work
+        .statement("SELECT 1 FROM key WHERE id = ?")?
+        .exists([id.number()])?
+    {
         return Err(Error::Missing { what: "key" });
     }
     let revoked = work.conn.execute(
@@ -302,12 +343,16 @@ pub(super) fn add_plugin(work: &mut Work<'_>, version: &PluginVersion, component
 
 pub(super) fn component(conn: &Connection, digest: Digest) -> Result<Option<Bytes>> {
     let found: Option<Vec<u8>> = conn
-        .query_row("SELECT bytes FROM component WHERE digest = ?", [digest.as_bytes()], |row| row.get(0))
+        .query_row(
+            "SELECT bytes FROM component WHERE digest = ?",
+            [digest.as_bytes()],
+            |row| row.get(0),
+        )
         .optional()?;
     match found {
-        Some(bytes) if Digest::of(&bytes) != digest => {
-            Err(Error::Damaged { what: format!("component {digest}") })
-        }
+        Some(bytes) if Digest::of(&bytes) != digest => Err(Error::Damaged {
+            what: format!("component {digest}"),
+        }),
         found => Ok(found.map(Bytes::from)),
     }
 }

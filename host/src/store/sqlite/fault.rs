@@ -25,7 +25,9 @@ pub(super) fn ends_writer(error: &Error) -> bool {
     let Error::Backend(source) = error else {
         return matches!(error, Error::Damaged { what } if what == "the database file");
     };
-    let code = source.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    let code = source
+        .downcast_ref::<rusqlite::Error>()
+        .and_then(rusqlite::Error::sqlite_error_code);
     matches!(
         code,
         Some(

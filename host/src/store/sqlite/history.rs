@@ -72,7 +72,8 @@ struct Filter {
 impl Filter {
     fn add(&mut self, condition: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
-            self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+            self.sql
+                .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
             self.sql.push_str(condition);
             self.values.push(value.into());
         }
@@ -87,7 +88,10 @@ struct Newest<T> {
 
 impl<T> Newest<T> {
     fn new(limit: usize) -> Self {
-        Self { found: BTreeMap::new(), limit: limit.min(LIST_MAX) }
+        Self {
+            found: BTreeMap::new(),
+            limit: limit.min(LIST_MAX),
+        }
     }
 
     /// Asks one table for rows that pass the filter; `key` is the column of the id.
@@ -166,10 +170,15 @@ pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Vec
         None => None,
     };
     if matches!(end, None | Some(None)) {
-        let mut filter = Filter { sql: common.sql.clone(), values: common.values.clone() };
+        let mut filter = Filter {
+            sql: common.sql.clone(),
+            values: common.values.clone(),
+        };
         filter.add("request < ?", before);
         // The first row of each delivery stands for it.
-        filter.sql.push_str(if filter.sql.is_empty() { " WHERE " } else { " AND " });
+        filter
+            .sql
+            .push_str(if filter.sql.is_empty() { " WHERE " } else { " AND " });
         filter.sql.push_str("request = delivery");
         let columns = format!("{}, tenant, event_type, siblings", ledger::COLUMNS);
         newest.ask(conn, (&columns, "pending", "request"), &filter, |row| {
@@ -203,7 +212,9 @@ fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
         event: first.event,
         event_type: entry.event_type.clone(),
         subscription: first.subscription,
-        state: State::Pending { due_at: entry.due_at() },
+        state: State::Pending {
+            due_at: entry.due_at(),
+        },
         attempts: entry.attempts(),
     }
 }
@@ -230,8 +241,14 @@ pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<Deliv
     let all = segments::load(conn)?;
     let number = id.number();
     let (summary, requests) = if let Some(entry) = ledger::entry(conn, number)? {
-        let rendered = entry.parts.iter().filter(|part| part.stage != crate::delivery::Stage::Accepted);
-        (of_entry(&entry), rendered.map(|part| part.request.number()).collect())
+        let rendered = entry
+            .parts
+            .iter()
+            .filter(|part| part.stage != crate::delivery::Stage::Accepted);
+        (
+            of_entry(&entry),
+            rendered.map(|part| part.request.number()).collect(),
+        )
     } else {
         match segments::find(conn, &all, "delivery", number, Finished::read)? {
             Some((_, finished)) => {
@@ -252,7 +269,12 @@ pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<Deliv
     let mut attempts: Vec<Attempt> = every(conn, &all, "attempt", number, row::attempt)?;
     attempts.sort_by_key(|attempt| (attempt.started_at, attempt.request, attempt.number));
     attempts.dedup_by_key(|attempt| (attempt.request, attempt.number));
-    Ok(Some(DeliveryDetail { summary, requests: kept, runs, attempts }))
+    Ok(Some(DeliveryDetail {
+        summary,
+        requests: kept,
+        runs,
+        attempts,
+    }))
 }
 
 /// All rows of a delivery in the tables of a kind. While a segment leaves, a row may be in two.

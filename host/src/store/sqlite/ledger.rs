@@ -29,7 +29,9 @@ pub(super) fn stage(number: i64) -> Result<Stage> {
         1 => Ok(Stage::Rendered),
         2 => Ok(Stage::PartDelivered),
         3 => Ok(Stage::PartFailed),
-        _ => Err(Error::Damaged { what: format!("stage {number} in the ledger") }),
+        _ => Err(Error::Damaged {
+            what: format!("stage {number} in the ledger"),
+        }),
     }
 }
 
@@ -93,14 +95,24 @@ pub(super) fn entry(conn: &Connection, delivery: i64) -> Result<Option<Entry>> {
 pub(super) fn entry_of(conn: &Connection, row: &Row<'_>) -> Result<Entry> {
     let mut parts = vec![read(row)?];
     let (tenant, event_type) = (row.get(10)?, row.get(11)?);
-    if let Some(siblings) = row.get_ref(12)?.as_blob_or_null().map_err(rusqlite::Error::from)? {
+    if let Some(siblings) = row
+        .get_ref(12)?
+        .as_blob_or_null()
+        .map_err(rusqlite::Error::from)?
+    {
         let mut sibling = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM pending WHERE request = ?"))?;
         for number in pack::read_numbers(siblings)? {
             let part = sibling.query_row([number], |row| Ok(read(row))).optional()?;
-            parts.push(part.ok_or(Error::Damaged { what: format!("request {number} in the ledger") })??);
+            parts.push(part.ok_or(Error::Damaged {
+                what: format!("request {number} in the ledger"),
+            })??);
         }
     }
-    Ok(Entry { tenant, event_type, parts })
+    Ok(Entry {
+        tenant,
+        event_type,
+        parts,
+    })
 }
 
 /// Puts a delivery's rows in.

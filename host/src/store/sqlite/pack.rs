@@ -10,7 +10,10 @@ pub(super) fn pairs(pairs: &[(String, String)]) -> Option<Vec<u8>> {
     if pairs.is_empty() {
         return None;
     }
-    let length = pairs.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
+    let length = pairs
+        .iter()
+        .map(|(name, value)| 8 + name.len() + value.len())
+        .sum();
     let mut bytes = Vec::with_capacity(length);
     for (name, value) in pairs {
         put(&mut bytes, name);
@@ -40,7 +43,9 @@ pub(super) fn put(bytes: &mut Vec<u8>, text: &str) {
 
 /// Takes a text from the front.
 pub(super) fn take(rest: &mut &[u8]) -> Result<String> {
-    let damaged = || Error::Damaged { what: "a packed list".to_owned() };
+    let damaged = || Error::Damaged {
+        what: "a packed list".to_owned(),
+    };
     let (length, after) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| damaged())?;
     let (text, after) = after.split_at_checked(length).ok_or_else(damaged)?;
@@ -57,7 +62,9 @@ pub(super) fn numbers(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
 pub(super) fn read_numbers(bytes: &[u8]) -> Result<Vec<i64>> {
     let (numbers, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
-        return Err(Error::Damaged { what: "a packed list of numbers".to_owned() });
+        return Err(Error::Damaged {
+            what: "a packed list of numbers".to_owned(),
+        });
     }
     Ok(numbers.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect())
 }

@@ -27,7 +27,12 @@ impl Readers {
     pub(super) fn new(path: PathBuf, count: u32) -> Arc<Self> {
         let count = count.max(1);
         let permits = Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(1)));
-        Arc::new(Self { path, count, permits, idle: Mutex::default() })
+        Arc::new(Self {
+            path,
+            count,
+            permits,
+            idle: Mutex::default(),
+        })
     }
 
     /// Reads in one transaction.
@@ -36,7 +41,10 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Closed)?;
         let readers = Arc::clone(self);
         let reading = tokio::task::spawn_blocking(move || {
             let conn = readers.take()?;

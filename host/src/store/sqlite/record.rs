@@ -10,7 +10,9 @@ use rusqlite::params;
 use super::fingerprint::{self, Fingerprint};
 use super::work::{End, Work};
 use super::{accept, ledger, pack, row};
-use crate::delivery::{AfterRun, Attempt, AttemptResult, Change, NewEvent, Next, Pending, PluginRun, Request, Stage};
+use crate::delivery::{
+    AfterRun, Attempt, AttemptResult, Change, NewEvent, Next, Pending, PluginRun, Request, Stage,
+};
 use crate::store::{Error, Result};
 use crate::time::Timestamp;
 
@@ -28,19 +30,30 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(change: Change) -> Self {
         let (requests, emitted): (&[Request], &[NewEvent]) = match &change {
-            Change::Rendered { requests, emitted, .. } => (requests, emitted),
+            Change::Rendered {
+                requests, emitted, ..
+            } => (requests, emitted),
             Change::Ran { emitted, .. } => (&[], emitted),
             Change::Attempted { .. } | Change::Abandoned { .. } => (&[], &[]),
         };
         let requests = requests.iter().map(fingerprint::of_request).collect();
-        let emitted = emitted.iter().map(|new| fingerprint::of_event(&new.event)).collect();
-        Self { change, requests, emitted }
+        let emitted = emitted
+            .iter()
+            .map(|new| fingerprint::of_event(&new.event))
+            .collect();
+        Self {
+            change,
+            requests,
+            emitted,
+        }
     }
 
     /// About how many bytes the change writes.
     pub(super) fn weight(&self) -> usize {
         256 + match &self.change {
-            Change::Rendered { requests, emitted, .. } => {
+            Change::Rendered {
+                requests, emitted, ..
+            } => {
                 let bodies: usize = requests.iter().map(|request| 256 + request.body.len()).sum();
                 bodies + emitted.iter().map(accept::weight).sum::<usize>()
             }
@@ -66,18 +79,36 @@ struct Ending<'a> {
 /// Writes one change.
 pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
     match &prepared.change {
-        Change::Rendered { pending, tenant, runs, requests, emitted: _, at } => {
+        Change::Rendered {
+            pending,
+            tenant,
+            runs,
+            requests,
+            emitted: _,
+            at,
+        } => {
             work.begin(*at)?;
             let tenant = tenant.number();
             rendered(work, pending, tenant, runs, requests, &prepared.requests, *at)?;
             insert_runs(work, pending, runs)?;
         }
-        Change::Ran { pending, runs, next, emitted: _, at } => {
+        Change::Ran {
+            pending,
+            runs,
+            next,
+            emitted: _,
+            at,
+        } => {
             work.begin(*at)?;
             ran(work, pending, runs, next, *at)?;
             insert_runs(work, pending, runs)?;
         }
-        Change::Attempted { pending, attempt, next, at } => {
+        Change::Attempted {
+            pending,
+            attempt,
+            next,
+            at,
+        } => {
             work.begin(*at)?;
             attempted(work, pending, attempt, next, *at)?;
             insert_attempt(work, attempt)?;
@@ -85,7 +116,13 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
         Change::Abandoned { pending, reason, at } => {
             work.begin(*at)?;
             let reason = Some(reason.as_str());
-            let ending = Ending { end: End::Failed, reason, at: *at, attempts: None, runs: None };
+            let ending = Ending {
+                end: End::Failed,
+                reason,
+                at: *at,
+                attempts: None,
+                runs: None,
+            };
             if !end_single(work, pending, &ending)? {
                 let entry = ledger::entry(work.conn, pending.delivery.number())?;
                 end_whole(work, entry.ok_or(NOT_PENDING)?, &ending)?;
@@ -101,7 +138,9 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
     }
 }
 
-const NOT_PENDING: Error = Error::Missing { what: "pending delivery" };
+const NOT_PENDING: Error = Error::Missing {
+    what: "pending delivery",
+};
 
 fn require_one(changed: usize) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(NOT_PENDING) }
@@ -121,8 +160,12 @@ fn rendered(
     at: Timestamp,
 ) -> Result<()> {
     let delivery = pending.delivery.number();
-    let well_formed = requests.first().is_some_and(|first| first.id.number() == delivery)
-        && requests.iter().all(|request| request.delivery == pending.delivery);
+    let well_formed = requests
+        .first()
+        .is_some_and(|first| first.id.number() == delivery)
+        && requests
+            .iter()
+            .all(|request| request.delivery == pending.delivery);
     if !well_formed {
         let why = "a rendered delivery needs requests of its own, the first with its number";
         return Err(Error::Backend(why.into()));
@@ -170,8 +213,18 @@ fn ran(
             return require_one(update.execute(values)?);
         }
     };
-    let ending = Ending { end, reason: Some(reason), at, attempts: None, runs: Some(runs) };
-    if end_single(work, pending, &ending)? { Ok(()) } else { Err(NOT_PENDING) }
+    let ending = Ending {
+        end,
+        reason: Some(reason),
+        at,
+        attempts: None,
+        runs: Some(runs),
+    };
+    if end_single(work, pending, &ending)? {
+        Ok(())
+    } else {
+        Err(NOT_PENDING)
+    }
 }
 
 fn attempted(
@@ -182,9 +235,19 @@ fn attempted(
     at: Timestamp,
 ) -> Result<()> {
     let attempts = Some(attempt.number);
-    let ending = |end, reason| Ending { end, reason, at, attempts, runs: None };
+    let ending = |end, reason| Ending {
+        end,
+        reason,
+        at,
+        attempts,
+        runs: None,
+    };
     match next {
-        Next::Again { due_at, tries, throttles } => {
+        Next::Again {
+            due_at,
+            tries,
+            throttles,
+        } => {
             let mut update = work.statement(
                 "UPDATE pending SET attempts = ?2, due_at = ?3, tries = ?4, throttles = ?5
                  WHERE request = ?1 AND stage < 2",
@@ -202,7 +265,7 @@ fn attempted(
 /// Ends a delivery that has one row; `false` where there is no such row.
 fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Result<bool> {
     let request = pending.request.number();
-    let mut insert = work.statement(&work.sql.delivery_from_ledger)?;
+    let mut insert = work.statement(&work.tally.sql.delivery_from_ledger)?;
     let inserted = insert.execute(params![
         request,
         ending.end.number(),
@@ -214,7 +277,8 @@ fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Re
     if inserted == 0 {
         return Ok(false);
     }
-    work.statement("DELETE FROM pending WHERE request = ?")?.execute([request])?;
+    work.statement("DELETE FROM pending WHERE request = ?")?
+        .execute([request])?;
     work.stored(request, 0);
     work.ended(pending.subscription.number(), ending.end);
     Ok(true)
@@ -226,8 +290,13 @@ fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Resu
         return Ok(());
     }
     let mut entry = ledger::entry(work.conn, pending.delivery.number())?.ok_or(NOT_PENDING)?;
-    let part = entry.parts.iter_mut().find(|part| part.request == pending.request);
-    let part = part.filter(|part| ledger::is_open(part.stage)).ok_or(NOT_PENDING)?;
+    let part = entry
+        .parts
+        .iter_mut()
+        .find(|part| part.request == pending.request);
+    let part = part
+        .filter(|part| ledger::is_open(part.stage))
+        .ok_or(NOT_PENDING)?;
     part.stage = match ending.end {
         End::Delivered => Stage::PartDelivered,
         End::Filtered | End::Failed => Stage::PartFailed,
@@ -256,7 +325,7 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         (End::Delivered, None)
     };
     let first = entry.parts[0];
-    work.statement(&work.sql.delivery)?.execute(params![
+    work.statement(&work.tally.sql.delivery)?.execute(params![
         first.delivery.number(),
         entry.tenant,
         first.event.number(),
@@ -280,7 +349,7 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
 }
 
 fn insert_request(work: &mut Work<'_>, request: &Request, hash: &Fingerprint) -> Result<()> {
-    work.statement(&work.sql.request)?.execute(params![
+    work.statement(&work.tally.sql.request)?.execute(params![
         request.id.number(),
         request.delivery.number(),
         request.method,
@@ -296,14 +365,24 @@ fn insert_request(work: &mut Work<'_>, request: &Request, hash: &Fingerprint) ->
 
 fn insert_attempt(work: &mut Work<'_>, attempt: &Attempt) -> Result<()> {
     let (status, error, detail, headers, truncated, body) = match &attempt.result {
-        AttemptResult::Response { status, headers, body, truncated } => {
-            (Some(*status), None, None, pack::pairs(headers), Some(*truncated), Some(&body[..]))
-        }
+        AttemptResult::Response {
+            status,
+            headers,
+            body,
+            truncated,
+        } => (
+            Some(*status),
+            None,
+            None,
+            pack::pairs(headers),
+            Some(*truncated),
+            Some(&body[..]),
+        ),
         AttemptResult::Error { kind, detail } => {
             (None, Some(kind.as_str()), Some(detail.as_str()), None, None, None)
         }
     };
-    work.statement(&work.sql.attempt)?.execute(params![
+    work.statement(&work.tally.sql.attempt)?.execute(params![
         attempt.delivery.number(),
         attempt.request.number(),
         attempt.number,
@@ -328,7 +407,7 @@ fn insert_runs(work: &mut Work<'_>, pending: &Pending, runs: &[PluginRun]) -> Re
         let outcome = row::outcome(&run.outcome);
         let logs = row::logs(&run.logs);
         let bytes = logs.as_ref().map_or(0, Vec::len);
-        work.statement(&work.sql.run)?.execute(params![
+        work.statement(&work.tally.sql.run)?.execute(params![
             pending.delivery.number(),
             run.run,
             run.step,

@@ -78,7 +78,11 @@ impl Finished {
             due_at: now,
         };
         if self.parts.is_empty() {
-            let stage = if self.rendered { Stage::Rendered } else { Stage::Accepted };
+            let stage = if self.rendered {
+                Stage::Rendered
+            } else {
+                Stage::Accepted
+            };
             let attempts = u16::try_from(self.attempts).unwrap_or(u16::MAX);
             return vec![part(RequestId::from_number(self.id), stage, attempts)];
         }
@@ -130,7 +134,11 @@ pub(super) fn apply(
     work.conn
         .execute(&format!("DELETE FROM delivery_{n} WHERE id = ?"), [number])?;
     let parts = finished.reopened(now);
-    let entry = ledger::Entry { tenant: finished.tenant, event_type: finished.event_type, parts };
+    let entry = ledger::Entry {
+        tenant: finished.tenant,
+        event_type: finished.event_type,
+        parts,
+    };
     ledger::insert(work.conn, &entry)?;
     work.reopened(finished.subscription, finished.end);
     Ok(Resend::Queued(entry.parts))

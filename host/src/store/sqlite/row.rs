@@ -11,7 +11,8 @@ use rusqlite::Row;
 use super::fingerprint::{self, Fingerprint};
 use super::{ledger, pack};
 use crate::delivery::{
-    Attempt, AttemptResult, ErrorKind, FaultKind, LogLevel, LogLine, Pending, PluginRun, Request, RunOutcome, Stage,
+    Attempt, AttemptResult, ErrorKind, FaultKind, LogLevel, LogLine, Pending, PluginRun, Request, RunOutcome,
+    Stage,
 };
 use crate::digest::Digest;
 use crate::event::Event;
@@ -48,7 +49,10 @@ pub(super) fn event(row: &Row<'_>) -> Result<StoredEvent> {
     if fingerprint::of_event(&event) != hash {
         return Err(damaged(event.id.to_string()));
     }
-    Ok(StoredEvent { event: Arc::new(event), matched: row.get(11)? })
+    Ok(StoredEvent {
+        event: Arc::new(event),
+        matched: row.get(11)?,
+    })
 }
 
 /// A row of `request_<n>`, whole.
@@ -78,7 +82,10 @@ pub(super) fn attempt(row: &Row<'_>) -> Result<Attempt> {
             truncated: row.get(11)?,
             body: Bytes::copy_from_slice(blob(row, 12)?.unwrap_or_default()),
         },
-        None => AttemptResult::Error { kind: error_kind(&row.get::<_, String>(8)?)?, detail: row.get(9)? },
+        None => AttemptResult::Error {
+            kind: error_kind(&row.get::<_, String>(8)?)?,
+            detail: row.get(9)?,
+        },
     };
     Ok(Attempt {
         delivery: DeliveryId::from_number(row.get(0)?),
@@ -109,7 +116,11 @@ fn error_kind(word: &str) -> Result<ErrorKind> {
 /// The parts of an ended delivery: of each its number, its stage and its attempts.
 pub(super) fn parts(parts: &[Pending]) -> Vec<u8> {
     pack::numbers(parts.iter().flat_map(|part| {
-        [part.request.number(), ledger::stage_number(part.stage), i64::from(part.attempts)]
+        [
+            part.request.number(),
+            ledger::stage_number(part.stage),
+            i64::from(part.attempts),
+        ]
     }))
 }
 
@@ -136,7 +147,11 @@ pub(super) struct OutcomeColumns<'a> {
 
 /// An outcome as columns.
 pub(super) fn outcome(outcome: &RunOutcome) -> OutcomeColumns<'_> {
-    let plain = |number, reason| OutcomeColumns { number, reason: Some(reason), ..OutcomeColumns::default() };
+    let plain = |number, reason| OutcomeColumns {
+        number,
+        reason: Some(reason),
+        ..OutcomeColumns::default()
+    };
     match outcome {
         RunOutcome::Deliver { requests, events } => OutcomeColumns {
             number: 0,
@@ -146,13 +161,15 @@ pub(super) fn outcome(outcome: &RunOutcome) -> OutcomeColumns<'_> {
         },
         RunOutcome::Filtered { reason } => plain(1, reason),
         RunOutcome::Reject { reason } => plain(2, reason),
-        RunOutcome::Retry { reason, after_ms } => {
-            OutcomeColumns { first: after_ms.map(i64::from), ..plain(3, reason) }
-        }
+        RunOutcome::Retry { reason, after_ms } => OutcomeColumns {
+            first: after_ms.map(i64::from),
+            ..plain(3, reason)
+        },
         RunOutcome::Misconfigured { reason } => plain(4, reason),
-        RunOutcome::Fault { kind, detail } => {
-            OutcomeColumns { fault: Some(fault_word(*kind)), ..plain(5, detail) }
-        }
+        RunOutcome::Fault { kind, detail } => OutcomeColumns {
+            fault: Some(fault_word(*kind)),
+            ..plain(5, detail)
+        },
     }
 }
 
@@ -182,16 +199,25 @@ const fn fault_word(kind: FaultKind) -> &'static str {
 pub(super) fn run(row: &Row<'_>) -> Result<PluginRun> {
     let reason = || row.get::<_, String>(12);
     let outcome = match row.get::<_, i64>(8)? {
-        0 => RunOutcome::Deliver { requests: row.get(9)?, events: row.get(10)? },
+        0 => RunOutcome::Deliver {
+            requests: row.get(9)?,
+            events: row.get(10)?,
+        },
         1 => RunOutcome::Filtered { reason: reason()? },
         2 => RunOutcome::Reject { reason: reason()? },
-        3 => RunOutcome::Retry { reason: reason()?, after_ms: row.get(9)? },
+        3 => RunOutcome::Retry {
+            reason: reason()?,
+            after_ms: row.get(9)?,
+        },
         4 => RunOutcome::Misconfigured { reason: reason()? },
         _ => {
             let word: String = row.get(11)?;
             let kind = FAULTS.iter().find(|(_, known)| *known == word);
             let (kind, _) = kind.ok_or_else(|| damaged(format!("fault {word:?}")))?;
-            RunOutcome::Fault { kind: *kind, detail: reason()? }
+            RunOutcome::Fault {
+                kind: *kind,
+                detail: reason()?,
+            }
         }
     };
     Ok(PluginRun {
@@ -208,8 +234,13 @@ pub(super) fn run(row: &Row<'_>) -> Result<PluginRun> {
     })
 }
 
-const LEVELS: [LogLevel; 5] =
-    [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+const LEVELS: [LogLevel; 5] = [
+    LogLevel::Trace,
+    LogLevel::Debug,
+    LogLevel::Info,
+    LogLevel::Warn,
+    LogLevel::Error,
+];
 
 /// Log lines as bytes: the level, then the text.
 pub(super) fn logs(lines: &[LogLine]) -> Option<Vec<u8>> {
@@ -236,8 +267,13 @@ fn read_logs(bytes: Option<&[u8]>) -> Result<Vec<LogLine>> {
     let mut lines = Vec::new();
     while let Some((level, after)) = rest.split_first() {
         rest = after;
-        let level = LEVELS.get(usize::from(*level)).ok_or_else(|| damaged("a log level"))?;
-        lines.push(LogLine { level: *level, message: pack::take(&mut rest)? });
+        let level = LEVELS
+            .get(usize::from(*level))
+            .ok_or_else(|| damaged("a log level"))?;
+        lines.push(LogLine {
+            level: *level,
+            message: pack::take(&mut rest)?,
+        });
     }
     Ok(lines)
 }

@@ -288,7 +288,10 @@ pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
         return Err(OpenError::NotOurs);
     }
     if version > MIGRATIONS.len() {
-        return Err(OpenError::Newer { found: version, known: MIGRATIONS.len() });
+        return Err(OpenError::Newer {
+            found: version,
+            known: MIGRATIONS.len(),
+        });
     }
     if fresh {
         conn.pragma_update(None, "page_size", i64::try_from(PAGE_BYTES).unwrap_or(8_192))?;

@@ -70,7 +70,10 @@ pub(super) fn event(
     window: Duration,
 ) -> Result<Option<SeenEvent>> {
     for table in work.tally.seen.iter().rev() {
-        let sql = format!("SELECT content, at, event, matched FROM seen_{} WHERE key = ?", table.n);
+        let sql = format!(
+            "SELECT content, at, event, matched FROM seen_{} WHERE key = ?",
+            table.n
+        );
         let mut query = work.statement(&sql)?;
         let found = query.query_row([key], |row| {
             let seen = SeenEvent {
@@ -105,7 +108,10 @@ pub(super) fn call(
             if !within(at, now, window) {
                 return Ok(None);
             }
-            return Ok(Some(SeenCall { content, answer: read_answer(&answer)? }));
+            return Ok(Some(SeenCall {
+                content,
+                answer: read_answer(&answer)?,
+            }));
         }
     }
     Ok(None)
@@ -123,9 +129,15 @@ fn newest(work: &mut Work<'_>, now: Timestamp, window: Duration) -> Result<i64> 
     let n = last.map_or(1, |last| last.n + 1);
     work.conn.execute_batch(&schema::seen_tables(n))?;
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-    work.conn
-        .execute("INSERT INTO seen VALUES (?, ?, ?)", params![n, now.as_millis(), window_ms])?;
-    work.tally.seen.push(Table { n, opened_at: now, window });
+    work.conn.execute(
+        "INSERT INTO seen VALUES (?, ?, ?)",
+        params![n, now.as_millis(), window_ms],
+    )?;
+    work.tally.seen.push(Table {
+        n,
+        opened_at: now,
+        window,
+    });
     Ok(n)
 }
 
@@ -140,7 +152,13 @@ pub(super) fn remember_event(
     let n = newest(work, now, window)?;
     // Replaces an entry that left the window while its table is still the newest.
     let mut insert = work.statement(&format!("INSERT OR REPLACE INTO seen_{n} VALUES (?, ?, ?, ?, ?)"))?;
-    insert.execute(params![key, seen.content, now.as_millis(), seen.id.number(), seen.matched])?;
+    insert.execute(params![
+        key,
+        seen.content,
+        now.as_millis(),
+        seen.id.number(),
+        seen.matched
+    ])?;
     Ok(())
 }
 
@@ -168,7 +186,9 @@ fn read_answer(bytes: &[u8]) -> Result<Vec<AcceptedEvent>> {
     let numbers = pack::read_numbers(bytes)?;
     let (pairs, rest) = numbers.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(Error::Damaged { what: "the answer to a call".to_owned() });
+        return Err(Error::Damaged {
+            what: "the answer to a call".to_owned(),
+        });
     }
     let event = |[id, matched]: &[i64; 2]| AcceptedEvent {
         id: EventId::from_number(*id),

@@ -25,7 +25,10 @@ impl Directory {
             Size::Usual => super::SEGMENT_BYTES_DEFAULT,
             Size::Tiny => 2_000,
         };
-        SqliteOptions { segment_bytes, ..SqliteOptions::new(self.dir.path(), now) }
+        SqliteOptions {
+            segment_bytes,
+            ..SqliteOptions::new(self.dir.path(), now)
+        }
     }
 
     fn sqlite(&self) -> SqliteStore {
@@ -44,7 +47,10 @@ impl Directory {
 
 impl Backend for Directory {
     fn new(size: Size) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), size }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            size,
+        }
     }
 
     fn open(&self, now: Timestamp) -> Arc<dyn Store> {
@@ -59,7 +65,10 @@ fn a_second_process_is_refused() {
     let directory = Directory::new(Size::Usual);
     let first = directory.sqlite();
     let error = directory.open_error();
-    assert!(matches!(error, OpenError::Files(files::Error::InUse { .. })), "{error:?}");
+    assert!(
+        matches!(error, OpenError::Files(files::Error::InUse { .. })),
+        "{error:?}"
+    );
     drop(first);
     drop(directory.sqlite());
 }
@@ -68,10 +77,18 @@ fn a_second_process_is_refused() {
 fn a_newer_schema_is_refused_and_left_alone() {
     let directory = Directory::new(Size::Usual);
     drop(directory.sqlite());
-    directory.database().pragma_update(None, "user_version", 1_000).unwrap();
+    directory
+        .database()
+        .pragma_update(None, "user_version", 1_000)
+        .unwrap();
     let error = directory.open_error();
-    assert!(matches!(error, OpenError::Newer { found: 1_000, .. }), "{error:?}");
-    let version = directory.database().pragma_query_value(None, "user_version", |row| row.get(0));
+    assert!(
+        matches!(error, OpenError::Newer { found: 1_000, .. }),
+        "{error:?}"
+    );
+    let version = directory
+        .database()
+        .pragma_query_value(None, "user_version", |row| row.get(0));
     assert_eq!(version, Ok(1_000));
 }
 
@@ -80,7 +97,10 @@ fn a_database_of_another_program_is_refused() {
     let directory = Directory::new(Size::Usual);
     let key = directory.dir.path().join(files::SECRETS_KEY);
     std::fs::write(key, "00".repeat(32)).unwrap();
-    directory.database().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    directory
+        .database()
+        .execute_batch("CREATE TABLE theirs (x)")
+        .unwrap();
     assert!(matches!(directory.open_error(), OpenError::NotOurs));
 }
 
@@ -94,7 +114,10 @@ fn a_wrong_or_missing_key_is_refused() {
     assert!(matches!(directory.open_error(), OpenError::WrongKey));
     std::fs::remove_file(&key).unwrap();
     let error = directory.open_error();
-    assert!(matches!(error, OpenError::Files(files::Error::KeyMissing { .. })), "{error:?}");
+    assert!(
+        matches!(error, OpenError::Files(files::Error::KeyMissing { .. })),
+        "{error:?}"
+    );
     std::fs::write(&key, right).unwrap();
     drop(directory.sqlite());
 }
@@ -110,7 +133,10 @@ fn a_damaged_structure_is_refused() {
     bytes[page..page + 64].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
     let error = directory.open_error();
-    assert!(matches!(error, OpenError::Damaged { .. } | OpenError::Database(_)), "{error:?}");
+    assert!(
+        matches!(error, OpenError::Damaged { .. } | OpenError::Database(_)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -122,7 +148,10 @@ async fn a_changed_byte_is_never_delivered() {
     contract::done(store.accept(maker.call(vec![new.clone()])).await.unwrap());
     let row = contract::all_pending(&store).await[0];
     let requests = maker.requests(row.delivery, 1);
-    store.record(store.epoch(), vec![maker.rendered(&row, requests)]).await.unwrap();
+    store
+        .record(store.epoch(), vec![maker.rendered(&row, requests)])
+        .await
+        .unwrap();
     drop(store);
 
     let change = "UPDATE event_1 SET data = CAST('0RIGINAL' AS BLOB);
@@ -130,7 +159,10 @@ async fn a_changed_byte_is_never_delivered() {
     directory.database().execute_batch(change).unwrap();
     let store = directory.sqlite();
     let event = store.events_by_id(vec![new.event.id]).await;
-    assert!(matches!(&event, Err(Error::Damaged { what }) if *what == new.event.id.to_string()), "{event:?}");
+    assert!(
+        matches!(&event, Err(Error::Damaged { what }) if *what == new.event.id.to_string()),
+        "{event:?}"
+    );
     let request = store.request(row.request).await;
     assert!(matches!(&request, Err(Error::Damaged { what }) if *what == row.request.to_string()));
     // What is damaged is one event; the store goes on.
@@ -159,7 +191,10 @@ async fn crash_image(store: &SqliteStore, from: &Path, to: &Path) {
         for file in [files::DATABASE, "hookway.db-wal", files::SECRETS_KEY] {
             std::fs::copy(from.join(file), to.join(file)).unwrap();
         }
-        let wal = std::fs::OpenOptions::new().append(true).open(to.join("hookway.db-wal")).unwrap();
+        let wal = std::fs::OpenOptions::new()
+            .append(true)
+            .open(to.join("hookway.db-wal"))
+            .unwrap();
         std::io::Write::write_all(&mut &wal, &[0x5a; 5_000]).unwrap();
         Ok(())
     };
@@ -183,14 +218,23 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
             acknowledged.push(contract::done(answer.unwrap())[0].id);
         }
         let rows = contract::all_pending(&store).await;
-        let half = rows.iter().step_by(2).map(|row| maker.attempted(row, Next::Delivered));
+        let half = rows
+            .iter()
+            .step_by(2)
+            .map(|row| maker.attempted(row, Next::Delivered));
         store.record(store.epoch(), half.collect()).await.unwrap();
 
         let image = Directory::new(Size::Tiny);
         crash_image(&store, directory.dir.path(), image.dir.path()).await;
         let after = image.sqlite();
-        assert_eq!(after.counters(None).await.unwrap(), store.counters(None).await.unwrap());
-        assert_eq!(contract::all_pending(&after).await, contract::all_pending(&store).await);
+        assert_eq!(
+            after.counters(None).await.unwrap(),
+            store.counters(None).await.unwrap()
+        );
+        assert_eq!(
+            contract::all_pending(&after).await,
+            contract::all_pending(&store).await
+        );
         let bodies = after.events_by_id(acknowledged).await.unwrap();
         assert!(bodies.iter().all(Option::is_some));
         assert!(after.epoch() > store.epoch());
@@ -203,7 +247,12 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
 }
 
 /// Keeps the writer busy until the sender is dropped, so that what comes meanwhile is one batch.
-fn hold(store: &SqliteStore) -> (mpsc::Sender<()>, impl Future<Output = crate::store::Result<()>> + '_) {
+fn hold(
+    store: &SqliteStore,
+) -> (
+    mpsc::Sender<()>,
+    impl Future<Output = crate::store::Result<()>> + '_,
+) {
     let (release, held) = mpsc::channel::<()>();
     let wait = move |_: &mut super::work::Work<'_>| {
         let _ = held.recv();
@@ -223,8 +272,14 @@ async fn outcomes_land_on_a_full_disk() {
     let row = contract::all_pending(&store).await[0];
     let room = |pages: i64| {
         let limit = move |work: &mut super::work::Work<'_>| {
-            let used: i64 = work.conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
-            let _: i64 = work.conn.query_row(&format!("PRAGMA max_page_count = {}", used + pages), [], |row| row.get(0))?;
+            let used: i64 = work
+                .conn
+                .pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let _: i64 =
+                work.conn
+                    .query_row(&format!("PRAGMA max_page_count = {}", used + pages), [], |row| {
+                        row.get(0)
+                    })?;
             Ok(())
         };
         store.queue.call(Kind::Outcome, 0, limit)
@@ -271,7 +326,10 @@ async fn a_failed_sync_ends_the_writer() {
     drop(store);
     // The next start decides by the WAL.
     let store = directory.sqlite();
-    let query = crate::store::EventQuery { limit: 10, ..Default::default() };
+    let query = crate::store::EventQuery {
+        limit: 10,
+        ..Default::default()
+    };
     assert_eq!(store.events(query).await.unwrap().len(), 1);
 }
 
@@ -320,8 +378,13 @@ async fn a_second_owner_fences_the_first() {
     let maker = Maker::new();
     let store = directory.sqlite();
     // As if the lock had not worked.
-    directory.database().execute_batch("UPDATE owner SET epoch = epoch + 1").unwrap();
-    let refused = store.accept(maker.call(vec![maker.matched(maker.event(None, "{}"), &[])])).await;
+    directory
+        .database()
+        .execute_batch("UPDATE owner SET epoch = epoch + 1")
+        .unwrap();
+    let refused = store
+        .accept(maker.call(vec![maker.matched(maker.event(None, "{}"), &[])]))
+        .await;
     assert!(matches!(refused, Err(Error::Fenced)), "{refused:?}");
 }
 
@@ -330,7 +393,10 @@ async fn the_writer_syncs_and_checkpoints_by_itself() {
     let directory = Directory::new(Size::Usual);
     let store = directory.sqlite();
     let settings = |work: &mut super::work::Work<'_>| {
-        let get = |name| work.conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let get = |name| {
+            work.conn
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+        };
         Ok((get("synchronous")?, get("wal_autocheckpoint")?, get("page_size")?))
     };
     let (synchronous, autocheckpoint, page) = store.queue.call(Kind::Ingest, 0, settings).await.unwrap();

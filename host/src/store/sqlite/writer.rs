@@ -10,9 +10,9 @@
 //! After a failed read, write or sync the thread ends and the store is closed; see
 //! [`super::fault`]. It never tries again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -109,7 +109,13 @@ impl Queue {
         F: FnMut(&mut Work<'_>) -> Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        self.send(Box::new(Call { kind, weight, run, value: None, answer }))?;
+        self.send(Box::new(Call {
+            kind,
+            weight,
+            run,
+            value: None,
+            answer,
+        }))?;
         answered.await.unwrap_or(Err(Error::Closed))
     }
 
@@ -181,9 +187,20 @@ pub(super) fn start(
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
     let waiting = Arc::new(Waiting::default());
-    let queue = Queue { sender, waiting: Arc::clone(&waiting) };
+    let queue = Queue {
+        sender,
+        waiting: Arc::clone(&waiting),
+    };
     let checkpoints = Checkpoints::default();
-    let writer = Writer { conn, fixed, tally, checkpoints, receiver, waiting, _dir: dir };
+    let writer = Writer {
+        conn,
+        fixed,
+        tally,
+        checkpoints,
+        receiver,
+        waiting,
+        _dir: dir,
+    };
     let thread = std::thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || writer.run())?;
@@ -292,7 +309,7 @@ impl Writer {
                 Err(error) if self.conn.is_autocommit() || fault::ends_writer(&error) => return Err(error),
                 Err(error) => {
                     self.conn.execute_batch("ROLLBACK TO command")?;
-                    work.restore(before);
+                    work.tally = before;
                     Err(error)
                 }
                 Ok(()) => Ok(()),
@@ -311,7 +328,11 @@ fn answer_all(batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
     for command in batch {
         command.answer(Err(fault::again(error)));
     }
-    if fault::ends_writer(error) { Flow::End } else { Flow::GoOn }
+    if fault::ends_writer(error) {
+        Flow::End
+    } else {
+        Flow::GoOn
+    }
 }
 
 /// An open transaction; undone unless it is committed.
