@@ -416,7 +416,7 @@ async fn the_writer_syncs_and_checkpoints_by_itself() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_history_agrees_with_the_model(steps in contract::model::steps()) {
