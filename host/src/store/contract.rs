@@ -100,7 +100,7 @@ impl Maker {
         self.now = self.now.plus(time);
     }
 
-    fn subscription(&self) -> SubscriptionId {
+    pub(super) fn subscription(&self) -> SubscriptionId {
         self.ids.next(self.now)
     }
 

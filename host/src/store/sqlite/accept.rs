@@ -166,7 +166,7 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         data,
         hops,
     } = &*new.event;
-    let mut statement = work.statement(&work.sql.event)?;
+    let mut statement = work.statement(&work.tally.sql.event)?;
     statement.execute(params![
         id.number(),
         tenant.number(),

@@ -24,7 +24,7 @@ pub(super) const READERS_WAIT: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_millis(500);
 
 /// What is known of the WAL.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checkpoints {
     /// Whether there may be something in the WAL.
     dirty: bool,
@@ -40,6 +40,14 @@ struct Frames {
 }
 
 impl Checkpoints {
+    /// At the start there is at least the epoch in the WAL, and after a crash more.
+    pub(super) const fn new() -> Self {
+        Self {
+            dirty: true,
+            refused_at: 0,
+        }
+    }
+
     /// How long to wait for a command; for ever where the WAL is empty.
     pub(super) fn wait(&self) -> Option<Duration> {
         self.dirty.then_some(IDLE)

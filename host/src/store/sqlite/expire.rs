@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::readers::Readers;
 use super::schema::{self, SEGMENT_TABLES};
@@ -248,6 +248,38 @@ async fn search(readers: &Arc<Readers>, of: Vec<Segment>) -> Result<BTreeMap<i64
     }
 }
 
+/// Looks in one segment for what belongs to a row of the ledger.
+struct Look<'c> {
+    segment: Segment,
+    tables: [CachedStatement<'c>; 4],
+}
+
+/// The places of the tables in [`Look`].
+const EVENT: usize = 0;
+const REQUEST: usize = 1;
+const ATTEMPT: usize = 2;
+const RUN: usize = 3;
+
+impl<'c> Look<'c> {
+    fn new(conn: &'c Connection, segment: Segment) -> Result<Self> {
+        let n = segment.n;
+        let exists = |table: &str, key: &str| {
+            conn.prepare_cached(&format!("SELECT 1 FROM {table}_{n} WHERE {key} = ?"))
+        };
+        let tables = [
+            exists("event", "id")?,
+            exists("request", "id")?,
+            exists("attempt", "delivery")?,
+            exists("run", "delivery")?,
+        ];
+        Ok(Self { segment, tables })
+    }
+
+    fn has(&mut self, table: usize, id: i64) -> Result<bool> {
+        Ok(self.segment.may_hold(id) && self.tables[table].exists([id])?)
+    }
+}
+
 fn search_page(
     conn: &Connection,
     of: &[Segment],
@@ -260,27 +292,24 @@ fn search_page(
     let mut rows = ledger.query(params![after, i64::try_from(LEDGER_PAGE).unwrap_or(i64::MAX)])?;
     let mut needed: BTreeMap<i64, Needed> = BTreeMap::new();
     let (mut count, mut last) = (0, after);
-    let exists = |kind: &str, key: &str, segment: &Segment, id: i64| -> Result<bool> {
-        let sql = format!("SELECT 1 FROM {kind}_{} WHERE {key} = ?", segment.n);
-        Ok(segment.may_hold(id) && conn.prepare_cached(&sql)?.exists([id])?)
-    };
+    let mut segments = of
+        .iter()
+        .map(|segment| Look::new(conn, *segment))
+        .collect::<Result<Vec<_>>>()?;
     while let Some(row) = rows.next()? {
         let (request, delivery, event): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let rendered = row.get::<_, i64>(3)? > 0;
         let happened = row.get::<_, i64>(4)? > 0 || row.get::<_, i64>(5)? > 0;
         (count, last) = (count + 1, request);
-        for segment in of {
-            let needed = needed.entry(segment.n).or_default();
-            if !needed.events.contains(&event) && exists("event", "id", segment, event)? {
+        for look in &mut segments {
+            let needed = needed.entry(look.segment.n).or_default();
+            if look.has(EVENT, event)? {
                 needed.events.insert(event);
             }
-            if rendered && exists("request", "id", segment, request)? {
+            if rendered && look.has(REQUEST, request)? {
                 needed.requests.insert(request);
             }
-            if happened
-                && (exists("attempt", "delivery", segment, delivery)?
-                    || exists("run", "delivery", segment, delivery)?)
-            {
+            if happened && (look.has(ATTEMPT, delivery)? || look.has(RUN, delivery)?) {
                 needed.histories.insert(delivery);
             }
         }

@@ -6,6 +6,7 @@
 //! in [`Tally`] becomes the writer's own only after the commit.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, params};
 
@@ -28,6 +29,8 @@ pub(super) struct Tally {
     pub(super) seen: Vec<seen::Table>,
     /// The latest `now` that any command gave.
     pub(super) latest: Timestamp,
+    /// The statements that write to the open segment.
+    pub(super) sql: Arc<SegmentSql>,
     counters: HashMap<i64, Moves>,
     low: i64,
     high: i64,
@@ -125,7 +128,6 @@ pub(super) struct Work<'c> {
     pub(super) conn: &'c Connection,
     pub(super) fixed: &'c Fixed,
     pub(super) tally: Tally,
-    pub(super) sql: SegmentSql,
 }
 
 impl Tally {
@@ -136,6 +138,7 @@ impl Tally {
             open_bytes: 0,
             seen: seen::load(conn)?,
             latest: Timestamp::from_millis(0),
+            sql: Arc::new(SegmentSql::new(0)),
             counters: HashMap::new(),
             low: i64::MAX,
             high: 0,
@@ -146,6 +149,7 @@ impl Tally {
         let mut rows = query.query([])?;
         if let Some(row) = rows.next()? {
             tally.open = row.get(0)?;
+            tally.sql = Arc::new(SegmentSql::new(tally.open));
             tally.open_bytes = row.get(1)?;
             tally.latest = Timestamp::from_millis(row.get(2)?);
         }
@@ -156,13 +160,10 @@ impl Tally {
 impl<'c> Work<'c> {
     /// Begins with what the writer knows.
     pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, tally: &Tally) -> Self {
-        let tally = tally.clone();
-        let sql = SegmentSql::new(tally.open);
         Self {
             conn,
             fixed,
-            tally,
-            sql,
+            tally: tally.clone(),
         }
     }
 
@@ -192,7 +193,7 @@ impl<'c> Work<'c> {
         )?;
         self.tally.open = n;
         self.tally.open_bytes = 0;
-        self.sql = SegmentSql::new(n);
+        self.tally.sql = Arc::new(SegmentSql::new(n));
         Ok(())
     }
 
@@ -205,14 +206,6 @@ impl<'c> Work<'c> {
             self.roll(self.tally.latest)?;
         }
         Ok(())
-    }
-
-    /// Goes back to what was added up before a command that failed.
-    pub(super) fn restore(&mut self, tally: Tally) {
-        if tally.open != self.tally.open {
-            self.sql = SegmentSql::new(tally.open);
-        }
-        self.tally = tally;
     }
 
     /// Takes note of a row that went into the open segment.
