@@ -74,6 +74,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// A key that belongs to this data directory, for the purpose that the label names.
+    pub fn derived_key(&self, label: &str) -> [u8; 32] {
+        self.vault.derive(label)
+    }
+
     /// Opens the store of a data directory, or makes it. Blocks; a large WAL left by a crash is read.
     pub fn open(options: &SqliteOptions) -> std::result::Result<Self, OpenError> {
         let Opened {
