@@ -4,6 +4,8 @@
 //! dispatcher and way in → control → API; and ends in this one: no more calls → nothing more is
 //! started → what is under way ends and is committed → the store is closed.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
