@@ -56,8 +56,9 @@ settings! {
     server: Server {
         /// Address and port that the HTTP API listens on. Port 0 takes any free one.
         listen: SocketAddr = Address, "127.0.0.1:8080", short "HOOKWAY_LISTEN";
-        /// Longest wait for the head of a request; also how long a kept-alive connection may be idle.
-        header_timeout: Duration = Time, "10s", in SECOND..=5 * MINUTE;
+        /// Longest wait for the head of a request, from its connection or the answer before it; so it is also
+        /// how long a kept-alive connection may be idle.
+        header_timeout: Duration = Time, "30s", in SECOND..=5 * MINUTE;
         /// Longest wait for the whole body of a request.
         body_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
         /// Connections at once; the next ones wait to be accepted.
@@ -85,8 +86,6 @@ settings! {
         retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;
         /// History may fill so many bytes; the oldest goes first, whatever its age.
         retention_bytes: u64 = Size, "10 GiB", in 16 * MIB..=1_024 * 1_024 * GIB;
-        /// Writes that may wait for the next commit; beyond it calls are answered with 503.
-        queue_capacity: usize = Count, "8192", in 16..=1_000_000;
         /// Connections for reading history.
         readers: u32 = Count, "3", in 1..=64;
     }

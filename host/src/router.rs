@@ -232,7 +232,6 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Arc<dyn Store>, St
     let options = SqliteOptions {
         dir: config.data_dir.clone(),
         segment_bytes: config.store.segment_bytes,
-        queue_capacity: config.store.queue_capacity,
         readers: config.store.readers,
         now: clock.now(),
     };
