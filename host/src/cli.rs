@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::environment::Environment;
 use crate::config::{self, Loaded};
+use crate::router::ADMIN_KEY_FILE;
 use crate::secret::Secret;
 
 pub mod client;
@@ -40,8 +41,6 @@ pub use failure::Failure;
 use client::Client;
 use output::Output;
 
-/// File in the data directory that holds the admin key, for commands on the same machine.
-pub const ADMIN_KEY_FILE: &str = "admin.key";
 /// Largest key file. A key has some 60 characters.
 const KEY_FILE_BYTES_MAX: u64 = 4_096;
 /// How long the runtime waits for what is still running after a command has ended.

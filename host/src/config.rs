@@ -29,10 +29,7 @@ pub use value::LogFormat;
 
 use rule::Rules;
 use setting::settings;
-use value::{
-    Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time,
-    WebAddress,
-};
+use value::{Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -69,13 +66,17 @@ settings! {
         connections_max: usize = Count, "4096", in 16..=1_000_000;
         /// Largest body of a request. (Plugins have a limit of their own.)
         body_bytes_max: usize = Size, "1 MiB", in 1_024..=67_108_864;
+        /// Longest wait for an answer to begin. Compiling a large plugin takes the longest.
+        answer_timeout: Duration = Time, "2min", in SECOND..=HOUR;
+        /// People who may watch `/api/v1/tail` at once.
+        watchers_max: usize = Count, "64", in 0..=10_000;
     }
 
     /// What a call that brings events in may do.
     ingest: Ingest {
         /// Within this time an event id or `Idempotency-Key` counts as seen.
         idempotency_window: Duration = Time, "24h", in MINUTE..=30 * DAY;
-        /// Most events in one call.
+        /// Most events in one call: they are one transaction, which everybody behind it waits for.
         events_per_call_max: usize = Count, "1000", in 1..=10_000;
     }
 
@@ -83,20 +84,20 @@ settings! {
     store: Store {
         /// Size at which a segment of events, requests and attempts is sealed. Whole segments are
         /// dropped, so this is also the grain of retention.
-        segment_bytes: u64 = Size, "64 MiB", in MIB..=4 * GIB;
+        segment_bytes: u64 = Size, "32 MiB", in MIB..=4 * GIB;
         /// Events and history older than this may go; never what is still to be delivered.
         retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;
         /// History may fill so many bytes; the oldest goes first, whatever its age.
         retention_bytes: u64 = Size, "10 GiB", in 16 * MIB..=1_024 * 1_024 * GIB;
         /// Connections for reading history.
-        readers: u32 = Count, "4", in 1..=64;
+        readers: u32 = Count, "3", in 1..=64;
     }
 
     /// The dispatcher: how much is under way at once.
     dispatch: Dispatch {
         /// Requests in flight in all.
         in_flight_max: usize = Count, "512", in 1..=65_536;
-        /// Requests in flight for one subscription that says nothing about it.
+        /// Requests in flight for one subscription that says nothing about it when it is made.
         in_flight_per_subscription: NonZeroU16 = Count, "16", in NonZeroU16::MIN..=NonZeroU16::MAX;
         /// Due deliveries held in memory; the others wait in the database and are fetched when there is
         /// room.
@@ -110,7 +111,7 @@ settings! {
         retry_waits: Option<Vec<Duration>> = Optional<List<Time>>, "";
     }
 
-    /// The way out: which addresses requests may go to, and what is read of the answers.
+    /// The way out: which addresses requests may go to, and how.
     egress: Egress {
         /// What may be reached beyond public HTTPS: a list of `{ cidr = "10.0.0.0/8" }` or
         /// `{ host = "n8n.internal" }`, each with `http = true` where plain HTTP is fine.
@@ -119,6 +120,13 @@ settings! {
         allow_http: bool = Switch, "false", short "HOOKWAY_ALLOW_HTTP";
         /// Private, loopback and link-local addresses. For development.
         allow_private_networks: bool = Switch, "false", short "HOOKWAY_ALLOW_PRIVATE_NETWORKS";
+        /// Longest wait for a connection, of the time that the whole attempt has.
+        connect_timeout: Duration = Time, "10s", in Duration::from_millis(100)..=MINUTE;
+        /// How long an idle connection is kept. Less than the 60 s and more after which common servers
+        /// close it: better we do, than that a request meets the closing.
+        pool_idle_timeout: Duration = Time, "30s", in Duration::ZERO..=HOUR;
+        /// Idle connections that are kept to one host.
+        pool_idle_per_host_max: usize = Count, "64", in 0..=10_000;
     }
 
     /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that
@@ -126,10 +134,14 @@ settings! {
     #[derive(PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(default, deny_unknown_fields)]
     plugins: PluginLimits {
+        /// The program that compiles components in a process of its own; the router's own binary where
+        /// none is named.
+        compiler: Option<PathBuf> = Optional<PathText>, "";
         /// Largest component. A Rust plugin has 70 to 200 KiB; a whole jq has a few MiB.
         component_bytes: usize = Size, "8 MiB", in 1 << 10..=256 << 20;
-        /// Largest body of one function: compile time is quadratic in its control blocks.
-        function_bytes: usize = Size, "512 KiB", in 1 << 10..=8 << 20;
+        /// Largest body of one function: compile time is quadratic in its control blocks, and this many of
+        /// nothing else take the compiler's whole time. The largest function of a whole jq has 25 KiB.
+        function_bytes: usize = Size, "256 KiB", in 1 << 10..=8 << 20;
         /// Deepest nesting of control blocks in one function: compile time explodes with it.
         control_depth: usize = Count, "256", in 16..=4_096;
         /// Most locals of one function: many live locals cost half a GiB while compiling.

@@ -122,12 +122,6 @@ pub enum Ended {
 impl Router {
     /// Builds everything and resumes what is pending. It serves when this returns.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let program = std::env::current_exe().map_err(StartError::Program)?;
-        Self::start_with(config, clock, program).await
-    }
-
-    /// The same, where this process is not `hookway` itself: `program` is, and compiles plugins.
-    pub async fn start_with(config: Config, clock: Clock, program: PathBuf) -> Result<Self, StartError> {
         let options = settings::store(&config, clock.now());
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await;
         let store = opened.map_err(|_| StartError::Interrupted)??;
@@ -138,14 +132,14 @@ impl Router {
         let ids = Arc::new(Generator::new(0));
         ids.observe(store.newest_id().await?);
         let runtime = Runtime::start(RuntimeOptions {
-            limits: settings::plugins(&config),
+            limits: config.plugins.clone(),
             artefact_dir: config.data_dir.join(ARTEFACTS),
             artefact_key,
-            compiler: Compiler::Child { program, args: vec![COMPILE_WORKER.into()] },
+            compiler: Compiler::Child { program: compiling_program(&config)?, args: vec![COMPILE_WORKER.into()] },
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
-        let egress = Egress::new(settings::policy(&config), crate::egress::Limits::default())?;
+        let egress = Egress::new(settings::policy(&config), settings::egress(&config))?;
         let feed = Feed::default();
         let control = Control::open(control::Parts {
             store: store.clone(),
@@ -241,6 +235,14 @@ impl Router {
             (api::server::Drained::Whole, Ok(())) => Ended::Whole,
             _ => Ended::CutOff,
         })
+    }
+}
+
+/// The program that compiles plugins in a child: this one, where no other is configured.
+fn compiling_program(config: &Config) -> Result<PathBuf, StartError> {
+    match &config.plugins.compiler {
+        Some(program) => Ok(program.clone()),
+        None => std::env::current_exe().map_err(StartError::Program),
     }
 }
 

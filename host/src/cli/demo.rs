@@ -16,7 +16,7 @@ use super::serve::Signals;
 use super::{Context, Failure, read_key};
 use crate::clock::Clock;
 use crate::config::{AllowRule, AllowWhat, Config};
-use crate::router::Router;
+use crate::router::{ADMIN_KEY_FILE, Router};
 use crate::telemetry;
 use receiver::Receiver;
 use scenes::{Demo, Ending};
@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let router = Router::start(config_for(directory.path()), clock.clone())
         .await
         .map_err(|error| Failure::because("the router cannot start", error))?;
-    let key_path = directory.path().join(super::ADMIN_KEY_FILE);
+    let key_path = directory.path().join(ADMIN_KEY_FILE);
     let client = Client::new(base_of(router.address()), Some(read_key(&key_path)?), None)?;
     let mut demo = Demo {
         show: Show(context.output),
@@ -83,22 +83,25 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if shown.is_ok() && args.keep {
         signals.next().await;
     }
-    let stopped = router.shutdown().await;
+    let ended = router.shutdown().await;
     shown?;
-    stopped.map_err(|error| Failure::because("the router did not stop in order", error))?;
-    Ok(())
+    ended
+        .map(drop)
+        .map_err(|error| Failure::because("the store did not close", error))
 }
 
 /// The defaults, but for what the demonstration needs.
 fn config_for(directory: &Path) -> Config {
-    let mut config = Config::default();
-    config.data_dir = directory.to_owned();
-    config.server.listen.set_port(0);
     let this_machine = ipnet::IpNet::from(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST));
-    config.egress.allow = vec![AllowRule {
+    let mut config = Config {
+        data_dir: directory.to_owned(),
+        ..Config::default()
+    };
+    config.server.listen.set_port(0);
+    config.egress.allow.push(AllowRule {
         what: AllowWhat::Network(this_machine),
         http: true,
-    }];
+    });
     config.dispatch.retry_waits = Some(RETRY_WAITS.to_vec());
     config
 }

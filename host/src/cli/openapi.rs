@@ -5,5 +5,5 @@ use super::{Context, Failure};
 
 /// Prints the document.
 pub(super) fn run(_: &Context) -> Result<(), Failure> {
-    write_bytes(crate::api::openapi::text().as_bytes())
+    write_bytes(format!("{}\n", crate::api::openapi::text()).as_bytes())
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::router::{Ended, Router};
+use crate::router::{ADMIN_KEY_FILE, Ended, Router};
 use crate::telemetry;
 
 /// Flags of `serve`.
@@ -72,36 +72,31 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     warn_of(&config);
     let data_dir = config.data_dir.clone();
+    let admin_key = match &config.admin_key {
+        Some(_) => "from HOOKWAY_ADMIN_KEY".to_owned(),
+        None => data_dir.join(ADMIN_KEY_FILE).display().to_string(),
+    };
     let router = Router::start(config, Clock::system())
         .await
         .map_err(|error| Failure::because("the router cannot start", error))?;
-    tracing::info!(
-        server.address = %router.address(),
-        data_dir = %data_dir.display(),
-        admin_key = %router.admin_key_path().map_or_else(|| "from HOOKWAY_ADMIN_KEY".to_owned(), |path| path.display().to_string()),
-        "ready"
-    );
-    let failed = tokio::select! {
-        () = signals.next() => false,
-        () = router.failed() => true,
+    tracing::info!(server.address = %router.address(), data_dir = %data_dir.display(), admin_key, "ready");
+    let told = tokio::select! {
+        () = signals.next() => Ok(()),
+        // Nothing can be accepted or delivered without a store; a supervisor starts us again.
+        () = router.failed() => Err(Failure::other("the store failed; the log says how")),
     };
     tracing::info!("stopping: finishing what is in flight; a second signal stops at once");
-    let stopped = tokio::select! {
-        stopped = router.shutdown() => stopped,
-        () = signals.next() => {
-            return Err(Failure::other("stopped at once; what was in flight goes on after the next start"));
+    tokio::select! {
+        ended = router.shutdown() => {
+            let ended = ended.map_err(|error| Failure::because("the store did not close", error))?;
+            match ended {
+                Ended::Whole => tracing::info!("stopped"),
+                Ended::CutOff => tracing::warn!("stopped; deliveries that were cut off go on after the next start"),
+            }
+            told
         }
-    };
-    if failed {
-        let detail = "the database failed; nothing that was accepted is lost. Check the disk and start again";
-        return Err(Failure::other(detail));
+        () = signals.next() => Err(Failure::other("stopped at once; what was in flight goes on after the next start")),
     }
-    let ended = stopped.map_err(|error| Failure::because("the database did not close in order", error))?;
-    match ended {
-        Ended::Whole => tracing::info!("stopped"),
-        Ended::CutOff => tracing::warn!("stopped; what took too long goes on after the next start"),
-    }
-    Ok(())
 }
 
 /// Says which doors are open that production keeps shut.

@@ -209,17 +209,12 @@ impl Found {
                 self.fault(origin, unknown_variable(name));
                 continue;
             };
-            match self
-                .values
-                .insert(setting.path, (origin.clone(), Value::String(value.clone())))
-            {
-                Some((Origin::Environment(other), _)) => {
-                    self.fault(
-                        origin,
-                        format!("is the same setting as {other}; give one of them"),
-                    );
-                }
-                _ => {}
+            let given = (origin.clone(), Value::String(value.clone()));
+            if let Some((Origin::Environment(other), _)) = self.values.insert(setting.path, given) {
+                self.fault(
+                    origin,
+                    format!("is the same setting as {other}; give one of them"),
+                );
             }
         }
     }

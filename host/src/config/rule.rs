@@ -78,10 +78,7 @@ fn rule_from(value: &Value) -> Result<AllowRule, String> {
     }
     let what = match (table.get("cidr"), table.get("host")) {
         (Some(cidr), None) => AllowWhat::Network(network_from(cidr)?),
-        (None, Some(Value::String(host))) if !host.is_empty() && host.bytes().all(is_host_byte) => {
-            AllowWhat::Host(host.to_ascii_lowercase())
-        }
-        (None, Some(_)) => return Err("host must be a name such as n8n.internal".to_owned()),
+        (None, Some(host)) => AllowWhat::Host(name_from(host)?),
         _ => return Err("needs either cidr or host".to_owned()),
     };
     let http = table
@@ -100,8 +97,12 @@ fn network_from(value: &Value) -> Result<IpNet, String> {
         .ok_or("cidr must be a network such as 10.0.0.0/8".to_owned())
 }
 
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+/// A host name in the spelling that URLs have: lower case, punycode.
+fn name_from(value: &Value) -> Result<String, String> {
+    match url::Host::parse(value.as_str().unwrap_or_default()) {
+        Ok(url::Host::Domain(name)) if !name.contains('*') => Ok(name),
+        _ => Err("host must be a name such as n8n.internal, without scheme, port or `*`".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +132,9 @@ mod tests {
             "[{cidr=\"x\"}]",
             "[{host=\"a\",cidr=\"::/0\"}]",
             "[{host=\"a b\"}]",
+            "[{host=\"*.lan\"}]",
+            "[{host=\"10.0.0.1\"}]",
+            "[{host=5}]",
         ] {
             assert!(Rules::parse(&text(bad)).is_err(), "{bad}");
         }

@@ -60,6 +60,12 @@ impl Setting {
         (self.assign)(config, value)
     }
 
+    /// Whether its value could have been given; says what is wrong with it otherwise. For configurations
+    /// that were made by hand.
+    pub fn check(&self, config: &Config) -> Result<(), String> {
+        self.assign(&mut config.clone(), &Value::String(self.show(config)))
+    }
+
     /// Its value, as one would write it; secrets masked.
     pub fn show(&self, config: &Config) -> String {
         (self.show)(config)

@@ -4,7 +4,6 @@
 //! be read again. Flags and environment give texts, so every kind takes a text too.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -43,8 +42,6 @@ pub enum Switch {}
 pub enum Text {}
 /// A path.
 pub enum PathText {}
-/// An `http` or `https` URL.
-pub enum WebAddress {}
 /// A secret text.
 pub enum SecretText {}
 /// One word of several.
@@ -85,15 +82,6 @@ macro_rules! numbers {
     )*};
 }
 numbers! { u32 u64 usize }
-
-impl Number for NonZeroU16 {
-    fn from_wide(number: u64) -> Option<Self> {
-        u16::try_from(number).ok().and_then(Self::new)
-    }
-    fn wide(self) -> u64 {
-        u64::from(self.get())
-    }
-}
 
 impl<T: Number> Kind<T> for Count {
     const FORM: &'static str = "whole number";
@@ -259,21 +247,6 @@ impl Kind<PathBuf> for PathText {
     }
     fn show(value: &PathBuf) -> String {
         value.display().to_string()
-    }
-}
-
-impl Kind<url::Url> for WebAddress {
-    const FORM: &'static str = "http or https URL";
-    fn parse(value: &Value) -> Result<url::Url, String> {
-        let url: url::Url = from_text(value, Self::FORM)?;
-        if matches!(url.scheme(), "http" | "https") {
-            Ok(url)
-        } else {
-            Err(wrong(value, Self::FORM))
-        }
-    }
-    fn show(value: &url::Url) -> String {
-        value.to_string()
     }
 }
 

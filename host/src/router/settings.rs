@@ -1,25 +1,18 @@
 //! From the configuration to what each room calls its own limits. One function a room.
 
-use std::time::Duration;
-
 use crate::config::{AllowWhat, Config};
 use crate::dispatcher::QueueLimits;
 use crate::egress::{AllowRule, AllowTarget, Policy};
-use crate::plugin::PluginLimits;
 use crate::retry::{JITTER_DEFAULT, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT};
 use crate::store::Retention;
 use crate::store::sqlite::SqliteOptions;
 use crate::time::Timestamp;
-use crate::{api, housekeeping};
+use crate::{api, egress, housekeeping};
 
 /// Due rows in memory for one subscription; more are read from the ledger when there is room.
 const LANE_ROWS_MAX: usize = 10_000;
 /// Slow requests under way in all: each holds a connection and its body.
 const SLOW_MAX: usize = 4_096;
-/// Within this time an answer of the API must begin; long enough for a large plugin to be compiled.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// Most people who may watch at once; each holds a connection and an entry in the feed.
-const WATCHERS_MAX: usize = 64;
 
 /// What may be reached.
 pub(super) fn policy(config: &Config) -> Policy {
@@ -37,10 +30,13 @@ pub(super) fn policy(config: &Config) -> Policy {
     }
 }
 
-/// What is granted to plugins. The configuration and the runtime name the same limits, in a test.
-pub(super) fn plugins(config: &Config) -> PluginLimits {
-    let written = serde_json::to_value(&config.plugins).expect("plain numbers");
-    serde_json::from_value(written).expect("both name the same limits, as a test shows")
+/// How connections to endpoints are made and kept.
+pub(super) fn egress(config: &Config) -> egress::Limits {
+    egress::Limits {
+        connect_timeout: config.egress.connect_timeout,
+        pool_idle_timeout: config.egress.pool_idle_timeout,
+        pool_idle_per_host_max: config.egress.pool_idle_per_host_max,
+    }
 }
 
 /// How much is in memory and under way.
@@ -84,8 +80,8 @@ pub(super) fn api(config: &Config) -> api::Limits {
         component_bytes_max: config.plugins.component_bytes,
         events_max: config.ingest.events_per_call_max,
         body_timeout: config.server.body_timeout,
-        answer_timeout: ANSWER_TIMEOUT,
-        watchers_max: WATCHERS_MAX,
+        answer_timeout: config.server.answer_timeout,
+        watchers_max: config.server.watchers_max,
     }
 }
 
@@ -101,9 +97,18 @@ pub(super) fn server(config: &Config) -> api::server::Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Given, layers};
 
     #[test]
-    fn the_configuration_and_the_runtime_name_the_same_plugin_limits() {
-        assert_eq!(plugins(&Config::default()), PluginLimits::default());
+    fn rules_of_the_configuration_are_rules_of_egress() {
+        let text = "[egress]\nallow_http = true\nallow = [{ cidr = \"10.0.0.0/8\", http = true }, { host = \"N8N.lan\" }]";
+        let file = Some(("hookway.toml".into(), text.to_owned()));
+        let config = layers::resolve(&Given { file, ..Given::default() }).unwrap().config;
+        let policy = policy(&config);
+        assert!(policy.allow_http && !policy.allow_private_networks);
+        let network = AllowTarget::Cidr("10.0.0.0/8".parse().unwrap());
+        let host = AllowTarget::Host("n8n.lan".to_owned());
+        let expected = [AllowRule { target: network, http: true }, AllowRule { target: host, http: false }];
+        assert_eq!(policy.allow, expected);
     }
 }
