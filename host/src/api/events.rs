@@ -64,7 +64,6 @@ pub struct EventIn {
 /// One event or many.
 #[derive(utoipa::ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "describes the body, which is read without a copy")]
 pub enum EventsIn {
     /// One.
     One(EventIn),
