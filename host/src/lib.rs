@@ -24,3 +24,4 @@ pub mod store;
 pub mod subscription;
 pub mod time;
 pub mod verdict;
+pub mod vault;

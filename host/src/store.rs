@@ -11,6 +11,11 @@
 //! - An outcome is written only under the epoch of its owner: a second owner makes the writes of the
 //!   first fail with [`Error::Fenced`].
 
+#[cfg(test)]
+mod contract;
+pub mod files;
+pub mod sqlite;
+
 use std::sync::Arc;
 use std::time::Duration;
 

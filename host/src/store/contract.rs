@@ -1,0 +1,277 @@
+//! What every backend must do, whatever it is made of: one test for each promise, and a comparison
+//! with a model over random histories ([`model`]).
+//!
+//! A backend is a [`Backend`]: something that can be opened, left and opened again. It calls
+//! `contract_tests!` with it and gets all of these as tests of its own.
+
+pub(super) mod config;
+pub(super) mod expiry;
+pub(super) mod history;
+pub(super) mod ingest;
+pub(super) mod model;
+pub(super) mod outcomes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::delivery::{
+    Attempt, AttemptResult, Change, ErrorKind, NewEvent, Next, Pending, PluginRun, Request, RunOutcome,
+};
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, Generator, RequestId, SubscriptionId, TenantId};
+use crate::store::{Accept, Accepted, AcceptedEvent, Store};
+use crate::time::Timestamp;
+
+/// A place where a store can be opened again and again.
+pub(super) trait Backend {
+    /// A fresh place. In a tiny one, everything that is cut by size is cut as small as it can be.
+    fn new(size: Size) -> Self;
+    /// Opens the store that is there.
+    fn open(&self, now: Timestamp) -> Arc<dyn Store>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    Usual,
+    Tiny,
+}
+
+macro_rules! contract_tests {
+    ($backend:ty: $($name:ident $($path:ident)::+;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            $crate::store::contract::$($path)::+::<$backend>().await;
+        }
+    )*};
+    ($backend:ty) => {
+        $crate::store::contract::contract_tests! { $backend:
+            what_is_accepted_is_pending ingest::what_is_accepted_is_pending;
+            a_repeated_id_gets_the_first_answer ingest::a_repeated_id_gets_the_first_answer;
+            a_call_is_accepted_whole_or_refused_whole ingest::a_call_is_accepted_whole_or_refused_whole;
+            an_idempotency_key_covers_its_call ingest::an_idempotency_key_covers_its_call;
+            keys_leave_the_window ingest::keys_leave_the_window;
+            a_closed_store_says_so ingest::a_closed_store_says_so;
+            many_callers_are_all_answered ingest::many_callers_are_all_answered;
+            attempts_move_a_delivery outcomes::attempts_move_a_delivery;
+            runs_end_a_delivery outcomes::runs_end_a_delivery;
+            several_requests_end_together outcomes::several_requests_end_together;
+            a_wrong_guess_loses_no_request outcomes::a_wrong_guess_loses_no_request;
+            emitted_events_enter_with_their_run outcomes::emitted_events_enter_with_their_run;
+            a_bad_change_leaves_nothing outcomes::a_bad_change_leaves_nothing;
+            an_old_epoch_is_fenced outcomes::an_old_epoch_is_fenced;
+            resend_puts_back_what_ended outcomes::resend_puts_back_what_ended;
+            resend_of_parts_sends_what_failed outcomes::resend_of_parts_sends_what_failed;
+            everything_that_happened_can_be_read history::everything_that_happened_can_be_read;
+            lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
+            what_is_missing_is_none history::what_is_missing_is_none;
+            subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
+            tenants_and_keys config::tenants_and_keys;
+            components_are_kept_while_used config::components_are_kept_while_used;
+            expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;
+            age_works_with_little_traffic expiry::age_works_with_little_traffic;
+            a_budget_drops_the_oldest expiry::a_budget_drops_the_oldest;
+        }
+    };
+}
+pub(super) use contract_tests;
+
+pub(super) const WINDOW: Duration = Duration::from_secs(24 * 3_600);
+pub(super) const START: Timestamp = Timestamp::from_millis(1_779_208_200_000);
+const TENANT: TenantId = TenantId::from_number(1);
+
+/// Makes what tests need; its clock stands still until it is moved.
+pub(super) struct Maker {
+    ids: Generator,
+    pub(super) now: Timestamp,
+}
+
+impl Maker {
+    pub(super) fn new() -> Self {
+        Self {
+            ids: Generator::new(0),
+            now: START,
+        }
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now.plus(time);
+    }
+
+    pub(super) fn subscription(&self) -> SubscriptionId {
+        self.ids.next(self.now)
+    }
+
+    pub(super) fn event(&self, producer_id: Option<&str>, data: &str) -> Event {
+        Event {
+            id: self.ids.next(self.now),
+            tenant: TENANT,
+            source: "api".to_owned(),
+            producer_id: producer_id.map(str::to_owned),
+            event_type: "alert.created".to_owned(),
+            subject: None,
+            time: self.now,
+            received_at: self.now,
+            content_type: "application/json".to_owned(),
+            extensions: Vec::new(),
+            data: Bytes::from(data.to_owned()),
+            hops: 0,
+        }
+    }
+
+    pub(super) fn matched(&self, event: Event, subscriptions: &[SubscriptionId]) -> NewEvent {
+        let deliver = |subscription: &SubscriptionId| (self.ids.next(self.now), *subscription);
+        NewEvent {
+            event: Arc::new(event),
+            deliveries: subscriptions.iter().map(deliver).collect(),
+        }
+    }
+
+    fn new_event(&self, data: &str, subscriptions: &[SubscriptionId]) -> NewEvent {
+        self.matched(self.event(None, data), subscriptions)
+    }
+
+    pub(super) fn call(&self, events: Vec<NewEvent>) -> Accept {
+        Accept {
+            tenant: TENANT,
+            idempotency: None,
+            events,
+            now: self.now,
+            window: WINDOW,
+        }
+    }
+
+    /// Accepts an event for one subscription and gives its ledger row.
+    async fn accepted(&self, store: &dyn Store, data: &str, subscription: SubscriptionId) -> Pending {
+        let new = self.new_event(data, &[subscription]);
+        let delivery = new.deliveries[0].0;
+        done(store.accept(self.call(vec![new])).await.unwrap());
+        let all = store
+            .pending(RequestId::from_number(delivery.number() - 1), 1)
+            .await
+            .unwrap();
+        all[0]
+    }
+
+    pub(super) fn attempt(&self, pending: &Pending, result: AttemptResult) -> Attempt {
+        Attempt {
+            request: pending.request,
+            delivery: pending.delivery,
+            number: pending.attempts + 1,
+            started_at: self.now,
+            duration_ms: 12,
+            result,
+            resend: false,
+            signature_headers: vec![("webhook-timestamp".to_owned(), "1779208200".to_owned())],
+        }
+    }
+
+    pub(super) fn attempted(&self, pending: &Pending, next: Next) -> Change {
+        let result = match &next {
+            Next::Delivered | Next::PartDelivered => answer(200),
+            Next::Again { .. } | Next::Failed { .. } | Next::PartFailed => AttemptResult::Error {
+                kind: ErrorKind::Timeout,
+                detail: "no whole answer within 15 s".to_owned(),
+            },
+        };
+        Change::Attempted {
+            pending: *pending,
+            attempt: self.attempt(pending, result),
+            next,
+            at: self.now,
+        }
+    }
+
+    pub(super) fn run(&self, pending: &Pending, outcome: RunOutcome) -> PluginRun {
+        PluginRun {
+            run: pending.runs + 1,
+            step: 0,
+            plugin: "slack".to_owned(),
+            digest: Digest::of(b"component"),
+            started_at: self.now,
+            duration_us: 17,
+            memory_bytes: 1 << 20,
+            outcome,
+            logs: Vec::new(),
+            logs_dropped: 0,
+        }
+    }
+
+    /// So many requests of a delivery, the first with its number.
+    pub(super) fn requests(&self, delivery: DeliveryId, count: usize) -> Vec<Request> {
+        let request = |place: usize| Request {
+            id: if place == 0 {
+                delivery.same_number()
+            } else {
+                self.ids.next(self.now)
+            },
+            delivery,
+            method: "POST".to_owned(),
+            path: None,
+            headers: Vec::new(),
+            body: Bytes::from(format!("{{\"part\":{place}}}")),
+            not_before: None,
+        };
+        (0..count).map(request).collect()
+    }
+
+    pub(super) fn rendered(&self, pending: &Pending, requests: Vec<Request>) -> Change {
+        let count = u32::try_from(requests.len()).unwrap();
+        Change::Rendered {
+            pending: *pending,
+            tenant: TENANT,
+            runs: vec![self.run(
+                pending,
+                RunOutcome::Deliver {
+                    requests: count,
+                    events: 0,
+                },
+            )],
+            requests,
+            emitted: Vec::new(),
+            at: self.now,
+        }
+    }
+}
+
+pub(super) fn answer(status: u16) -> AttemptResult {
+    AttemptResult::Response {
+        status,
+        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+        body: Bytes::from_static(b"ok"),
+        truncated: false,
+    }
+}
+
+fn failed(reason: &str) -> Next {
+    Next::Failed {
+        reason: reason.to_owned(),
+    }
+}
+
+pub(super) fn done(accepted: Accepted) -> Vec<AcceptedEvent> {
+    match accepted {
+        Accepted::Done(events) => events,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+pub(super) async fn all_pending(store: &dyn Store) -> Vec<Pending> {
+    store.pending(RequestId::from_number(0), 100_000).await.unwrap()
+}
+
+async fn event_ids(store: &dyn Store) -> Vec<EventId> {
+    let query = crate::store::EventQuery {
+        limit: 1_000,
+        ..Default::default()
+    };
+    store
+        .events(query)
+        .await
+        .unwrap()
+        .iter()
+        .map(|stored| stored.event.id)
+        .collect()
+}

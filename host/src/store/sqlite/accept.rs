@@ -1,0 +1,206 @@
+//! Accepting events: key, conflicts, then rows; everything of a call or nothing.
+//!
+//! Whatever can refuse a call is looked up before the first row is written, so a refusal leaves
+//! nothing to undo. Hashes come with the call; they were computed by the caller's task.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+
+use super::fingerprint::{self, Fingerprint, Keyed};
+use super::pack;
+use super::seen::{self, SeenCall, SeenEvent};
+use super::work::Work;
+use crate::delivery::NewEvent;
+use crate::event::Event;
+use crate::store::{Accept, Accepted, AcceptedEvent, Result};
+
+/// A call with its hashes.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    call: Accept,
+    /// Key and content of the call.
+    idempotency: Option<(Fingerprint, Fingerprint)>,
+    events: Vec<Hashes>,
+}
+
+/// Of one event.
+#[derive(Clone, Copy, Debug)]
+struct Hashes {
+    content: Fingerprint,
+    key: Option<Fingerprint>,
+}
+
+impl Prepared {
+    pub(super) fn new(call: Accept, keyed: &Keyed) -> Self {
+        let idempotency = call.idempotency.as_ref().map(|idempotency| {
+            let [content, _] = halves(idempotency.content.as_bytes());
+            (keyed.of_call(call.tenant.number(), idempotency), content)
+        });
+        let hash = |new: &NewEvent| Hashes {
+            content: fingerprint::of_event(&new.event),
+            key: keyed.of_event(&new.event),
+        };
+        let events = call.events.iter().map(hash).collect();
+        Self {
+            call,
+            idempotency,
+            events,
+        }
+    }
+
+    /// About how many bytes the call writes.
+    pub(super) fn weight(&self) -> usize {
+        self.call.events.iter().map(weight).sum()
+    }
+}
+
+fn halves(bytes: &[u8; 32]) -> [Fingerprint; 2] {
+    let mut halves = [[0; 16]; 2];
+    halves.as_flattened_mut().copy_from_slice(bytes);
+    halves
+}
+
+/// About how many bytes an event and its deliveries take.
+pub(super) fn weight(new: &NewEvent) -> usize {
+    512 + new.event.data.len() + 128 * new.deliveries.len()
+}
+
+/// Accepts a call.
+pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<Accepted> {
+    let call = &prepared.call;
+    work.begin(call.now)?;
+    if let Some((key, content)) = &prepared.idempotency
+        && let Some(seen) = seen::call(work, key, call.now, call.window)?
+    {
+        return Ok(if seen.content == *content {
+            Accepted::Done(seen.answer)
+        } else {
+            Accepted::KeyConflict
+        });
+    }
+    let answers = match look_up(work, prepared)? {
+        LookedUp::Answers(answers) => answers,
+        LookedUp::Conflict { index } => return Ok(Accepted::EventConflict { index }),
+    };
+    for ((new, hashes), answer) in call.events.iter().zip(&prepared.events).zip(&answers) {
+        if answer.duplicate {
+            continue;
+        }
+        insert(work, new, &hashes.content)?;
+        if let Some(key) = &hashes.key {
+            let seen = SeenEvent {
+                content: hashes.content,
+                id: answer.id,
+                matched: answer.matched,
+            };
+            seen::remember_event(work, key, seen, call.now, call.window)?;
+        }
+    }
+    if let Some((key, content)) = &prepared.idempotency {
+        let seen = SeenCall {
+            content: *content,
+            answer: answers.clone(),
+        };
+        seen::remember_call(work, key, &seen, call.now, call.window)?;
+    }
+    Ok(Accepted::Done(answers))
+}
+
+/// What a look-up before the first write found.
+enum LookedUp {
+    /// One for each event.
+    Answers(Vec<AcceptedEvent>),
+    /// The first that conflicts.
+    Conflict { index: usize },
+}
+
+/// What each event's answer is, or the first that conflicts. A call may name the same
+/// id twice; then the second is a repetition of the first.
+fn look_up(work: &Work<'_>, prepared: &Prepared) -> Result<LookedUp> {
+    let call = &prepared.call;
+    let mut answers = Vec::with_capacity(call.events.len());
+    let mut earlier: HashMap<Fingerprint, SeenEvent> = HashMap::new();
+    for (index, (new, hashes)) in call.events.iter().zip(&prepared.events).enumerate() {
+        let fresh = SeenEvent {
+            content: hashes.content,
+            id: new.event.id,
+            matched: u32::try_from(new.deliveries.len()).unwrap_or(u32::MAX),
+        };
+        let mut found = None;
+        if let Some(key) = &hashes.key {
+            found = match earlier.get(key) {
+                Some(seen) => Some(*seen),
+                None => seen::event(work, key, call.now, call.window)?,
+            };
+            if found.is_none() {
+                earlier.insert(*key, fresh);
+            }
+        }
+        if found.is_some_and(|seen| seen.content != hashes.content) {
+            return Ok(LookedUp::Conflict { index });
+        }
+        let SeenEvent { id, matched, .. } = found.unwrap_or(fresh);
+        answers.push(AcceptedEvent {
+            id,
+            matched,
+            duplicate: found.is_some(),
+        });
+    }
+    Ok(LookedUp::Answers(answers))
+}
+
+/// Stores an event and a ledger row for each of its deliveries.
+pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) -> Result<()> {
+    let Event {
+        id,
+        tenant,
+        source,
+        producer_id,
+        event_type,
+        subject,
+        time,
+        received_at,
+        content_type,
+        extensions,
+        data,
+        hops,
+    } = &*new.event;
+    let mut statement = work.statement(&work.tally.sql.event)?;
+    statement.execute(params![
+        id.number(),
+        tenant.number(),
+        source,
+        producer_id,
+        event_type,
+        subject,
+        time.as_millis(),
+        received_at.as_millis(),
+        content_type,
+        pack::pairs(extensions),
+        hops,
+        i64::try_from(new.deliveries.len()).unwrap_or(i64::MAX),
+        hash,
+        &data[..],
+    ])?;
+    drop(statement);
+    work.stored(id.number(), data.len());
+    let mut statement = work.statement(
+        "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
+                              throttles, runs, due_at, event_type)
+         VALUES (?1, ?1, ?2, ?3, ?4, 0, 0, 0, 0, 0, ?5, ?6)",
+    )?;
+    for (delivery, subscription) in &new.deliveries {
+        statement.execute(params![
+            delivery.number(),
+            id.number(),
+            subscription.number(),
+            tenant.number(),
+            received_at.as_millis(),
+            event_type,
+        ])?;
+        work.used(delivery.number());
+        work.created(subscription.number());
+    }
+    Ok(())
+}

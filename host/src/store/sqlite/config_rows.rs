@@ -1,0 +1,377 @@
+//! Rows of what is configured: subscriptions, tenants, keys, plugins.
+//!
+//! They are few and change rarely. A subscription is a JSON document, and beside it its endpoint
+//! sealed by the vault, because URL, headers and signing secrets are secrets. Both are made by the
+//! caller's task. A component is kept as long as a version or a subscription that names its digest
+//! uses it; the one statement that looks after that runs with every change that can end a use.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::work::Work;
+use crate::digest::Digest;
+use crate::id::{KeyId, SubscriptionId, TenantId};
+use crate::store::{Error, Key, PluginVersion, Result, Tenant};
+use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, Status, Subscription};
+use crate::time::Timestamp;
+use crate::vault::{Nonce, Place, Vault};
+
+/// The open part of a subscription as it is stored. Fields may be added with a default, never renamed.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    name: String,
+    status: Status,
+    events: Vec<String>,
+    filter: Option<String>,
+    plugins: Vec<PluginStep>,
+    profile: String,
+    envelope: Envelope,
+    isolation: Isolation,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A subscription, ready to be written.
+#[derive(Debug)]
+pub(super) struct SubscriptionRow {
+    id: i64,
+    tenant: i64,
+    key: Option<String>,
+    version: i64,
+    document: String,
+    endpoint: Vec<u8>,
+    pins: Vec<Digest>,
+}
+
+fn backend(error: impl Into<crate::store::BoxError>) -> Error {
+    Error::Backend(error.into())
+}
+
+fn place(tenant: i64, subscription: i64) -> Place<'static> {
+    Place {
+        tenant,
+        object: subscription,
+        field: "endpoint",
+    }
+}
+
+impl SubscriptionRow {
+    pub(super) fn new(subscription: &Subscription, vault: &Vault) -> Result<Self> {
+        let (id, tenant) = (subscription.id.number(), subscription.tenant.number());
+        let document = Document {
+            name: subscription.name.clone(),
+            status: subscription.status.clone(),
+            events: subscription.events.clone(),
+            filter: subscription.filter.clone(),
+            plugins: subscription.plugins.clone(),
+            profile: subscription.profile.clone(),
+            envelope: subscription.envelope,
+            isolation: subscription.isolation,
+            created_at: subscription.created_at,
+            updated_at: subscription.updated_at,
+        };
+        let endpoint = Zeroizing::new(serde_json::to_vec(&subscription.endpoint).map_err(backend)?);
+        Ok(Self {
+            id,
+            tenant,
+            key: subscription.key.clone(),
+            version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
+            document: serde_json::to_string(&document).map_err(backend)?,
+            endpoint: vault
+                .seal(place(tenant, id), &endpoint, Nonce::random())
+                .map_err(backend)?,
+            pins: subscription
+                .plugins
+                .iter()
+                .filter_map(|plugin| plugin.digest)
+                .collect(),
+        })
+    }
+
+    fn check_key(&self, work: &Work<'_>) -> Result<()> {
+        let sql = "SELECT 1 FROM subscription WHERE tenant = ? AND key = ? AND id <> ?";
+        if let Some(key) = &self.key
+            && work.statement(sql)?.exists(params![self.tenant, key, self.id])?
+        {
+            return Err(Error::Taken {
+                what: format!("the key {key:?}"),
+            });
+        }
+        Ok(())
+    }
+
+    fn write_pins(&self, work: &Work<'_>) -> Result<()> {
+        work.conn
+            .execute("DELETE FROM pin WHERE subscription = ?", [self.id])?;
+        for digest in &self.pins {
+            work.conn.execute(
+                "INSERT OR IGNORE INTO pin VALUES (?, ?)",
+                params![self.id, digest.as_bytes()],
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&self, work: &mut Work<'_>) -> Result<()> {
+        self.check_key(work)?;
+        if work
+            .statement("SELECT 1 FROM subscription WHERE id = ?")?
+            .exists([self.id])?
+        {
+            return Err(Error::Taken {
+                what: "the id".to_owned(),
+            });
+        }
+        work.conn.execute(
+            "INSERT INTO subscription (id, tenant, key, version, document, endpoint)
+             VALUES (?, ?, ?, ?, ?, ?)",
+            params![
+                self.id,
+                self.tenant,
+                self.key,
+                self.version,
+                self.document,
+                self.endpoint
+            ],
+        )?;
+        work.used(self.id);
+        self.write_pins(work)
+    }
+
+    pub(super) fn update(&self, work: &mut Work<'_>, version: u64) -> Result<()> {
+        let sql = "SELECT version FROM subscription WHERE id = ? AND tenant = ?";
+        let found: Option<i64> = work
+            .conn
+            .query_row(sql, [self.id, self.tenant], |row| row.get(0))
+            .optional()?;
+        match found {
+            None => return Err(Error::Missing { what: "subscription" }),
+            Some(found) if u64::try_from(found).ok() != Some(version) => return Err(Error::Changed),
+            Some(_) => self.check_key(work)?,
+        }
+        work.conn.execute(
+            "UPDATE subscription SET key = ?2, version = ?3, document = ?4, endpoint = ?5 WHERE id = ?1",
+            params![self.id, self.key, self.version, self.document, self.endpoint],
+        )?;
+        self.write_pins(work)?;
+        drop_unused_components(work)
+    }
+}
+
+pub(super) fn remove_subscription(work: &mut Work<'_>, id: SubscriptionId) -> Result<()> {
+    let removed = work
+        .conn
+        .execute("DELETE FROM subscription WHERE id = ?", [id.number()])?;
+    if removed == 0 {
+        return Err(Error::Missing { what: "subscription" });
+    }
+    work.conn
+        .execute("DELETE FROM pin WHERE subscription = ?", [id.number()])?;
+    drop_unused_components(work)
+}
+
+pub(super) fn subscriptions(conn: &Connection, vault: &Vault) -> Result<Vec<Subscription>> {
+    let mut query = conn.prepare_cached(
+        "SELECT id, tenant, key, version, document, endpoint FROM subscription ORDER BY id",
+    )?;
+    let mut rows = query.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(subscription(row, vault)?);
+    }
+    Ok(found)
+}
+
+fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
+    let (id, tenant): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let damaged = || Error::Damaged {
+        what: SubscriptionId::from_number(id).to_string(),
+    };
+    let document: Document = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|_| damaged())?;
+    let sealed: Vec<u8> = row.get(5)?;
+    let endpoint = vault.open(place(tenant, id), &sealed).map_err(|_| damaged())?;
+    let endpoint: Endpoint = serde_json::from_slice(&endpoint).map_err(|_| damaged())?;
+    Ok(Subscription {
+        id: SubscriptionId::from_number(id),
+        tenant: TenantId::from_number(tenant),
+        key: row.get(2)?,
+        name: document.name,
+        status: document.status,
+        events: document.events,
+        filter: document.filter,
+        plugins: document.plugins,
+        endpoint,
+        profile: document.profile,
+        envelope: document.envelope,
+        isolation: document.isolation,
+        version: row.get::<_, i64>(3)?.unsigned_abs(),
+        created_at: document.created_at,
+        updated_at: document.updated_at,
+    })
+}
+
+pub(super) fn tenants(conn: &Connection) -> Result<Vec<Tenant>> {
+    let mut query = conn.prepare_cached("SELECT id, name, created_at FROM tenant ORDER BY id")?;
+    let tenants = query.query_map([], |row| {
+        Ok(Tenant {
+            id: TenantId::from_number(row.get(0)?),
+            name: row.get(1)?,
+            created_at: Timestamp::from_millis(row.get(2)?),
+        })
+    })?;
+    Ok(tenants.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
+    let taken = work
+        .statement("SELECT 1 FROM tenant WHERE name = ? OR id = ?")?
+        .exists(params![tenant.name, tenant.id.number()])?;
+    if taken {
+        return Err(Error::Taken {
+            what: format!("the name {:?}", tenant.name),
+        });
+    }
+    work.conn.execute(
+        "INSERT INTO tenant VALUES (?, ?, ?)",
+        params![tenant.id.number(), tenant.name, tenant.created_at.as_millis()],
+    )?;
+    work.used(tenant.id.number());
+    Ok(())
+}
+
+pub(super) fn keys(conn: &Connection) -> Result<Vec<Key>> {
+    let mut query = conn.prepare_cached(
+        "SELECT id, tenant, name, hash, scopes, created_at, revoked_at FROM key ORDER BY id",
+    )?;
+    let keys = query.query_map([], |row| {
+        Ok(Key {
+            id: KeyId::from_number(row.get(0)?),
+            tenant: row.get::<_, Option<i64>>(1)?.map(TenantId::from_number),
+            name: row.get(2)?,
+            hash: Digest::from_bytes(row.get(3)?),
+            scopes: row.get(4)?,
+            created_at: Timestamp::from_millis(row.get(5)?),
+            revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
+        })
+    })?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
+    let taken = work
+        .statement("SELECT 1 FROM key WHERE hash = ? OR id = ?")?
+        .exists(params![key.hash.as_bytes(), key.id.number()])?;
+    if taken {
+        return Err(Error::Taken {
+            what: "the key".to_owned(),
+        });
+    }
+    work.conn.execute(
+        "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            key.id.number(),
+            key.tenant.map(TenantId::number),
+            key.name,
+            key.hash.as_bytes(),
+            key.scopes,
+            key.created_at.as_millis(),
+            key.revoked_at.map(Timestamp::as_millis),
+        ],
+    )?;
+    work.used(key.id.number());
+    Ok(())
+}
+
+pub(super) fn revoke_key(work: &mut Work<'_>, id: KeyId, now: Timestamp) -> Result<bool> {
+    if !work
+        .statement("SELECT 1 FROM key WHERE id = ?")?
+        .exists([id.number()])?
+    {
+        return Err(Error::Missing { what: "key" });
+    }
+    let revoked = work.conn.execute(
+        "UPDATE key SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
+        params![id.number(), now.as_millis()],
+    )?;
+    Ok(revoked > 0)
+}
+
+pub(super) fn plugins(conn: &Connection) -> Result<Vec<PluginVersion>> {
+    let mut query = conn.prepare_cached(
+        "SELECT tenant, name, digest, size, manifest, uploaded_at, current FROM plugin
+         ORDER BY tenant, name, uploaded_at, digest",
+    )?;
+    let plugins = query.query_map([], |row| {
+        Ok(PluginVersion {
+            tenant: TenantId::from_number(row.get(0)?),
+            name: row.get(1)?,
+            digest: Digest::from_bytes(row.get(2)?),
+            size: row.get::<_, i64>(3)?.unsigned_abs(),
+            manifest: row.get(4)?,
+            uploaded_at: Timestamp::from_millis(row.get(5)?),
+            current: row.get(6)?,
+        })
+    })?;
+    Ok(plugins.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn add_plugin(work: &mut Work<'_>, version: &PluginVersion, component: &[u8]) -> Result<()> {
+    let tenant = version.tenant.number();
+    work.conn.execute(
+        "INSERT OR IGNORE INTO component VALUES (?, ?)",
+        params![version.digest.as_bytes(), component],
+    )?;
+    work.conn.execute(
+        "UPDATE plugin SET current = 0 WHERE tenant = ? AND name = ?",
+        params![tenant, version.name],
+    )?;
+    work.conn.execute(
+        "INSERT OR REPLACE INTO plugin VALUES (?, ?, ?, ?, ?, ?, 1)",
+        params![
+            tenant,
+            version.name,
+            version.digest.as_bytes(),
+            i64::try_from(version.size).unwrap_or(i64::MAX),
+            version.manifest,
+            version.uploaded_at.as_millis(),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn component(conn: &Connection, digest: Digest) -> Result<Option<Bytes>> {
+    let found: Option<Vec<u8>> = conn
+        .query_row(
+            "SELECT bytes FROM component WHERE digest = ?",
+            [digest.as_bytes()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    match found {
+        Some(bytes) if Digest::of(&bytes) != digest => Err(Error::Damaged {
+            what: format!("component {digest}"),
+        }),
+        found => Ok(found.map(Bytes::from)),
+    }
+}
+
+pub(super) fn remove_plugin(work: &mut Work<'_>, tenant: TenantId, name: &str) -> Result<()> {
+    let removed = work.conn.execute(
+        "DELETE FROM plugin WHERE tenant = ? AND name = ?",
+        params![tenant.number(), name],
+    )?;
+    if removed == 0 {
+        return Err(Error::Missing { what: "plugin" });
+    }
+    drop_unused_components(work)
+}
+
+fn drop_unused_components(work: &Work<'_>) -> Result<()> {
+    work.conn.execute(
+        "DELETE FROM component WHERE digest NOT IN (SELECT digest FROM plugin UNION SELECT digest FROM pin)",
+        [],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What SQLite's errors mean to the store, and which of them end the writer.
+//!
+//! A full disk is survived. A failed read, write or sync, or a damaged file, is not: after a failed
+//! sync the kernel may have dropped the pages and the next sync would succeed without them, so
+//! nothing is tried again in this process and the next start decides by the WAL.
+
+use rusqlite::ErrorCode;
+
+use crate::store::Error;
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error.into()),
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
+                what: "the database file".to_owned(),
+            },
+            _ => Self::Backend(error.into()),
+        }
+    }
+}
+
+/// Whether the writer may go on after this error.
+pub(super) fn ends_writer(error: &Error) -> bool {
+    let Error::Backend(source) = error else {
+        return matches!(error, Error::Damaged { what } if what == "the database file");
+    };
+    let code = source
+        .downcast_ref::<rusqlite::Error>()
+        .and_then(rusqlite::Error::sqlite_error_code);
+    matches!(
+        code,
+        Some(
+            ErrorCode::SystemIoFailure
+                | ErrorCode::NotADatabase
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::OutOfMemory
+        )
+    )
+}
+
+/// The same error once more, for the next of several who wait for one answer.
+pub(super) fn again(error: &Error) -> Error {
+    match error {
+        Error::Full(source) => Error::Full(source.to_string().into()),
+        Error::Busy => Error::Busy,
+        Error::Fenced => Error::Fenced,
+        Error::Closed => Error::Closed,
+        Error::Taken { what } => Error::Taken { what: what.clone() },
+        Error::Changed => Error::Changed,
+        Error::Missing { what } => Error::Missing { what },
+        Error::Damaged { what } => Error::Damaged { what: what.clone() },
+        Error::Backend(source) => Error::Backend(source.to_string().into()),
+    }
+}

@@ -1,0 +1,317 @@
+//! Reading: the ledger for the dispatcher, events and deliveries for people.
+//!
+//! Lists are newest first by id. A row lies in the segment that was open when it was written, so a
+//! late one lies in a younger segment than its id suggests; each segment is asked for its newest rows
+//! that fit, the answers are merged, and the search ends where no other segment can hold a newer one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params, params_from_iter};
+
+use super::resend::Finished;
+use super::segments::{self, Segment};
+use super::work::End;
+use super::{ledger, row};
+use crate::delivery::{Attempt, Pending, PluginRun, Request, State};
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
+use crate::store::{
+    Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, EventQuery, Result, StateFilter, StoredEvent,
+};
+
+/// Longest list of events or deliveries, whatever was asked for.
+pub(super) const LIST_MAX: usize = 1_000;
+
+pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
+    Ok(conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?)
+}
+
+pub(super) fn pending(conn: &Connection, after: RequestId, limit: usize) -> Result<Vec<Pending>> {
+    let columns = ledger::COLUMNS;
+    let sql = format!("SELECT {columns} FROM pending WHERE request > ? ORDER BY request LIMIT ?");
+    let mut query = conn.prepare_cached(&sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = query.query([after.number(), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(ledger::read(row)?);
+    }
+    Ok(found)
+}
+
+pub(super) fn events_by_id(conn: &Connection, ids: &[EventId]) -> Result<Vec<Option<Arc<Event>>>> {
+    let all = segments::load(conn)?;
+    let body = |id: &EventId| {
+        let found = segments::find(conn, &all, "event", id.number(), row::event)?;
+        Ok(found.map(|(_, stored)| stored.event))
+    };
+    ids.iter().map(body).collect()
+}
+
+pub(super) fn request(conn: &Connection, id: RequestId) -> Result<Option<Request>> {
+    let all = segments::load(conn)?;
+    let found = segments::find(conn, &all, "request", id.number(), row::request)?;
+    Ok(found.map(|(_, request)| request))
+}
+
+pub(super) fn event(conn: &Connection, id: EventId) -> Result<Option<StoredEvent>> {
+    let all = segments::load(conn)?;
+    let found = segments::find(conn, &all, "event", id.number(), row::event)?;
+    Ok(found.map(|(_, stored)| stored))
+}
+
+/// Conditions of a query, in SQL.
+#[derive(Default)]
+struct Filter {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    fn add(&mut self, condition: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.sql
+                .push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+            self.sql.push_str(condition);
+            self.values.push(value.into());
+        }
+    }
+}
+
+/// The newest rows, from as many sources as it takes.
+struct Newest<T> {
+    found: BTreeMap<i64, T>,
+    limit: usize,
+}
+
+impl<T> Newest<T> {
+    fn new(limit: usize) -> Self {
+        Self {
+            found: BTreeMap::new(),
+            limit: limit.min(LIST_MAX),
+        }
+    }
+
+    /// Asks one table for rows that pass the filter; `key` is the column of the id.
+    fn ask(
+        &mut self,
+        conn: &Connection,
+        (columns, table, key): (&str, &str, &str),
+        filter: &Filter,
+        read: impl Fn(&Row<'_>) -> Result<(i64, T)>,
+    ) -> Result<()> {
+        let Filter { sql, values } = filter;
+        let limit = self.limit;
+        let sql = format!("SELECT {columns} FROM {table}{sql} ORDER BY {key} DESC LIMIT {limit}");
+        let mut query = conn.prepare_cached(&sql)?;
+        let mut rows = query.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            let (id, value) = read(row)?;
+            self.found.entry(id).or_insert(value);
+            if self.found.len() > self.limit {
+                self.found.pop_first();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing in a source with this greatest number could be among them.
+    fn is_full(&self, high: i64) -> bool {
+        let oldest = self.found.first_key_value().map(|(id, _)| *id);
+        self.found.len() >= self.limit && oldest.is_none_or(|oldest| oldest >= high)
+    }
+
+    fn into_vec(self) -> Vec<T> {
+        self.found.into_values().rev().collect()
+    }
+}
+
+/// The segments in the order in which lists ask them: the one with the greatest number first.
+fn by_newest(conn: &Connection) -> Result<Vec<Segment>> {
+    let mut all = segments::load(conn)?;
+    all.sort_by_key(|segment| std::cmp::Reverse(segment.high));
+    Ok(all)
+}
+
+pub(super) fn events(conn: &Connection, query: EventQuery) -> Result<Vec<StoredEvent>> {
+    let mut filter = Filter::default();
+    filter.add("id < ?", query.before.map(EventId::number));
+    filter.add("tenant = ?", query.tenant.map(TenantId::number));
+    filter.add("event_type = ?", query.event_type);
+    filter.add("source = ?", query.source);
+    let mut newest = Newest::new(query.limit);
+    for segment in by_newest(conn)? {
+        if newest.is_full(segment.high) {
+            break;
+        }
+        let table = format!("event_{}", segment.n);
+        newest.ask(conn, ("*", &table, "id"), &filter, |row| {
+            let stored = row::event(row)?;
+            Ok((stored.event.id.number(), stored))
+        })?;
+    }
+    Ok(newest.into_vec())
+}
+
+pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Vec<DeliverySummary>> {
+    let mut common = Filter::default();
+    common.add("tenant = ?", query.tenant.map(TenantId::number));
+    common.add("subscription = ?", query.subscription.map(SubscriptionId::number));
+    common.add("event = ?", query.event.map(EventId::number));
+    let before = query.before.map(DeliveryId::number);
+    let mut newest = Newest::new(query.limit);
+    let end = match query.state {
+        Some(StateFilter::Pending) => Some(None),
+        Some(StateFilter::Delivered) => Some(Some(End::Delivered)),
+        Some(StateFilter::Filtered) => Some(Some(End::Filtered)),
+        Some(StateFilter::Failed) => Some(Some(End::Failed)),
+        None => None,
+    };
+    if matches!(end, None | Some(None)) {
+        let mut filter = Filter {
+            sql: common.sql.clone(),
+            values: common.values.clone(),
+        };
+        filter.add("request < ?", before);
+        // The first row of each delivery stands for it.
+        filter
+            .sql
+            .push_str(if filter.sql.is_empty() { " WHERE " } else { " AND " });
+        filter.sql.push_str("request = delivery");
+        let columns = format!("{}, tenant, event_type, siblings", ledger::COLUMNS);
+        newest.ask(conn, (&columns, "pending", "request"), &filter, |row| {
+            let entry = ledger::entry_of(conn, row)?;
+            Ok((entry.parts[0].delivery.number(), of_entry(&entry)))
+        })?;
+    }
+    if end == Some(None) {
+        return Ok(newest.into_vec());
+    }
+    common.add("id < ?", before);
+    common.add("state = ?", end.flatten().map(End::number));
+    for segment in by_newest(conn)? {
+        if newest.is_full(segment.high) {
+            break;
+        }
+        let table = format!("delivery_{}", segment.n);
+        newest.ask(conn, ("*", &table, "id"), &common, |row| {
+            let finished = Finished::read(row)?;
+            Ok((finished.id, of_finished(finished)))
+        })?;
+    }
+    Ok(newest.into_vec())
+}
+
+fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
+    let first = &entry.parts[0];
+    DeliverySummary {
+        id: first.delivery,
+        tenant: TenantId::from_number(entry.tenant),
+        event: first.event,
+        event_type: entry.event_type.clone(),
+        subscription: first.subscription,
+        state: State::Pending {
+            due_at: entry.due_at(),
+        },
+        attempts: entry.attempts(),
+    }
+}
+
+fn of_finished(finished: Finished) -> DeliverySummary {
+    let at = finished.at;
+    let reason = finished.reason.unwrap_or_default();
+    DeliverySummary {
+        id: DeliveryId::from_number(finished.id),
+        tenant: TenantId::from_number(finished.tenant),
+        event: EventId::from_number(finished.event),
+        event_type: finished.event_type,
+        subscription: SubscriptionId::from_number(finished.subscription),
+        state: match finished.end {
+            End::Delivered => State::Delivered { at },
+            End::Filtered => State::Filtered { at, reason },
+            End::Failed => State::Failed { at, reason },
+        },
+        attempts: finished.attempts,
+    }
+}
+
+pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryDetail>> {
+    let all = segments::load(conn)?;
+    let number = id.number();
+    let (summary, requests) = if let Some(entry) = ledger::entry(conn, number)? {
+        let rendered = entry
+            .parts
+            .iter()
+            .filter(|part| part.stage != crate::delivery::Stage::Accepted);
+        (
+            of_entry(&entry),
+            rendered.map(|part| part.request.number()).collect(),
+        )
+    } else {
+        match segments::find(conn, &all, "delivery", number, Finished::read)? {
+            Some((_, finished)) => {
+                let requests = finished.requests();
+                (of_finished(finished), requests)
+            }
+            None => return Ok(None),
+        }
+    };
+    let mut kept = Vec::new();
+    for request in requests {
+        let found = segments::find(conn, &all, "request", request, row::request)?;
+        kept.extend(found.map(|(_, request)| request));
+    }
+    let mut runs: Vec<PluginRun> = every(conn, &all, "run", number, row::run)?;
+    runs.sort_by_key(|run| (run.run, run.step));
+    runs.dedup_by_key(|run| (run.run, run.step));
+    let mut attempts: Vec<Attempt> = every(conn, &all, "attempt", number, row::attempt)?;
+    attempts.sort_by_key(|attempt| (attempt.started_at, attempt.request, attempt.number));
+    attempts.dedup_by_key(|attempt| (attempt.request, attempt.number));
+    Ok(Some(DeliveryDetail {
+        summary,
+        requests: kept,
+        runs,
+        attempts,
+    }))
+}
+
+/// All rows of a delivery in the tables of a kind. While a segment leaves, a row may be in two.
+fn every<T>(
+    conn: &Connection,
+    segments: &[Segment],
+    kind: &str,
+    delivery: i64,
+    read: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.may_hold(delivery)) {
+        let mut query =
+            conn.prepare_cached(&format!("SELECT * FROM {kind}_{} WHERE delivery = ?", segment.n))?;
+        let mut rows = query.query(params![delivery])?;
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn counters(conn: &Connection, subscription: Option<SubscriptionId>) -> Result<Counters> {
+    let mut query = conn.prepare_cached(
+        "SELECT coalesce(sum(created), 0), coalesce(sum(delivered), 0), coalesce(sum(filtered), 0),
+                coalesce(sum(failed), 0), coalesce(sum(pending), 0)
+         FROM counter WHERE ?1 IS NULL OR subscription = ?1",
+    )?;
+    let number = |row: &Row<'_>, column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.unsigned_abs());
+    let counters = query.query_row([subscription.map(SubscriptionId::number)], |row| {
+        Ok(Counters {
+            created: number(row, 0)?,
+            delivered: number(row, 1)?,
+            filtered: number(row, 2)?,
+            failed: number(row, 3)?,
+            pending: number(row, 4)?,
+        })
+    })?;
+    Ok(counters)
+}

@@ -1,0 +1,145 @@
+//! Resending: a finished delivery goes back into the ledger, a pending one becomes due now.
+//!
+//! A delivery is in one place: in the ledger while it is pending, else in exactly one segment. So
+//! its finished row goes when it returns. Numbers of attempts and runs go on where they were; the
+//! retry schedule starts anew. Of a failed delivery with several requests, those that were accepted
+//! stay accepted; of a delivered one, all are sent again.
+
+use rusqlite::{Row, params};
+
+use super::segments::{self, Phase};
+use super::work::{End, Work};
+use super::{ledger, row};
+use crate::delivery::{Pending, Stage};
+use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
+use crate::store::{Resend, Result};
+use crate::time::Timestamp;
+
+/// A finished delivery.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    pub(super) id: i64,
+    pub(super) tenant: i64,
+    pub(super) event: i64,
+    pub(super) subscription: i64,
+    pub(super) event_type: String,
+    pub(super) end: End,
+    pub(super) at: Timestamp,
+    pub(super) reason: Option<String>,
+    pub(super) attempts: u32,
+    pub(super) runs: u16,
+    pub(super) rendered: bool,
+    pub(super) parts: Vec<(RequestId, Stage, u16)>,
+}
+
+impl Finished {
+    /// A row of `delivery_<n>`, whole.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self> {
+        let parts: Option<Vec<u8>> = row.get(11)?;
+        Ok(Self {
+            id: row.get(0)?,
+            tenant: row.get(1)?,
+            event: row.get(2)?,
+            subscription: row.get(3)?,
+            event_type: row.get(4)?,
+            end: End::from_number(row.get(5)?)?,
+            at: Timestamp::from_millis(row.get(6)?),
+            reason: row.get(7)?,
+            attempts: row.get(8)?,
+            runs: row.get(9)?,
+            rendered: row.get(10)?,
+            parts: row::read_parts(parts.as_deref().unwrap_or_default())?,
+        })
+    }
+
+    /// The requests that plugins made for it.
+    pub(super) fn requests(&self) -> Vec<i64> {
+        if !self.parts.is_empty() {
+            self.parts.iter().map(|(request, ..)| request.number()).collect()
+        } else if self.rendered {
+            vec![self.id]
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The rows of the ledger that send it again.
+    fn reopened(&self, now: Timestamp) -> Vec<Pending> {
+        let part = |request, stage, attempts| Pending {
+            request,
+            delivery: DeliveryId::from_number(self.id),
+            event: EventId::from_number(self.event),
+            subscription: SubscriptionId::from_number(self.subscription),
+            stage,
+            attempts,
+            tries: 0,
+            throttles: 0,
+            runs: self.runs,
+            due_at: now,
+        };
+        if self.parts.is_empty() {
+            let stage = if self.rendered {
+                Stage::Rendered
+            } else {
+                Stage::Accepted
+            };
+            let attempts = u16::try_from(self.attempts).unwrap_or(u16::MAX);
+            return vec![part(RequestId::from_number(self.id), stage, attempts)];
+        }
+        let again = |&(request, stage, attempts): &(RequestId, Stage, u16)| {
+            let stays = self.end == End::Failed && stage == Stage::PartDelivered;
+            part(request, if stays { stage } else { Stage::Rendered }, attempts)
+        };
+        self.parts.iter().map(again).collect()
+    }
+}
+
+/// Resends.
+pub(super) fn apply(
+    work: &mut Work<'_>,
+    tenant: Option<i64>,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<Resend> {
+    let number = id.number();
+    let foreign = |owner: i64| tenant.is_some_and(|tenant| tenant != owner);
+    if let Some(mut entry) = ledger::entry(work.conn, number)? {
+        if foreign(entry.tenant) {
+            return Ok(Resend::Missing);
+        }
+        let mut update = work.statement("UPDATE pending SET due_at = ?2 WHERE request = ?1")?;
+        for part in entry.parts.iter_mut().filter(|part| ledger::is_open(part.stage)) {
+            part.due_at = now;
+            update.execute(params![part.request.number(), now.as_millis()])?;
+        }
+        return Ok(Resend::Hastened(entry.parts));
+    }
+    let mut all = segments::load(work.conn)?;
+    let found = segments::find(work.conn, &all, "delivery", number, Finished::read)?;
+    let Some((n, finished)) = found.filter(|(_, finished)| !foreign(finished.tenant)) else {
+        return Ok(Resend::Missing);
+    };
+    if finished.end == End::Filtered {
+        return Ok(Resend::Filtered);
+    }
+    // What is leaving may be gone before it is sent.
+    all.retain(|segment| segment.phase != Phase::Leaving);
+    let mut kept = segments::has(work.conn, &all, "event", finished.event)?;
+    for request in finished.requests() {
+        kept = kept && segments::has(work.conn, &all, "request", request)?;
+    }
+    if !kept {
+        return Ok(Resend::Expired);
+    }
+    work.conn
+        .execute(&format!("DELETE FROM delivery_{n} WHERE id = ?"), [number])?;
+    let parts = finished.reopened(now);
+    let entry = ledger::Entry {
+        tenant: finished.tenant,
+        event_type: finished.event_type,
+        parts,
+    };
+    ledger::insert(work.conn, &entry)?;
+    work.reopened(finished.subscription, finished.end);
+    Ok(Resend::Queued(entry.parts))
+}

@@ -1,0 +1,232 @@
+//! What was seen: the ids of producers and the `Idempotency-Key`s of calls, within a window.
+//!
+//! Keys are random to a B-tree, the one thing that makes ingest slow when a table is large. So they
+//! lie in a row of small tables, a sixth of the window each, and a table is dropped whole when the
+//! youngest key in it has left the window. Time is compared exactly: a key that is still stored but
+//! older than the window was not seen. Namespaces are apart: an id never meets an `Idempotency-Key`.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::fingerprint::Fingerprint;
+use super::work::Work;
+use super::{pack, schema};
+use crate::id::EventId;
+use crate::store::{AcceptedEvent, Error, Result};
+use crate::time::Timestamp;
+
+/// Into how many tables a window is split; one more is looked at while the oldest leaves.
+const TABLES_PER_WINDOW: u32 = 6;
+/// Keys removed in one transaction before their table is dropped.
+const REMOVED_AT_ONCE: i64 = 16_384;
+
+/// One of the rolling tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table {
+    n: i64,
+    opened_at: Timestamp,
+    window: Duration,
+}
+
+/// An event that was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenEvent {
+    pub(super) content: Fingerprint,
+    pub(super) id: EventId,
+    pub(super) matched: u32,
+}
+
+/// A call that was seen, with the answer that it got.
+#[derive(Clone, Debug)]
+pub(super) struct SeenCall {
+    pub(super) content: Fingerprint,
+    pub(super) answer: Vec<AcceptedEvent>,
+}
+
+/// The tables there are, oldest first.
+pub(super) fn load(conn: &Connection) -> Result<Vec<Table>> {
+    let mut query = conn.prepare("SELECT n, opened_at, window_ms FROM seen ORDER BY n")?;
+    let tables = query.query_map([], |row| {
+        Ok(Table {
+            n: row.get(0)?,
+            opened_at: Timestamp::from_millis(row.get(1)?),
+            window: Duration::from_millis(row.get::<_, i64>(2)?.unsigned_abs()),
+        })
+    })?;
+    Ok(tables.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether something written then is within the window now. A clock that went back counts as now.
+fn within(at: i64, now: Timestamp, window: Duration) -> bool {
+    now.since(Timestamp::from_millis(at)) < window
+}
+
+/// The event that came under this key within the window.
+pub(super) fn event(
+    work: &Work<'_>,
+    key: &Fingerprint,
+    now: Timestamp,
+    window: Duration,
+) -> Result<Option<SeenEvent>> {
+    for table in work.tally.seen.iter().rev() {
+        let sql = format!(
+            "SELECT content, at, event, matched FROM seen_{} WHERE key = ?",
+            table.n
+        );
+        let mut query = work.statement(&sql)?;
+        let found = query.query_row([key], |row| {
+            let seen = SeenEvent {
+                content: row.get(0)?,
+                id: EventId::from_number(row.get(2)?),
+                matched: row.get(3)?,
+            };
+            Ok((row.get::<_, i64>(1)?, seen))
+        });
+        if let Some((at, seen)) = found.optional()? {
+            // The newest table comes first, so an older entry cannot be within the window either.
+            return Ok(within(at, now, window).then_some(seen));
+        }
+    }
+    Ok(None)
+}
+
+/// The call that came under this key within the window.
+pub(super) fn call(
+    work: &Work<'_>,
+    key: &Fingerprint,
+    now: Timestamp,
+    window: Duration,
+) -> Result<Option<SeenCall>> {
+    for table in work.tally.seen.iter().rev() {
+        let sql = format!("SELECT content, at, answer FROM call_{} WHERE key = ?", table.n);
+        let mut query = work.statement(&sql)?;
+        let found = query.query_row([key], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?))
+        });
+        if let Some((content, at, answer)) = found.optional()? {
+            if !within(at, now, window) {
+                return Ok(None);
+            }
+            return Ok(Some(SeenCall {
+                content,
+                answer: read_answer(&answer)?,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Opens the next table when the newest is a sixth of the window old.
+fn newest(work: &mut Work<'_>, now: Timestamp, window: Duration) -> Result<i64> {
+    let last = work.tally.seen.last().copied();
+    if let Some(last) = last
+        && now.since(last.opened_at) < window / TABLES_PER_WINDOW
+        && window <= last.window
+    {
+        return Ok(last.n);
+    }
+    let n = last.map_or(1, |last| last.n + 1);
+    work.conn.execute_batch(&schema::seen_tables(n))?;
+    let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+    work.conn.execute(
+        "INSERT INTO seen VALUES (?, ?, ?)",
+        params![n, now.as_millis(), window_ms],
+    )?;
+    work.tally.seen.push(Table {
+        n,
+        opened_at: now,
+        window,
+    });
+    Ok(n)
+}
+
+/// Keeps an event's key.
+pub(super) fn remember_event(
+    work: &mut Work<'_>,
+    key: &Fingerprint,
+    seen: SeenEvent,
+    now: Timestamp,
+    window: Duration,
+) -> Result<()> {
+    let n = newest(work, now, window)?;
+    // Replaces an entry that left the window while its table is still the newest.
+    let mut insert = work.statement(&format!("INSERT OR REPLACE INTO seen_{n} VALUES (?, ?, ?, ?, ?)"))?;
+    insert.execute(params![
+        key,
+        seen.content,
+        now.as_millis(),
+        seen.id.number(),
+        seen.matched
+    ])?;
+    Ok(())
+}
+
+/// Keeps a call's key and answer.
+pub(super) fn remember_call(
+    work: &mut Work<'_>,
+    key: &Fingerprint,
+    seen: &SeenCall,
+    now: Timestamp,
+    window: Duration,
+) -> Result<()> {
+    let n = newest(work, now, window)?;
+    let answer = pack::numbers(
+        seen.answer
+            .iter()
+            .flat_map(|event| [event.id.number(), i64::from(event.matched)]),
+    );
+    let mut insert = work.statement(&format!("INSERT OR REPLACE INTO call_{n} VALUES (?, ?, ?, ?)"))?;
+    insert.execute(params![key, seen.content, now.as_millis(), answer])?;
+    Ok(())
+}
+
+/// The answer as a repetition gets it.
+fn read_answer(bytes: &[u8]) -> Result<Vec<AcceptedEvent>> {
+    let numbers = pack::read_numbers(bytes)?;
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(Error::Damaged {
+            what: "the answer to a call".to_owned(),
+        });
+    }
+    let event = |[id, matched]: &[i64; 2]| AcceptedEvent {
+        id: EventId::from_number(*id),
+        matched: u32::try_from(*matched).unwrap_or(u32::MAX),
+        duplicate: true,
+    };
+    Ok(pairs.iter().map(event).collect())
+}
+
+/// Removes a bounded part of what has left the window; `true` while there is more.
+///
+/// A table goes when the one after it is older than the longest window of any, because then its own
+/// youngest key is too.
+pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
+    let [oldest, next, ..] = work.tally.seen[..] else {
+        return Ok(false);
+    };
+    let window = work.tally.seen.iter().map(|table| table.window).max();
+    if now.since(next.opened_at) < window.unwrap_or_default() {
+        return Ok(false);
+    }
+    for kind in ["seen", "call"] {
+        let table = format!("{kind}_{}", oldest.n);
+        let removed = work.conn.execute(
+            &format!(
+                "DELETE FROM {table} WHERE key <= coalesce(
+                     (SELECT key FROM {table} ORDER BY key LIMIT 1 OFFSET ?), x'{}')",
+                "ff".repeat(17)
+            ),
+            [REMOVED_AT_ONCE - 1],
+        )?;
+        if i64::try_from(removed).unwrap_or(i64::MAX) >= REMOVED_AT_ONCE {
+            return Ok(true);
+        }
+    }
+    work.conn
+        .execute_batch(&format!("DROP TABLE seen_{0}; DROP TABLE call_{0};", oldest.n))?;
+    work.conn.execute("DELETE FROM seen WHERE n = ?", [oldest.n])?;
+    work.tally.seen.remove(0);
+    Ok(true)
+}

@@ -1,0 +1,293 @@
+//! One write transaction in the making: the connection, the open segment, and what is added up over
+//! the batch and written once at its end.
+//!
+//! Counters, the bounds of the open segment and the greatest id change with nearly every command;
+//! each is kept in memory while the batch runs and costs one statement for the whole of it. What is
+//! in [`Tally`] becomes the writer's own only after the commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::{schema, seen};
+use crate::store::{Error, Result};
+use crate::time::Timestamp;
+
+/// What a row costs beside its payload, for the size of a segment (bytes; a guess that is never far
+/// off, and the byte budget of retention is not an exact science).
+const ROW_BYTES: i64 = 64;
+
+/// What the writer knows between batches; the database says the same.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    /// The open segment.
+    pub(super) open: i64,
+    /// Bytes in it.
+    pub(super) open_bytes: i64,
+    /// The tables of keys that were seen, oldest first.
+    pub(super) seen: Vec<seen::Table>,
+    /// The latest `now` that any command gave.
+    pub(super) latest: Timestamp,
+    /// The statements that write to the open segment.
+    pub(super) sql: Arc<SegmentSql>,
+    counters: HashMap<i64, Moves>,
+    low: i64,
+    high: i64,
+    bytes: i64,
+    newest: i64,
+}
+
+/// How the counters of one subscription move.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moves {
+    created: i64,
+    delivered: i64,
+    filtered: i64,
+    failed: i64,
+    pending: i64,
+}
+
+/// How a delivery ended; the numbers in `delivery_<n>.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// 1
+    Delivered,
+    /// 2
+    Filtered,
+    /// 3
+    Failed,
+}
+
+impl End {
+    pub(super) const fn number(self) -> i64 {
+        match self {
+            Self::Delivered => 1,
+            Self::Filtered => 2,
+            Self::Failed => 3,
+        }
+    }
+
+    pub(super) fn from_number(number: i64) -> Result<Self> {
+        match number {
+            1 => Ok(Self::Delivered),
+            2 => Ok(Self::Filtered),
+            3 => Ok(Self::Failed),
+            _ => Err(Error::Damaged {
+                what: format!("state {number} of a delivery"),
+            }),
+        }
+    }
+}
+
+/// The statements that write to the open segment, put together once per segment.
+#[derive(Debug)]
+pub(super) struct SegmentSql {
+    pub(super) event: String,
+    pub(super) request: String,
+    pub(super) attempt: String,
+    pub(super) run: String,
+    pub(super) delivery: String,
+    pub(super) delivery_from_ledger: String,
+}
+
+impl SegmentSql {
+    fn new(n: i64) -> Self {
+        let insert = |table: &str, columns: usize| {
+            let places = vec!["?"; columns].join(", ");
+            format!("INSERT INTO {table}_{n} VALUES ({places})")
+        };
+        Self {
+            event: insert("event", 14),
+            request: insert("request", 8),
+            attempt: insert("attempt", 13),
+            run: insert("run", 15),
+            delivery: insert("delivery", 12),
+            delivery_from_ledger: format!(
+                "INSERT INTO delivery_{n}
+                 SELECT request, tenant, event, subscription, event_type, ?2, ?3, ?4,
+                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL
+                 FROM pending WHERE request = ?1 AND delivery = ?1 AND siblings IS NULL"
+            ),
+        }
+    }
+}
+
+/// What does not change as long as the store is open.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    /// The epoch under which we own what we write.
+    pub(super) epoch: i64,
+    /// A segment is rolled when it has more bytes.
+    pub(super) segment_bytes: i64,
+}
+
+/// A write transaction.
+#[derive(Debug)]
+pub(super) struct Work<'c> {
+    pub(super) conn: &'c Connection,
+    pub(super) fixed: &'c Fixed,
+    pub(super) tally: Tally,
+}
+
+impl Tally {
+    /// Reads it from the database; makes the first segment where there is none.
+    pub(super) fn load(conn: &Connection) -> Result<Self> {
+        let mut tally = Self {
+            open: 0,
+            open_bytes: 0,
+            seen: seen::load(conn)?,
+            latest: Timestamp::from_millis(0),
+            sql: Arc::new(SegmentSql::new(0)),
+            counters: HashMap::new(),
+            low: i64::MAX,
+            high: 0,
+            bytes: 0,
+            newest: 0,
+        };
+        let mut query = conn.prepare("SELECT n, bytes, opened_at FROM segment WHERE state = 0")?;
+        let mut rows = query.query([])?;
+        if let Some(row) = rows.next()? {
+            tally.open = row.get(0)?;
+            tally.sql = Arc::new(SegmentSql::new(tally.open));
+            tally.open_bytes = row.get(1)?;
+            tally.latest = Timestamp::from_millis(row.get(2)?);
+        }
+        Ok(tally)
+    }
+}
+
+impl<'c> Work<'c> {
+    /// Begins with what the writer knows.
+    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, tally: &Tally) -> Self {
+        Self {
+            conn,
+            fixed,
+            tally: tally.clone(),
+        }
+    }
+
+    /// A statement, prepared once.
+    pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'c>> {
+        Ok(self.conn.prepare_cached(sql)?)
+    }
+
+    /// Closes the open segment, if there is one, and opens the next.
+    pub(super) fn roll(&mut self, now: Timestamp) -> Result<()> {
+        self.flush_segment()?;
+        if self.tally.open > 0 {
+            self.conn.execute(
+                "UPDATE segment SET state = 1, closed_at = ?2 WHERE n = ?1",
+                params![self.tally.open, now.as_millis()],
+            )?;
+        }
+        let last: i64 = self
+            .conn
+            .query_row("SELECT coalesce(max(n), 0) FROM segment", [], |row| row.get(0))?;
+        // A dropped segment's number is not used again: the open one is always the last.
+        let n = last.max(self.tally.open) + 1;
+        self.conn.execute_batch(&schema::segment_tables(n))?;
+        self.conn.execute(
+            "INSERT INTO segment (n, state, low, high, bytes, opened_at) VALUES (?1, 0, ?2, 0, 0, ?3)",
+            params![n, i64::MAX, now.as_millis()],
+        )?;
+        self.tally.open = n;
+        self.tally.open_bytes = 0;
+        self.tally.sql = Arc::new(SegmentSql::new(n));
+        Ok(())
+    }
+
+    /// Takes note of the time that a command brought, and makes sure that there is an open segment
+    /// with room in it. Every command that stores rows calls this first.
+    pub(super) fn begin(&mut self, now: Timestamp) -> Result<()> {
+        self.tally.latest = self.tally.latest.max(now);
+        let bytes = self.tally.open_bytes + self.tally.bytes;
+        if self.tally.open == 0 || bytes >= self.fixed.segment_bytes {
+            self.roll(self.tally.latest)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of a row that went into the open segment.
+    pub(super) fn stored(&mut self, id: i64, payload_bytes: usize) {
+        self.tally.low = self.tally.low.min(id);
+        self.tally.high = self.tally.high.max(id);
+        self.tally.bytes += ROW_BYTES + i64::try_from(payload_bytes).unwrap_or(i64::MAX / 2);
+        self.used(id);
+    }
+
+    /// Takes note of an id number, so that it is never used again.
+    pub(super) fn used(&mut self, id: i64) {
+        self.tally.newest = self.tally.newest.max(id);
+    }
+
+    /// A delivery was created.
+    pub(super) fn created(&mut self, subscription: i64) {
+        let moves = self.tally.counters.entry(subscription).or_default();
+        moves.created += 1;
+        moves.pending += 1;
+    }
+
+    /// A delivery ended.
+    pub(super) fn ended(&mut self, subscription: i64, end: End) {
+        self.moved(subscription, end, 1);
+    }
+
+    /// A delivery that had ended is pending again.
+    pub(super) fn reopened(&mut self, subscription: i64, end: End) {
+        self.moved(subscription, end, -1);
+    }
+
+    fn moved(&mut self, subscription: i64, end: End, by: i64) {
+        let moves = self.tally.counters.entry(subscription).or_default();
+        moves.pending -= by;
+        match end {
+            End::Delivered => moves.delivered += by,
+            End::Filtered => moves.filtered += by,
+            End::Failed => moves.failed += by,
+        }
+    }
+
+    /// Writes what was added up, and makes sure that we still own what we write.
+    pub(super) fn finish(mut self) -> Result<Tally> {
+        self.flush_segment()?;
+        let mut update = self.statement(
+            "UPDATE counter SET created = created + ?2, delivered = delivered + ?3,
+                 filtered = filtered + ?4, failed = failed + ?5, pending = pending + ?6
+             WHERE subscription = ?1",
+        )?;
+        let mut insert = self.statement("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?)")?;
+        for (subscription, moves) in self.tally.counters.drain() {
+            let Moves {
+                created,
+                delivered,
+                filtered,
+                failed,
+                pending,
+            } = moves;
+            let values = params![subscription, created, delivered, filtered, failed, pending];
+            if update.execute(values)? == 0 {
+                insert.execute(values)?;
+            }
+        }
+        let mut own = self.statement("UPDATE owner SET newest = max(newest, ?1) WHERE epoch = ?2")?;
+        if own.execute(params![self.tally.newest, self.fixed.epoch])? == 0 {
+            return Err(Error::Fenced);
+        }
+        Ok(self.tally)
+    }
+
+    fn flush_segment(&mut self) -> Result<()> {
+        let tally = &mut self.tally;
+        if tally.bytes > 0 {
+            let mut update = self.conn.prepare_cached(
+                "UPDATE segment SET low = min(low, ?2), high = max(high, ?3), bytes = bytes + ?4
+                 WHERE n = ?1",
+            )?;
+            update.execute(params![tally.open, tally.low, tally.high, tally.bytes])?;
+            tally.open_bytes += tally.bytes;
+            (tally.low, tally.high, tally.bytes) = (i64::MAX, 0, 0);
+        }
+        Ok(())
+    }
+}

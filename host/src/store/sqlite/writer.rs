@@ -1,0 +1,361 @@
+//! The writer: one thread, one connection, one transaction after another.
+//!
+//! It takes what is queued, writes it in one transaction, commits (and by that syncs), and answers
+//! everybody who waits. There is no timer: while one commit flushes, the next batch forms. Commands
+//! find their conflicts before they write, so the common transaction needs no savepoints; if one
+//! fails all the same, the transaction is undone and written again with a savepoint around each, so
+//! that one bad command costs only itself. With a full disk the second round writes outcomes only:
+//! they are few, and what is delivered frees room.
+//!
+//! After a failed read, write or sync the thread ends and the store is closed; see
+//! [`super::fault`]. It never tries again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::checkpoint::Checkpoints;
+use super::fault;
+use super::work::{Fixed, Tally, Work};
+use crate::store::files::DataDir;
+use crate::store::{Error, Result};
+
+/// Commands in one transaction.
+const BATCH_COMMANDS_MAX: usize = 1_024;
+/// Bytes in one transaction, by what the commands say of themselves.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Commands that may wait.
+const QUEUE_MAX: usize = 8_192;
+/// Places in the queue that only outcomes may take: ingest cannot keep them from being written.
+const QUEUE_FOR_OUTCOMES: usize = 2_048;
+/// Bytes that may wait, by what the commands say of themselves.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// What a command is about; it decides who goes first when there is not room for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Something new comes in.
+    Ingest,
+    /// Something ends, or room is made.
+    Outcome,
+}
+
+/// A command that waits for its commit.
+trait Command: Send {
+    fn kind(&self) -> Kind;
+    fn weight(&self) -> usize;
+    /// Writes. May be called twice: what the first call wrote was undone then.
+    fn apply(&mut self, work: &mut Work<'_>) -> Result<()>;
+    /// Answers, with what [`Command::apply`] gave or with an error.
+    fn answer(self: Box<Self>, verdict: Result<()>);
+}
+
+struct Call<T, F> {
+    kind: Kind,
+    weight: usize,
+    run: F,
+    value: Option<T>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: FnMut(&mut Work<'_>) -> Result<T> + Send> Command for Call<T, F> {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn apply(&mut self, work: &mut Work<'_>) -> Result<()> {
+        self.value = Some((self.run)(work)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, verdict: Result<()>) {
+        let Self { value, answer, .. } = *self;
+        // Where nobody waits any more, what was written stays written.
+        let _ = answer.send(verdict.and_then(|()| value.ok_or(Error::Closed)));
+    }
+}
+
+enum Message {
+    Command(Box<dyn Command>),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// The way to the writer.
+#[derive(Debug)]
+pub(super) struct Queue {
+    sender: SyncSender<Message>,
+    waiting: Arc<Waiting>,
+}
+
+/// How much waits.
+#[derive(Debug, Default)]
+struct Waiting {
+    commands: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Queue {
+    /// Has something written. Durable when it answers.
+    pub(super) async fn call<T, F>(&self, kind: Kind, weight: usize, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Work<'_>) -> Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.send(Box::new(Call {
+            kind,
+            weight,
+            run,
+            value: None,
+            answer,
+        }))?;
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+
+    fn send(&self, command: Box<dyn Command>) -> Result<()> {
+        let weight = command.weight();
+        let commands = self.waiting.commands.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.waiting.bytes.fetch_add(weight, Ordering::Relaxed);
+        let sent = match command.kind() {
+            // One that is larger than all the room may wait alone.
+            Kind::Ingest
+                if commands >= QUEUE_MAX - QUEUE_FOR_OUTCOMES
+                    || bytes > 0 && bytes + weight > QUEUE_BYTES_MAX =>
+            {
+                Err(Error::Busy)
+            }
+            Kind::Ingest | Kind::Outcome => match self.sender.try_send(Message::Command(command)) {
+                Ok(()) => Ok(()),
+                Err(TrySendError::Full(_)) => Err(Error::Busy),
+                Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
+            },
+        };
+        if sent.is_err() {
+            self.waiting.left(weight);
+        }
+        sent
+    }
+
+    /// Writes what is queued, checkpoints and ends the thread. Blocks while the queue is full.
+    pub(super) fn close(&self) -> oneshot::Receiver<Result<()>> {
+        let (answer, answered) = oneshot::channel();
+        // If the thread has ended, the answer is dropped with the message, which is an answer too.
+        let _ = self.sender.send(Message::Close(answer));
+        answered
+    }
+}
+
+impl Waiting {
+    fn left(&self, weight: usize) {
+        self.commands.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(weight, Ordering::Relaxed);
+    }
+}
+
+/// The thread's own.
+struct Writer {
+    conn: Connection,
+    fixed: Fixed,
+    tally: Tally,
+    checkpoints: Checkpoints,
+    receiver: Receiver<Message>,
+    waiting: Arc<Waiting>,
+    /// Released when the thread ends, after the connection: fields go in this order.
+    _dir: DataDir,
+}
+
+/// Whether the thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    GoOn,
+    End,
+}
+
+/// Starts the thread.
+pub(super) fn start(
+    conn: Connection,
+    fixed: Fixed,
+    tally: Tally,
+    dir: DataDir,
+) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
+    let (sender, receiver) = sync_channel(QUEUE_MAX);
+    let waiting = Arc::new(Waiting::default());
+    let queue = Queue {
+        sender,
+        waiting: Arc::clone(&waiting),
+    };
+    let checkpoints = Checkpoints::default();
+    let writer = Writer {
+        conn,
+        fixed,
+        tally,
+        checkpoints,
+        receiver,
+        waiting,
+        _dir: dir,
+    };
+    let thread = std::thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || writer.run())?;
+    Ok((queue, thread))
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let first = match self.checkpoints.wait() {
+                None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(time) => self.receiver.recv_timeout(time),
+            };
+            let first = match first {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.checkpoints.when_idle(&self.conn).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let (batch, closing) = self.gather(first);
+            if !batch.is_empty() && self.write(batch) == Flow::End {
+                return;
+            }
+            if let Some(answer) = closing {
+                let done = self.checkpoints.when_idle(&self.conn);
+                drop(self);
+                let _ = answer.send(done);
+                return;
+            }
+            if self.checkpoints.after_commit(&self.conn).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What is queued, up to the bounds of a transaction.
+    fn gather(&self, first: Message) -> (Vec<Box<dyn Command>>, Option<oneshot::Sender<Result<()>>>) {
+        let mut batch = Vec::new();
+        let mut bytes = 0_usize;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            let command = match message {
+                Message::Command(command) => command,
+                Message::Close(answer) => return (batch, Some(answer)),
+            };
+            self.waiting.left(command.weight());
+            bytes = bytes.saturating_add(command.weight());
+            batch.push(command);
+            let full = batch.len() >= BATCH_COMMANDS_MAX || bytes >= BATCH_BYTES_MAX;
+            next = if full { None } else { self.receiver.try_recv().ok() };
+        }
+        (batch, None)
+    }
+
+    fn write(&mut self, mut batch: Vec<Box<dyn Command>>) -> Flow {
+        let error = match self.together(&mut batch) {
+            Ok(()) => {
+                batch.into_iter().for_each(|command| command.answer(Ok(())));
+                return Flow::GoOn;
+            }
+            Err(error) => error,
+        };
+        if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
+            return answer_all(batch, &error);
+        }
+        match self.one_by_one(&mut batch, &error) {
+            Ok(verdicts) => {
+                for (command, verdict) in batch.into_iter().zip(verdicts) {
+                    command.answer(verdict);
+                }
+                Flow::GoOn
+            }
+            Err(error) => answer_all(batch, &error),
+        }
+    }
+
+    fn together(&mut self, batch: &mut [Box<dyn Command>]) -> Result<()> {
+        let transaction = Transaction::begin(&self.conn)?;
+        let mut work = Work::new(&self.conn, &self.fixed, &self.tally);
+        for command in batch {
+            command.apply(&mut work)?;
+        }
+        let tally = work.finish()?;
+        transaction.commit()?;
+        self.tally = tally;
+        Ok(())
+    }
+
+    fn one_by_one(&mut self, batch: &mut [Box<dyn Command>], first: &Error) -> Result<Vec<Result<()>>> {
+        let transaction = Transaction::begin(&self.conn)?;
+        let mut work = Work::new(&self.conn, &self.fixed, &self.tally);
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for command in batch {
+            if matches!(first, Error::Full(_)) && command.kind() == Kind::Ingest {
+                verdicts.push(Err(fault::again(first)));
+                continue;
+            }
+            let before = work.tally.clone();
+            self.conn.execute_batch("SAVEPOINT command")?;
+            let verdict = match command.apply(&mut work) {
+                // Some errors undo the whole transaction by themselves.
+                Err(error) if self.conn.is_autocommit() || fault::ends_writer(&error) => return Err(error),
+                Err(error) => {
+                    self.conn.execute_batch("ROLLBACK TO command")?;
+                    work.tally = before;
+                    Err(error)
+                }
+                Ok(()) => Ok(()),
+            };
+            self.conn.execute_batch("RELEASE command")?;
+            verdicts.push(verdict);
+        }
+        let tally = work.finish()?;
+        transaction.commit()?;
+        self.tally = tally;
+        Ok(verdicts)
+    }
+}
+
+fn answer_all(batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
+    for command in batch {
+        command.answer(Err(fault::again(error)));
+    }
+    if fault::ends_writer(error) {
+        Flow::End
+    } else {
+        Flow::GoOn
+    }
+}
+
+/// An open transaction; undone unless it is committed.
+struct Transaction<'c>(&'c Connection);
+
+impl<'c> Transaction<'c> {
+    fn begin(conn: &'c Connection) -> Result<Self> {
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self(conn))
+    }
+
+    /// After this, and only after this, is anything durable.
+    fn commit(self) -> Result<()> {
+        self.0.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // Where this fails, so will the next BEGIN, and that ends the batch with an error.
+            let _ = self.0.execute_batch("ROLLBACK");
+        }
+    }
+}
