@@ -1,0 +1,98 @@
+//! What kind of trouble an error of the client is, told by the types in its chain of causes, never by
+//! its text; and a text for people that shows nothing of the URL but its host.
+
+use std::error::Error;
+use std::io;
+
+use super::guard::GuardError;
+use crate::delivery::{AttemptResult, ErrorKind};
+
+/// Longest detail that comes from somebody else's error, in characters.
+const DETAIL_CHARS_MAX: usize = 300;
+
+/// An attempt without an answer.
+pub(super) fn failed(kind: ErrorKind, detail: impl Into<String>) -> AttemptResult {
+    AttemptResult::Error {
+        kind,
+        detail: detail.into().chars().take(DETAIL_CHARS_MAX).collect(),
+    }
+}
+
+/// The result that an error of the client stands for.
+pub(super) fn from_client(error: &reqwest::Error) -> AttemptResult {
+    if error.is_builder() {
+        return failed(ErrorKind::Invalid, "the request could not be built");
+    }
+    let chain = causes(error);
+    if let Some(guard) = find::<GuardError>(&chain) {
+        return match guard {
+            GuardError::Refused(refusal) => failed(ErrorKind::Refused, refusal.to_string()),
+            GuardError::NoAddress => failed(ErrorKind::Dns, "the name has no address"),
+            GuardError::Lookup(_) => failed(ErrorKind::Dns, "the name could not be looked up"),
+        };
+    }
+    if let Some(tls) = find::<rustls::Error>(&chain) {
+        return failed(ErrorKind::Tls, format!("the TLS handshake failed: {tls}"));
+    }
+    let io = find::<io::Error>(&chain).map(|error| error.kind());
+    if error.is_timeout() {
+        return failed(ErrorKind::Timeout, "no connection in time");
+    }
+    if error.is_connect() {
+        return failed(
+            ErrorKind::Connect,
+            format!("no connection: {}", io.map_or("unknown cause", in_words)),
+        );
+    }
+    let Some(http) = find::<hyper::Error>(&chain) else {
+        return failed(ErrorKind::Protocol, io.map_or("the connection broke", in_words));
+    };
+    let detail = if http.is_parse_too_large() {
+        "the headers of the answer are too large"
+    } else if http.is_parse() {
+        "the answer is not HTTP/1.1"
+    } else if http.is_incomplete_message() {
+        "the connection was closed before the answer was whole"
+    } else {
+        io.map_or("the connection broke", in_words)
+    };
+    failed(ErrorKind::Protocol, detail)
+}
+
+/// The error and everything behind it. An `io::Error` hides what it wraps from `source`, so it is asked.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    // No chain is this long; the bound is for one that runs in a circle.
+    const CAUSES_MAX: usize = 32;
+    let mut chain: Vec<&'a (dyn Error + 'static)> = vec![error];
+    while chain.len() < CAUSES_MAX {
+        let last = chain[chain.len() - 1];
+        let wrapped = last.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let next = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => last.source(),
+        };
+        match next {
+            Some(next) => chain.push(next),
+            None => break,
+        }
+    }
+    chain
+}
+
+fn find<'a, E: Error + 'static>(chain: &[&'a (dyn Error + 'static)]) -> Option<&'a E> {
+    chain.iter().find_map(|error| error.downcast_ref())
+}
+
+fn in_words(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::ConnectionRefused => "refused",
+        io::ErrorKind::ConnectionReset => "the other side reset the connection",
+        io::ErrorKind::ConnectionAborted => "the connection was aborted",
+        io::ErrorKind::BrokenPipe => "the other side closed the connection",
+        io::ErrorKind::HostUnreachable => "the host is unreachable",
+        io::ErrorKind::NetworkUnreachable => "the network is unreachable",
+        io::ErrorKind::TimedOut => "no answer from the host",
+        io::ErrorKind::UnexpectedEof => "the other side closed the connection",
+        _ => "the connection failed",
+    }
+}
