@@ -1,7 +1,7 @@
 ;; A component of the world `transformer`, by hand, so that a misbehaving guest needs no toolchain.
 ;;
-;; `wrap.rs` puts a guest's own core functions in place of the mark `guest` and further items of the
-;; component in place of the mark `outside`. A guest defines `$transform`; it may define `$describe`,
+;; `wrap.rs` puts a guest's own core functions in place of the mark `guest`, what it imports in place of
+;; `imports`, and on the component's side what meets these imports in place of `outside`, `lowered` and `host`. A guest defines `$transform`; it may define `$describe`,
 ;; `$configure` and `$reset` in place of the usual ones. All of them end in a pointer to their result
 ;; in memory, as the canonical ABI wants; `$deliver` and `$filtered` build the two usual ones.
 ;;
@@ -63,11 +63,13 @@
   (alias core export $libc "memory" (core memory $memory))
   (alias core export $libc "realloc" (core func $realloc))
   (core func $log-lowered (canon lower (func $log "log") (memory $memory)))
+  (; lowered ;)
 
   (core module $guest-module
     (import "host" "log" (func $log (param i32 i32 i32)))
     (import "libc" "memory" (memory 2))
     (import "libc" "heap" (global $heap (mut i32)))
+    (; imports ;)
     (data (i32.const 16)
       "\00\04\00\00\04\00\00\00" "\10\04\00\00\05\00\00\00" "\20\04\00\00\0d\00\00\00")
     (data (i32.const 1024) "test")
@@ -93,7 +95,7 @@
     (export "transform" (func $transform))
     (export "reset" (func $reset)))
   (core instance $guest (instantiate $guest-module
-    (with "host" (instance (export "log" (func $log-lowered))))
+    (with "host" (instance (export "log" (func $log-lowered)) (; host ;)))
     (with "libc" (instance $libc))))
 
   (alias export $types "event" (type $event))

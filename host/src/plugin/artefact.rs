@@ -198,3 +198,57 @@ fn deserialize(engine: &Engine, artefact: &[u8]) -> wasmtime::Result<Component> 
         Component::deserialize(engine, artefact)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(directory: &Path, bytes_most: u64) -> Artefacts {
+        Artefacts::open(directory.to_owned(), [1; 32], [2; 32], bytes_most).unwrap()
+    }
+
+    #[test]
+    fn the_directory_is_the_owners_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("a/b");
+        open(&directory, 1);
+        let mode = || fs::metadata(&directory).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        open(&directory, 1);
+        assert_eq!(mode(), 0o700);
+    }
+
+    #[test]
+    fn the_name_changes_with_everything_that_matters() {
+        let root = tempfile::tempdir().unwrap();
+        let (one, mut other) = (open(root.path(), 1), open(root.path(), 1));
+        assert_eq!(one.name(b"a"), other.name(b"a"));
+        assert_ne!(one.name(b"a"), one.name(b"b"));
+        other.compatibility = [3; 32];
+        assert_ne!(one.name(b"a"), other.name(b"a"));
+    }
+
+    #[test]
+    fn the_directory_stays_within_its_budget() {
+        let root = tempfile::tempdir().unwrap();
+        let artefacts = open(root.path(), 250);
+        fs::write(root.path().join("a file of somebody else"), [0; 1_000]).unwrap();
+        for (age, name) in [(300, "a.artefact"), (200, "b.artefact"), (100, "c.artefact")] {
+            artefacts.write(name, &[0; 68]).unwrap();
+            let file = fs::File::options()
+                .write(true)
+                .open(root.path().join(name))
+                .unwrap();
+            let modified = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 - age);
+            file.set_modified(modified).unwrap();
+            artefacts.shrink(name).unwrap();
+        }
+        let there = |name| root.path().join(name).exists();
+        assert!(!there("a.artefact") && there("b.artefact") && there("c.artefact"));
+        assert!(there("a file of somebody else"));
+        let tiny = open(root.path(), 1);
+        tiny.shrink("b.artefact").unwrap();
+        assert!(there("b.artefact") && !there("c.artefact"));
+    }
+}

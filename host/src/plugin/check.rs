@@ -337,3 +337,103 @@ pub(super) fn bound(
         most,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(text: &str) -> Result<Facts, CheckError> {
+        check(&wat::parse_str(text).unwrap(), &PluginLimits::default())
+    }
+
+    /// The limit that a component is refused by.
+    fn limit(text: &str) -> &'static str {
+        match look(text) {
+            Err(CheckError::Bound { limit, .. }) => limit,
+            other => panic!("not beyond a bound: {other:?}"),
+        }
+    }
+
+    fn module(inside: &str) -> String {
+        format!("(component (core module {inside}))")
+    }
+
+    #[test]
+    fn each_shape_that_costs_a_compiler_much_meets_its_bound() {
+        let nested = |depth| format!("(func {}{})", "(block ".repeat(depth), ")".repeat(depth));
+        assert!(look(&module(&nested(256))).is_ok());
+        assert_eq!(limit(&module(&nested(257))), "control_depth");
+        let locals = |count| format!("(func (local {}))", "i32 ".repeat(count));
+        assert!(look(&module(&locals(2_000))).is_ok());
+        assert_eq!(limit(&module(&locals(2_001))), "function_locals");
+        assert_eq!(limit(&module(&"(func)".repeat(20_001))), "functions");
+        let long = format!(
+            "(func {})",
+            "(drop (i64.const 0x7fffffffffffffff))".repeat(50_000)
+        );
+        assert_eq!(limit(&module(&long)), "function_bytes");
+        assert_eq!(limit(&module("(memory 513)")), "memory_bytes");
+        assert_eq!(limit(&module("(table 10001 funcref)")), "table_elements");
+        assert_eq!(limit(&module(&"(table 1 funcref)".repeat(9))), "tables");
+        assert_eq!(
+            limit("(component (core module (memory 1)) (core module (memory 1)))"),
+            "memories"
+        );
+    }
+
+    #[test]
+    fn instances_are_counted_through_nested_components_without_making_them() {
+        // Each level instantiates the one inside it eight times: 8 to the power of 20 in the end.
+        let mut text = "(component $c (core module $m) (core instance (instantiate $m)))".to_owned();
+        for _ in 0..20 {
+            text = format!(
+                "(component $c {text} {})",
+                "(instance (instantiate $c))".repeat(8)
+            );
+        }
+        assert_eq!(limit(&text), "flattened_instances");
+        let twice = "(component (component $c (core module $m) (core instance (instantiate $m)))
+            (component $d (alias outer 1 $c (component $e)) (instance (instantiate $e)))
+            (instance (instantiate $c)) (instance (instantiate $d)))";
+        assert!(look(twice).is_ok());
+        let open = "(component (import \"c\" (component $c)) (instance (instantiate $c)))";
+        assert!(matches!(look(open), Err(CheckError::Open)));
+    }
+
+    #[test]
+    fn features_that_are_off_and_broken_bytes_are_refused() {
+        for inside in [
+            "(memory 1 1 shared)",
+            "(memory i64 1)",
+            "(func (return_call 0))",
+            "(type (struct))",
+            "(tag)",
+            "(memory 1 1 (pagesize 1))",
+        ] {
+            assert!(look(&module(inside)).is_err(), "{inside}");
+        }
+        let good = wat::parse_str(module("(func (result i32) (i32.const 1))")).unwrap();
+        assert!(check(&good, &PluginLimits::default()).is_ok());
+        for cut in 0..good.len() {
+            // Some cuts fall between two sections and leave a smaller, valid component.
+            let _any = check(&good[..cut], &PluginLimits::default());
+        }
+        let small = PluginLimits {
+            component_bytes: 10,
+            ..PluginLimits::default()
+        };
+        assert!(matches!(
+            check(&good, &small),
+            Err(CheckError::TooLarge { most: 10, .. })
+        ));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+            component.extend(bytes);
+            let _any = check(&component, &PluginLimits::default());
+        }
+    }
+}

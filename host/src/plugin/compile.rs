@@ -221,3 +221,48 @@ fn confine(budget: &Budget) -> io::Result<()> {
     let _ignored = rustix::process::nice(NICENESS);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the router makes of a compiling process that does this.
+    async fn child(script: &str, wall_ms: u64) -> Result<Vec<u8>, CompileError> {
+        let compiler = Compiler::Child {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+        };
+        let limits = PluginLimits {
+            compile_wall_ms: wall_ms,
+            artefact_bytes: 1_000,
+            ..PluginLimits::default()
+        };
+        compile(&compiler, Bytes::from_static(b"component"), &limits).await
+    }
+
+    #[tokio::test]
+    async fn whatever_becomes_of_the_child_has_a_name() {
+        let minute = 60_000;
+        // The first line is the budget, the rest the component.
+        assert_eq!(
+            child("read budget; exec cat", minute).await.unwrap(),
+            b"component"
+        );
+        let refused = child("echo no such section >&2; exit 1", minute).await;
+        assert!(matches!(refused, Err(CompileError::Refused { detail }) if detail == "no such section"));
+        let killed = child("kill -9 $$", minute).await;
+        assert!(matches!(killed, Err(CompileError::Limits { detail }) if detail.contains('9')));
+        let large = child("head -c 5000 /dev/zero", minute).await;
+        assert!(matches!(large, Err(CompileError::Size(1_000))));
+        let late = child("while :; do :; done", 50).await;
+        assert!(matches!(late, Err(CompileError::Time(50))));
+        let environment = child("if [ -n \"$CARGO_MANIFEST_DIR$HOME\" ]; then exit 9; fi", minute).await;
+        assert_eq!(environment.unwrap(), b"");
+        let program = Compiler::Child {
+            program: "/no/such/program".into(),
+            args: Vec::new(),
+        };
+        let none = compile(&program, Bytes::new(), &PluginLimits::default()).await;
+        assert!(matches!(none, Err(CompileError::Process(_))));
+    }
+}
