@@ -1,0 +1,103 @@
+//! Which subscriptions an event goes to, and why not to the others.
+//!
+//! A [`Route`] is a subscription with its patterns and its filter compiled; compiling is also how a
+//! subscription is checked when it is saved. The [`Table`] finds the routes of an event by a few hash
+//! lookups, whatever the number of subscriptions, and asks the filters of these candidates only.
+//!
+//! Status plays no part here: a disabled or held subscription still gets its deliveries, which wait.
+
+mod filter;
+mod pattern;
+mod table;
+mod value;
+
+use std::sync::Arc;
+
+pub use filter::{
+    FILTER_DATA_BYTES_MAX, Filter, FilterContext, FilterError, FilterFault, MATCHES_MAX, NESTING_MAX,
+    NODES_MAX, REGEX_BYTES_MAX,
+};
+pub use pattern::{Pattern, PatternFault};
+pub use table::{Explanation, Matches, Table};
+
+use crate::event::Event;
+use crate::subscription::{PATTERNS_MAX, Subscription};
+
+/// A subscription, compiled.
+#[derive(Debug)]
+pub struct Route {
+    subscription: Arc<Subscription>,
+    patterns: Vec<Pattern>,
+    filter: Option<Filter>,
+}
+
+/// What is wrong with a subscription's patterns or filter, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{pointer}: {detail}")]
+pub struct RouteError {
+    /// A JSON pointer into the subscription.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl Route {
+    /// Compiles patterns and filter.
+    pub fn compile(subscription: Arc<Subscription>) -> Result<Self, RouteError> {
+        let error = |pointer: &str, detail: &dyn std::fmt::Display| RouteError {
+            pointer: pointer.to_owned(),
+            detail: detail.to_string(),
+        };
+        match subscription.events.len() {
+            0 => {
+                return Err(error(
+                    "/events",
+                    &"must name at least one event type; `*` is all of them",
+                ));
+            }
+            count if count > PATTERNS_MAX => {
+                let detail = format!("has {count} patterns, {PATTERNS_MAX} are allowed");
+                return Err(error("/events", &detail));
+            }
+            _ => {}
+        }
+        let mut patterns = Vec::with_capacity(subscription.events.len());
+        for (place, text) in subscription.events.iter().enumerate() {
+            let pattern = Pattern::parse(text).map_err(|fault| error(&format!("/events/{place}"), &fault))?;
+            patterns.push(pattern);
+        }
+        let filter = subscription.filter.as_deref().map(Filter::compile).transpose();
+        let filter = filter.map_err(|fault| error("/filter", &fault))?;
+        Ok(Self {
+            subscription,
+            patterns,
+            filter,
+        })
+    }
+
+    /// The subscription.
+    pub fn subscription(&self) -> &Arc<Subscription> {
+        &self.subscription
+    }
+
+    /// The first pattern that matches an event type.
+    fn pattern_for(&self, event_type: &str) -> Option<&Pattern> {
+        self.patterns.iter().find(|pattern| pattern.matches(event_type))
+    }
+
+    /// Whether the event goes here, and why not.
+    fn explain(&self, event: &Event, context: &mut FilterContext<'_>) -> Explanation {
+        let Some(pattern) = self.pattern_for(&event.event_type) else {
+            return Explanation::NoPattern;
+        };
+        match self.filter.as_ref().map(|filter| filter.matches(context)) {
+            None | Some(Ok(true)) => Explanation::Matched {
+                pattern: pattern.to_string(),
+            },
+            Some(Ok(false)) => Explanation::FilterFalse,
+            Some(Err(error)) => Explanation::FilterError {
+                detail: error.to_string(),
+            },
+        }
+    }
+}
