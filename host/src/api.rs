@@ -20,6 +20,8 @@ pub mod server;
 pub mod subscriptions;
 pub mod tail;
 pub mod tenants;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
