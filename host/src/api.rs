@@ -138,7 +138,10 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/resend", post(deliveries::resend)),
         ("/plugins", get(plugins::list)),
-        ("/plugins/{name}", get(plugins::show).put(plugins::upload).delete(plugins::remove)),
+        (
+            "/plugins/{name}",
+            get(plugins::show).put(plugins::upload).delete(plugins::remove),
+        ),
         ("/plugins/{name}/run", post(plugins::run)),
         ("/keys", post(keys::create).get(keys::list)),
         ("/keys/{id}", axum::routing::delete(keys::revoke)),
@@ -151,7 +154,12 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
 fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("", post(subscriptions::create).get(subscriptions::list)),
-        ("/{id}", get(subscriptions::show).patch(subscriptions::update).delete(subscriptions::remove)),
+        (
+            "/{id}",
+            get(subscriptions::show)
+                .patch(subscriptions::update)
+                .delete(subscriptions::remove),
+        ),
         ("/{id}/enable", post(subscriptions::enable)),
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),
@@ -171,8 +179,16 @@ fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
 /// Every whole path with its methods.
 fn routes() -> Vec<(String, MethodRouter<Shared>)> {
     let mut all: Vec<(String, MethodRouter<Shared>)> = Vec::new();
-    all.extend(open_table().into_iter().map(|(path, methods)| (path.to_owned(), methods)));
-    all.extend(table().into_iter().map(|(path, methods)| (format!("{PREFIX}{path}"), methods)));
+    all.extend(
+        open_table()
+            .into_iter()
+            .map(|(path, methods)| (path.to_owned(), methods)),
+    );
+    all.extend(
+        table()
+            .into_iter()
+            .map(|(path, methods)| (format!("{PREFIX}{path}"), methods)),
+    );
     for name in ["subscriptions", "webhooks"] {
         let paths = subscription_table().into_iter();
         all.extend(paths.map(|(path, methods)| (format!("{PREFIX}/{name}{path}"), methods)));
@@ -201,7 +217,9 @@ impl From<control::Error> for Problem {
         match error {
             control::Error::Faults(faults) => Self::invalid(faults),
             control::Error::Missing(what) => Self::not_found(what),
-            control::Error::Conflict { detail, breaks } => Self::new(Kind::Conflict, detail).with_faults(breaks),
+            control::Error::Conflict { detail, breaks } => {
+                Self::new(Kind::Conflict, detail).with_faults(breaks)
+            }
             control::Error::Changed => Self::new(Kind::Changed, "read it again, then change it"),
             control::Error::Store(error) => error.into(),
             error @ control::Error::Plugin(_) => Self::internal(error),

@@ -83,7 +83,10 @@ impl FromStr for Scope {
     type Err = NotAScope;
 
     fn from_str(text: &str) -> Result<Self, NotAScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(NotAScope)
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or(NotAScope)
     }
 }
 
@@ -99,7 +102,9 @@ impl Scopes {
 
     /// The scopes, in the order of [`Scope::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
+        Scope::ALL
+            .into_iter()
+            .filter(move |scope| self.0 & scope.bit() != 0)
     }
 
     /// Whether there is none.
@@ -182,9 +187,15 @@ pub fn check_key(text: &str) -> Result<(), KeyFault> {
     if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(KeyFault::Form);
     }
-    let bytes = BASE32_DNSSEC.decode(digits.as_bytes()).map_err(|_| KeyFault::Form)?;
+    let bytes = BASE32_DNSSEC
+        .decode(digits.as_bytes())
+        .map_err(|_| KeyFault::Form)?;
     let (random, check) = bytes.split_at_checked(RANDOM_BYTES).ok_or(KeyFault::Form)?;
-    if check == checksum(random) { Ok(()) } else { Err(KeyFault::Checksum) }
+    if check == checksum(random) {
+        Ok(())
+    } else {
+        Err(KeyFault::Checksum)
+    }
 }
 
 /// What the store keeps of a key.
@@ -218,7 +229,15 @@ mod tests {
     #[test]
     fn what_is_no_key_is_told_apart() {
         let key = key_from([7; 32]).reveal().to_owned();
-        for text in ["", "hw_", "whsec_abc", "hw_é", &key[..40], &key.to_uppercase(), &format!("{key}0")] {
+        for text in [
+            "",
+            "hw_",
+            "whsec_abc",
+            "hw_é",
+            &key[..40],
+            &key.to_uppercase(),
+            &format!("{key}0"),
+        ] {
             assert_eq!(check_key(text), Err(KeyFault::Form), "{text}");
         }
     }

@@ -127,7 +127,9 @@ impl Catalogue {
         let versions = uploaded.get(&tenant).and_then(|versions| versions.get(name));
         let first_party = self.first_party(name);
         if versions.is_none() && first_party.is_none() {
-            return Err(Error::Unknown { name: name.to_owned() });
+            return Err(Error::Unknown {
+                name: name.to_owned(),
+            });
         }
         let mut versions = versions.into_iter().flatten();
         let found = match digest {
@@ -143,8 +145,13 @@ impl Catalogue {
         };
         match (found, digest) {
             (Some(found), _) => Ok(found),
-            (None, Some(digest)) => Err(Error::UnknownDigest { name: name.to_owned(), digest }),
-            (None, None) => Err(Error::Unknown { name: name.to_owned() }),
+            (None, Some(digest)) => Err(Error::UnknownDigest {
+                name: name.to_owned(),
+                digest,
+            }),
+            (None, None) => Err(Error::Unknown {
+                name: name.to_owned(),
+            }),
         }
     }
 
@@ -155,7 +162,9 @@ impl Catalogue {
 
     /// The first-party plugin of this name.
     pub fn first_party(&self, name: &str) -> Option<&FirstParty> {
-        self.first_party.iter().find(|first_party| first_party.name == name)
+        self.first_party
+            .iter()
+            .find(|first_party| first_party.name == name)
     }
 
     /// All first-party plugins.
@@ -166,7 +175,10 @@ impl Catalogue {
     /// All uploaded versions of a tenant, sorted by name, newest first within one.
     pub fn uploaded(&self, tenant: TenantId) -> Vec<PluginVersion> {
         let uploaded = self.uploaded.load();
-        let versions = uploaded.get(&tenant).into_iter().flat_map(|versions| versions.values().flatten());
+        let versions = uploaded
+            .get(&tenant)
+            .into_iter()
+            .flat_map(|versions| versions.values().flatten());
         let mut versions: Vec<PluginVersion> = versions.cloned().collect();
         versions.sort_by(|a, b| a.name.cmp(&b.name).then(b.uploaded_at.cmp(&a.uploaded_at)));
         versions
@@ -174,8 +186,18 @@ impl Catalogue {
 
     /// Every name that a tenant can use.
     pub fn names(&self, tenant: TenantId) -> Vec<String> {
-        let mut names: Vec<String> = self.first_party.iter().map(|known| known.name.to_owned()).collect();
-        names.extend(self.uploaded.load().get(&tenant).into_iter().flat_map(|known| known.keys().cloned()));
+        let mut names: Vec<String> = self
+            .first_party
+            .iter()
+            .map(|known| known.name.to_owned())
+            .collect();
+        names.extend(
+            self.uploaded
+                .load()
+                .get(&tenant)
+                .into_iter()
+                .flat_map(|known| known.keys().cloned()),
+        );
         names.sort_unstable();
         names.dedup();
         names
@@ -203,7 +225,12 @@ impl Catalogue {
             return Ok(first_party.component.clone());
         }
         let component = self.store.component(digest).await?;
-        component.ok_or_else(|| store::Error::Damaged { what: format!("component {digest}") }.into())
+        component.ok_or_else(|| {
+            store::Error::Damaged {
+                what: format!("component {digest}"),
+            }
+            .into()
+        })
     }
 }
 

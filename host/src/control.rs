@@ -61,7 +61,10 @@ pub enum Error {
 
 impl Error {
     fn conflict(detail: impl Into<String>) -> Self {
-        Self::Conflict { detail: detail.into(), breaks: Faults::default() }
+        Self::Conflict {
+            detail: detail.into(),
+            breaks: Faults::default(),
+        }
     }
 }
 
@@ -85,7 +88,9 @@ impl From<store::Error> for Error {
 impl From<catalogue::Error> for Error {
     fn from(error: catalogue::Error) -> Self {
         match error {
-            catalogue::Error::Unknown { .. } | catalogue::Error::UnknownDigest { .. } => Self::Missing("plugin"),
+            catalogue::Error::Unknown { .. } | catalogue::Error::UnknownDigest { .. } => {
+                Self::Missing("plugin")
+            }
             catalogue::Error::Load(error) => Self::Plugin(error),
             catalogue::Error::Store(error) => Self::Store(error),
         }
@@ -135,8 +140,11 @@ impl Control {
             Some(tenant) => tenant.id,
             None => {
                 let now = parts.clock.now();
-                let tenant =
-                    Tenant { id: parts.ids.next(now), name: DEFAULT_TENANT.to_owned(), created_at: now };
+                let tenant = Tenant {
+                    id: parts.ids.next(now),
+                    name: DEFAULT_TENANT.to_owned(),
+                    created_at: now,
+                };
                 parts.store.add_tenant(tenant.clone()).await?;
                 tenants.push(tenant.clone());
                 tenant.id

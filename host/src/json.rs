@@ -44,7 +44,10 @@ impl Faults {
     /// Adds a fault while there is room.
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         if self.0.len() < FAULTS_MAX {
-            self.0.push(Fault { pointer: pointer.into(), detail: detail.into() });
+            self.0.push(Fault {
+                pointer: pointer.into(),
+                detail: detail.into(),
+            });
         }
     }
 
@@ -144,7 +147,10 @@ pub fn check_depth(text: &[u8]) -> Result<(), TooDeep> {
 /// The pointer to a member of what `base` points to.
 pub fn pointer(base: &str, name: &str) -> String {
     let name: Cow<'_, str> = if name.len() > NAME_BYTES_MAX {
-        let end = (0..=NAME_BYTES_MAX).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=NAME_BYTES_MAX)
+            .rev()
+            .find(|end| name.is_char_boundary(*end))
+            .unwrap_or(0);
         format!("{}…", &name[..end]).into()
     } else {
         name.into()
@@ -199,7 +205,11 @@ impl<'a> Fields<'a> {
         for pair in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             faults.add(pointer(base, pair[0]), "is given twice");
         }
-        Ok(faults.or(Self { base: base.to_owned(), fields, asked: Vec::new() })?)
+        Ok(faults.or(Self {
+            base: base.to_owned(),
+            fields,
+            asked: Vec::new(),
+        })?)
     }
 
     /// The pointer to a member.
@@ -266,7 +276,11 @@ pub fn read<T: DeserializeOwned>(
         Err(_) => {
             let kind = kind_of(raw.get());
             // "must be a number from 1 to 5, not a number" would help nobody.
-            let not = if expected.starts_with(kind) { String::new() } else { format!(", not {kind}") };
+            let not = if expected.starts_with(kind) {
+                String::new()
+            } else {
+                format!(", not {kind}")
+            };
             faults.add(pointer, format!("must be {expected}{not}"));
             None
         }
@@ -378,23 +392,29 @@ mod tests {
         assert_eq!(fields.text("name", &mut faults), None);
         assert_eq!(fields.text("url", &mut faults), None);
         fields.finish(&mut faults);
-        let told: Vec<(String, String)> =
-            faults.into_vec().into_iter().map(|fault| (fault.pointer, fault.detail)).collect();
+        let told: Vec<(String, String)> = faults
+            .into_vec()
+            .into_iter()
+            .map(|fault| (fault.pointer, fault.detail))
+            .collect();
         assert!(told.contains(&("/plugins/0/url".into(), "must be a string, not a number".into())));
-        assert!(
-            told.contains(&("/plugins/0/nmae".into(), "is not a known field; did you mean `name`?".into()))
-        );
-        assert!(
-            told.contains(&(
-                "/plugins/0/a~1b~0c".into(),
-                "is not a known field; known are name, url".into()
-            ))
-        );
+        assert!(told.contains(&(
+            "/plugins/0/nmae".into(),
+            "is not a known field; did you mean `name`?".into()
+        )));
+        assert!(told.contains(&(
+            "/plugins/0/a~1b~0c".into(),
+            "is not a known field; known are name, url".into()
+        )));
     }
 
     #[test]
     fn a_name_may_be_given_once() {
-        let faults = Fields::of(r#"{"a":1,"a":2}"#, "").err().unwrap().into_faults().into_vec();
+        let faults = Fields::of(r#"{"a":1,"a":2}"#, "")
+            .err()
+            .unwrap()
+            .into_faults()
+            .into_vec();
         assert_eq!(faults[0].pointer, "/a");
     }
 
@@ -404,9 +424,15 @@ mod tests {
             let error = Fields::of(text, "").err().unwrap();
             assert!(matches!(error, Unreadable::Syntax(_)), "{text}: {error:?}");
         }
-        assert!(matches!(Fields::of("[1]", "").err().unwrap(), Unreadable::Faults(_)));
+        assert!(matches!(
+            Fields::of("[1]", "").err().unwrap(),
+            Unreadable::Faults(_)
+        ));
         assert!(items("[1,2,3]", "", 3).is_ok());
-        assert!(matches!(items("[1,2,3]", "", 2).err().unwrap(), Unreadable::Faults(_)));
+        assert!(matches!(
+            items("[1,2,3]", "", 2).err().unwrap(),
+            Unreadable::Faults(_)
+        ));
     }
 
     #[test]
@@ -420,9 +446,14 @@ mod tests {
     fn values_stay_the_bytes_they_were() {
         let text = r#"{ "data" :  {"b": 1.0, "a": 10000000000000000000001} }"#;
         let mut fields = Fields::of(text, "").unwrap();
-        let Given::Value(raw) = fields.given("data") else { panic!("given") };
+        let Given::Value(raw) = fields.given("data") else {
+            panic!("given")
+        };
         assert_eq!(raw.get(), r#"{"b": 1.0, "a": 10000000000000000000001}"#);
-        assert!(text.as_bytes().as_ptr_range().contains(&raw.get().as_ptr()), "borrowed, not copied");
+        assert!(
+            text.as_bytes().as_ptr_range().contains(&raw.get().as_ptr()),
+            "borrowed, not copied"
+        );
     }
 
     #[test]

@@ -68,7 +68,10 @@ pub struct LogOut {
 
 impl From<&LogLine> for LogOut {
     fn from(line: &LogLine) -> Self {
-        Self { level: line.level, message: line.message.clone() }
+        Self {
+            level: line.level,
+            message: line.message.clone(),
+        }
     }
 }
 
@@ -196,8 +199,16 @@ pub(super) fn shown(
 fn masked(mut sent: Sent, subscription: &Subscription) -> Sent {
     sent.url = masked_url(&sent.url);
     for (name, value) in &mut sent.headers {
-        let configured = subscription.endpoint.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        if configured || CREDENTIALS.iter().any(|credential| credential.eq_ignore_ascii_case(name)) {
+        let configured = subscription
+            .endpoint
+            .headers
+            .iter()
+            .any(|(own, _)| own.eq_ignore_ascii_case(name));
+        if configured
+            || CREDENTIALS
+                .iter()
+                .any(|credential| credential.eq_ignore_ascii_case(name))
+        {
             MASK.clone_into(value);
         }
     }
@@ -215,22 +226,43 @@ pub(super) fn text_or_base64(body: &[u8]) -> (Option<String>, Option<String>) {
 impl RequestOut {
     fn new(id: RequestId, sent: &Sent) -> Self {
         let (body, body_base64) = text_or_base64(&sent.body);
-        Self { id, method: sent.method.clone(), url: Some(sent.url.clone()), body, body_base64 }
+        Self {
+            id,
+            method: sent.method.clone(),
+            url: Some(sent.url.clone()),
+            body,
+            body_base64,
+        }
     }
 
     fn stored(request: &Request) -> Self {
         let (body, body_base64) = text_or_base64(&request.body);
-        Self { id: request.id, method: request.method.clone(), url: None, body, body_base64 }
+        Self {
+            id: request.id,
+            method: request.method.clone(),
+            url: None,
+            body,
+            body_base64,
+        }
     }
 }
 
 impl AttemptOut {
     fn new(attempt: &Attempt, sent: Option<Sent>) -> Self {
         let (status_code, error, error_detail, response) = match &attempt.result {
-            AttemptResult::Response { status, headers, body, truncated } => {
+            AttemptResult::Response {
+                status,
+                headers,
+                body,
+                truncated,
+            } => {
                 let (body, body_base64) = text_or_base64(body);
-                let response =
-                    ResponseOut { headers: headers.clone(), body, body_base64, truncated: *truncated };
+                let response = ResponseOut {
+                    headers: headers.clone(),
+                    body,
+                    body_base64,
+                    truncated: *truncated,
+                };
                 (Some(*status), None, None, Some(response))
             }
             AttemptResult::Error { kind, detail } => (None, Some(kind.as_str()), Some(detail.clone()), None),

@@ -243,7 +243,9 @@ async fn page(
             }
         }
     }
-    let next = before.filter(|_| more).map(|last| cursor(List::Deliveries, last.number()));
+    let next = before
+        .filter(|_| more)
+        .map(|last| cursor(List::Deliveries, last.number()));
     Ok(Json(Page { data, next }))
 }
 
@@ -260,10 +262,20 @@ pub async fn show(
 ) -> Result<Json<DeliveryWhole>, Problem> {
     let detail = own(&state, &caller, &id).await?;
     let snapshot = state.registry.snapshot();
-    let event = state.store.event(detail.summary.event).await?.map(|stored| stored.event);
+    let event = state
+        .store
+        .event(detail.summary.event)
+        .await?
+        .map(|stored| stored.event);
     let route = snapshot.routes.get(&detail.summary.subscription);
     let subscription = route.map(|route| Arc::clone(route.subscription()));
-    let (requests, attempts) = shown(&state, &caller, &detail, subscription.as_deref(), event.as_deref());
+    let (requests, attempts) = shown(
+        &state,
+        &caller,
+        &detail,
+        subscription.as_deref(),
+        event.as_deref(),
+    );
     Ok(Json(DeliveryWhole {
         delivery: DeliveryOut::new(&detail.summary, &snapshot),
         plugin_runs: detail.runs.iter().map(RunOut::from).collect(),
@@ -306,7 +318,10 @@ pub async fn resend(
     let Some(route) = state.registry.route(delivery.subscription) else {
         return Err(Problem::new(Kind::Conflict, "its subscription was removed"));
     };
-    let resent = state.store.resend(Some(caller.tenant), delivery.id, state.clock.now()).await?;
+    let resent = state
+        .store
+        .resend(Some(caller.tenant), delivery.id, state.clock.now())
+        .await?;
     let rows = match resent {
         Resend::Queued(rows) | Resend::Hastened(rows) => rows,
         Resend::Filtered => {
@@ -318,8 +333,19 @@ pub async fn resend(
     };
     let requests = rows.len();
     state.wake.queue(rows);
-    let status = if route.subscription().status.is_enabled() { "pending" } else { "held" };
-    Ok((StatusCode::ACCEPTED, Json(ResendOut { id: delivery.id, status, requests })))
+    let status = if route.subscription().status.is_enabled() {
+        "pending"
+    } else {
+        "held"
+    };
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(ResendOut {
+            id: delivery.id,
+            status,
+            requests,
+        }),
+    ))
 }
 
 #[cfg(test)]
@@ -332,7 +358,11 @@ mod tests {
             (None, Wanted::All, None),
             (Some("pending"), Wanted::NotHeld, Some(StateFilter::Pending)),
             (Some("held"), Wanted::Held, Some(StateFilter::Pending)),
-            (Some("failed"), Wanted::Stored(StateFilter::Failed), Some(StateFilter::Failed)),
+            (
+                Some("failed"),
+                Wanted::Stored(StateFilter::Failed),
+                Some(StateFilter::Failed),
+            ),
         ];
         for (word, wanted, filter) in table {
             assert_eq!(Wanted::of(word).unwrap(), wanted);

@@ -92,7 +92,9 @@ impl<N: Needs> FromRequestParts<Shared> for May<N> {
         let key = bearer(&parts.headers)?;
         let Some(principal) = state.control.keyring().principal(key) else {
             return Err(Problem::unauthorized(match check_key(key) {
-                Err(crate::auth::KeyFault::Checksum) => "the key is mistyped or cut: its checksum does not fit",
+                Err(crate::auth::KeyFault::Checksum) => {
+                    "the key is mistyped or cut: its checksum does not fit"
+                }
                 Ok(()) | Err(crate::auth::KeyFault::Form) => "the key is not known or was revoked",
             }));
         };
@@ -115,8 +117,12 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     };
     let value = value.to_str().unwrap_or_default();
     match value.split_once(' ') {
-        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") && !key.trim().is_empty() => Ok(key.trim()),
-        _ => Err(Problem::unauthorized("`Authorization` must be `Bearer`, a space and the key")),
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") && !key.trim().is_empty() => {
+            Ok(key.trim())
+        }
+        _ => Err(Problem::unauthorized(
+            "`Authorization` must be `Bearer`, a space and the key",
+        )),
     }
 }
 
@@ -125,7 +131,12 @@ fn tenant_of(principal: &Principal, headers: &HeaderMap, state: &Shared) -> Resu
         None => None,
         Some(value) => {
             let value = value.to_str().unwrap_or_default();
-            Some(state.control.tenant(value).ok_or_else(|| Problem::not_found("tenant"))?)
+            Some(
+                state
+                    .control
+                    .tenant(value)
+                    .ok_or_else(|| Problem::not_found("tenant"))?,
+            )
         }
     };
     match (principal.tenant, wanted) {
@@ -159,11 +170,17 @@ impl Query {
             if given.len() == PARAMETERS_MAX {
                 return Err(Problem::new(Kind::Parameter, "there are too many parameters"));
             }
-            if given.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+            if given
+                .insert(name.clone().into_owned(), value.into_owned())
+                .is_some()
+            {
                 return Err(Problem::parameter(&name, "is given twice"));
             }
         }
-        Ok(Self { given, asked: Vec::new() })
+        Ok(Self {
+            given,
+            asked: Vec::new(),
+        })
     }
 
     /// Takes a parameter as it is.
@@ -195,7 +212,10 @@ impl Query {
         match self.read("limit", "a number")? {
             None => Ok(LIMIT_DEFAULT),
             Some(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
-            Some(_) => Err(Problem::parameter("limit", &format!("must be from 1 to {LIMIT_MAX}"))),
+            Some(_) => Err(Problem::parameter(
+                "limit",
+                &format!("must be from 1 to {LIMIT_MAX}"),
+            )),
         }
     }
 
@@ -208,13 +228,18 @@ impl Query {
 
     /// Whatever nobody asked for is unknown.
     pub fn finish(self) -> Result<(), Problem> {
-        let Some(name) = self.given.into_keys().next() else { return Ok(()) };
+        let Some(name) = self.given.into_keys().next() else {
+            return Ok(());
+        };
         let hint = match (json::nearest(&name, &self.asked), self.asked.is_empty()) {
             (Some(near), _) => format!("; did you mean `{near}`?"),
             (None, true) => "; there are none here".to_owned(),
             (None, false) => format!("; known are {}", self.asked.join(", ")),
         };
-        Err(Problem::new(Kind::Parameter, format!("`{name}` is not a known parameter{hint}")))
+        Err(Problem::new(
+            Kind::Parameter,
+            format!("`{name}` is not a known parameter{hint}"),
+        ))
     }
 }
 
@@ -247,7 +272,10 @@ impl FromRequest<Shared> for JsonBody {
         let limits = &state.limits;
         let bytes = read_body(&parts.headers, body, limits.body_bytes_max, limits.body_timeout).await?;
         if str::from_utf8(&bytes).is_err() {
-            return Err(Problem::new(Kind::Malformed, "not UTF-8; bytes go into `data_base64`"));
+            return Err(Problem::new(
+                Kind::Malformed,
+                "not UTF-8; bytes go into `data_base64`",
+            ));
         }
         json::check_depth(&bytes).map_err(|fault| Problem::new(Kind::Malformed, fault.to_string()))?;
         Ok(Self { bytes })
@@ -260,24 +288,43 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
         None | Some(b"identity") => {}
         Some(_) => return refuse("compressed bodies are not taken"),
     }
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     let essence = essence.to_ascii_lowercase();
     match essence.as_str() {
-        "application/json" | "application/merge-patch+json" if !headers.contains_key("ce-specversion") => Ok(()),
+        "application/json" | "application/merge-patch+json" if !headers.contains_key("ce-specversion") => {
+            Ok(())
+        }
         "application/json" | "application/cloudevents+json" | "application/cloudevents-batch+json" => refuse(
             "CloudEvents are not taken yet; send application/json with `type`, `data`, `id`, `source`, \
              `subject`, `time`",
         ),
-        "application/x-www-form-urlencoded" => refuse("send JSON; with curl add -H 'content-type: application/json'"),
+        "application/x-www-form-urlencoded" => {
+            refuse("send JSON; with curl add -H 'content-type: application/json'")
+        }
         _ => refuse("send application/json"),
     }
 }
 
 /// Reads a body up to `max` bytes within a time.
-pub async fn read_body(headers: &HeaderMap, body: Body, max: usize, time: Duration) -> Result<Bytes, Problem> {
+pub async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+    time: Duration,
+) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Kind::TooLarge, format!("it may have {max} bytes"));
-    let announced = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let announced = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|announced: u64| announced > max as u64) {
         return Err(too_large());
     }
@@ -285,18 +332,26 @@ pub async fn read_body(headers: &HeaderMap, body: Body, max: usize, time: Durati
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Kind::Malformed, "the body broke off")),
-        Err(_) => Err(Problem::new(Kind::SlowBody, format!("the body must arrive within {time:?}"))),
+        Err(_) => Err(Problem::new(
+            Kind::SlowBody,
+            format!("the body must arrive within {time:?}"),
+        )),
     }
 }
 
 /// The version that `If-Match` asks for; none where it says nothing or `*`.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let Some(value) = headers.get(IF_MATCH) else {
+        return Ok(None);
+    };
     let value = value.to_str().unwrap_or_default().trim();
     if value == "*" {
         return Ok(None);
     }
-    let version = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|v| v.parse().ok());
+    let version = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .and_then(|v| v.parse().ok());
     match version {
         Some(version) => Ok(Some(version)),
         None => Err(Problem::parameter("If-Match", "must be one ETag as it was given")),
@@ -338,11 +393,16 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_cut_off_at_its_limit_with_or_without_a_length() {
         let minute = Duration::from_secs(60);
-        let whole = read_body(&HeaderMap::new(), Body::from("12345"), 5, minute).await.unwrap();
+        let whole = read_body(&HeaderMap::new(), Body::from("12345"), 5, minute)
+            .await
+            .unwrap();
         assert_eq!(&whole[..], b"12345");
-        let stream = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"123")));
+        let stream =
+            futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"123")));
         let endless = Body::from_stream(stream);
-        let refused = read_body(&HeaderMap::new(), endless, 5, minute).await.unwrap_err();
+        let refused = read_body(&HeaderMap::new(), endless, 5, minute)
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), Kind::TooLarge);
         let announced = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 6.into())]);
         let refused = read_body(&announced, Body::empty(), 5, minute).await.unwrap_err();
@@ -352,7 +412,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let stalled = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let refused = read_body(&HeaderMap::new(), stalled, 5, Duration::ZERO).await.unwrap_err();
+        let refused = read_body(&HeaderMap::new(), stalled, 5, Duration::ZERO)
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), Kind::SlowBody);
     }
 }

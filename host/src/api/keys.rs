@@ -84,7 +84,9 @@ pub async fn create(
     let mut fields = Fields::of(body.text(), "")?;
     let name = fields.text("name", &mut faults).unwrap_or_default();
     let scopes = scopes(&mut fields, &mut faults);
-    let router = fields.read("router", "true or false", &mut faults).unwrap_or(false);
+    let router = fields
+        .read("router", "true or false", &mut faults)
+        .unwrap_or(false);
     fields.finish(&mut faults);
     faults.or(())?;
     if router && caller.principal.tenant.is_some() {
@@ -93,18 +95,25 @@ pub async fn create(
     }
     let tenant = (!router).then_some(caller.tenant);
     let (key, secret) = state.control.create_key(NewKey { name, tenant, scopes }).await?;
-    let shown = KeyOut { key: Some(secret.reveal().to_owned()), ..KeyOut::from(key) };
+    let shown = KeyOut {
+        key: Some(secret.reveal().to_owned()),
+        ..KeyOut::from(key)
+    };
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
 fn scopes(fields: &mut Fields<'_>, faults: &mut Faults) -> Scopes {
-    let Given::Value(raw) = fields.given("scopes") else { return Scopes::default() };
+    let Given::Value(raw) = fields.given("scopes") else {
+        return Scopes::default();
+    };
     match json::items(raw.get(), "/scopes", Scope::ALL.len()) {
         Ok(items) => {
             let read = items.into_iter().enumerate().filter_map(|(place, item)| {
                 let pointer = format!("/scopes/{place}");
                 let word: String = json::read(item, &pointer, "a string", faults)?;
-                word.parse::<Scope>().map_err(|fault| faults.add(pointer, format!("is {fault}"))).ok()
+                word.parse::<Scope>()
+                    .map_err(|fault| faults.add(pointer, format!("is {fault}")))
+                    .ok()
             });
             read.collect()
         }
@@ -117,7 +126,11 @@ fn scopes(fields: &mut Fields<'_>, faults: &mut Faults) -> Scopes {
 
 /// The keys that a caller sees: the tenant's, or all where they administer the router and named none.
 fn seen_by(caller: &Caller, all: bool) -> Option<TenantId> {
-    if all && caller.principal.tenant.is_none() { None } else { Some(caller.tenant) }
+    if all && caller.principal.tenant.is_none() {
+        None
+    } else {
+        Some(caller.tenant)
+    }
 }
 
 /// Lists keys, revoked ones too, newest first.

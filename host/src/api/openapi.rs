@@ -51,7 +51,9 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| whole().to_json().unwrap_or
 )]
 pub async fn document() -> Response {
     let mut answer = DOCUMENT.as_str().into_response();
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
@@ -63,7 +65,10 @@ pub fn text() -> &'static str {
 fn whole() -> utoipa::openapi::OpenApi {
     let mut document = Described::openapi();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
-    let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("hw_…").build();
+    let key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("hw_…")
+        .build();
     if let Some(components) = &mut document.components {
         components.add_security_scheme("key", SecurityScheme::Http(key));
     }
@@ -91,7 +96,15 @@ fn whole() -> utoipa::openapi::OpenApi {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten()
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Adds what all operations have in common.
@@ -100,13 +113,18 @@ fn refine(operation: &mut Operation, in_api: bool) {
     let problem = ResponseBuilder::new()
         .description("A refusal (RFC 9457)")
         .content(problem::MEDIA_TYPE, Content::new(Some(schema)));
-    operation.responses.responses.insert("default".to_owned(), problem.build().into());
+    operation
+        .responses
+        .responses
+        .insert("default".to_owned(), problem.build().into());
     if in_api {
         let tenant: Parameter = ParameterBuilder::new()
             .name("Hookway-Tenant")
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
-            .description(Some("The tenant, by name or id, for keys that act for any; `default` where nothing is said"))
+            .description(Some(
+                "The tenant, by name or id, for keys that act for any; `default` where nothing is said",
+            ))
             .build();
         operation.parameters.get_or_insert_default().push(tenant.into());
     }

@@ -65,10 +65,16 @@ pub fn cursor(list: List, number: i64) -> String {
 
 /// Reads the number behind which the next page starts.
 pub fn number_of(list: List, cursor: &str) -> Result<i64, NotACursor> {
-    let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| NotACursor)?;
+    let bytes = BASE64URL_NOPAD
+        .decode(cursor.as_bytes())
+        .map_err(|_| NotACursor)?;
     let (head, number) = bytes.split_at_checked(2).ok_or(NotACursor)?;
     let number = i64::from_be_bytes(number.try_into().map_err(|_| NotACursor)?);
-    if head == [VERSION, list.byte()] && number > 0 { Ok(number) } else { Err(NotACursor) }
+    if head == [VERSION, list.byte()] && number > 0 {
+        Ok(number)
+    } else {
+        Err(NotACursor)
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +86,14 @@ mod tests {
     #[test]
     fn what_is_no_cursor_of_this_list_is_refused() {
         let other = cursor(List::Events, 7);
-        for text in ["", "x", "????", &other, &cursor(List::Deliveries, -1), &format!("{other}AA")] {
+        for text in [
+            "",
+            "x",
+            "????",
+            &other,
+            &cursor(List::Deliveries, -1),
+            &format!("{other}AA"),
+        ] {
             assert_eq!(number_of(List::Deliveries, text), Err(NotACursor), "{text}");
         }
     }

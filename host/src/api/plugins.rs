@@ -90,7 +90,11 @@ impl PluginOut {
     fn new(known: Known, manifest: &Manifest) -> Self {
         Self {
             name: known.name,
-            origin: if known.versions.is_empty() { "first-party" } else { "uploaded" },
+            origin: if known.versions.is_empty() {
+                "first-party"
+            } else {
+                "uploaded"
+            },
             digest: known.current,
             version: manifest.version.clone(),
             summary: manifest.summary.clone(),
@@ -112,7 +116,9 @@ pub async fn list(
     query.finish()?;
     let mut data = Vec::new();
     for name in state.control.catalogue().names(caller.tenant) {
-        let Some(known) = state.control.plugin(caller.tenant, &name) else { continue };
+        let Some(known) = state.control.plugin(caller.tenant, &name) else {
+            continue;
+        };
         let manifest = manifest_of(&state, &caller, &known).await?;
         data.push(PluginOut::new(known, &manifest));
     }
@@ -121,10 +127,16 @@ pub async fn list(
 
 /// What a plugin says of itself: as it was stored, so that a list needs no compiler.
 async fn manifest_of(state: &Shared, caller: &Caller, known: &Known) -> Result<Manifest, Problem> {
-    let stored = known.versions.iter().find(|version| version.digest == known.current);
+    let stored = known
+        .versions
+        .iter()
+        .find(|version| version.digest == known.current);
     match stored.and_then(|version| serde_json::from_str(&version.manifest).ok()) {
         Some(manifest) => Ok(manifest),
-        None => Ok(state.control.manifest(caller.tenant, &known.name, known.current).await?),
+        None => Ok(state
+            .control
+            .manifest(caller.tenant, &known.name, known.current)
+            .await?),
     }
 }
 
@@ -143,8 +155,15 @@ pub async fn show(
 }
 
 async fn whole(state: &Shared, caller: &Caller, name: &str) -> Result<PluginWhole, Problem> {
-    let known = state.control.plugin(caller.tenant, name).ok_or_else(|| Problem::not_found("plugin"))?;
-    let plugin = state.control.catalogue().resolve(caller.tenant, name, Some(known.current)).await;
+    let known = state
+        .control
+        .plugin(caller.tenant, name)
+        .ok_or_else(|| Problem::not_found("plugin"))?;
+    let plugin = state
+        .control
+        .catalogue()
+        .resolve(caller.tenant, name, Some(known.current))
+        .await;
     let plugin = plugin.map_err(crate::control::Error::from)?;
     let manifest = plugin.manifest();
     Ok(PluginWhole {
@@ -192,10 +211,23 @@ pub async fn upload(
     query.finish()?;
     let limits = &state.limits;
     let component = read_body(&headers, body, limits.component_bytes_max, limits.body_timeout).await?;
-    let uploaded = state.control.upload_plugin(caller.tenant, &name, component, force).await?;
-    let status = if uploaded.new { StatusCode::CREATED } else { StatusCode::OK };
+    let uploaded = state
+        .control
+        .upload_plugin(caller.tenant, &name, component, force)
+        .await?;
+    let status = if uploaded.new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let plugin = whole(&state, &caller, &name).await?;
-    Ok((status, Json(UploadOut { plugin, held: uploaded.held })))
+    Ok((
+        status,
+        Json(UploadOut {
+            plugin,
+            held: uploaded.held,
+        }),
+    ))
 }
 
 /// Removes an uploaded plugin that nobody uses.
@@ -276,8 +308,21 @@ pub struct RunRequest {
 impl From<GuestRequest> for RunRequest {
     fn from(request: GuestRequest) -> Self {
         let (body, body_base64) = text_or_base64(&request.body);
-        let GuestRequest { method, path, headers, delay_ms, .. } = request;
-        Self { method, path, headers, body, body_base64, delay_ms }
+        let GuestRequest {
+            method,
+            path,
+            headers,
+            delay_ms,
+            ..
+        } = request;
+        Self {
+            method,
+            path,
+            headers,
+            body,
+            body_base64,
+            delay_ms,
+        }
     }
 }
 
@@ -300,7 +345,12 @@ pub struct RunEvent {
 impl From<GuestEvent> for RunEvent {
     fn from(event: GuestEvent) -> Self {
         let (data, data_base64) = text_or_base64(&event.data);
-        Self { event_type: event.event_type, subject: event.subject, data, data_base64 }
+        Self {
+            event_type: event.event_type,
+            subject: event.subject,
+            data,
+            data_base64,
+        }
     }
 }
 
@@ -337,7 +387,11 @@ impl RunResult {
                 ("fault", fault.detail)
             }
         };
-        Self { outcome, reason: Some(reason), ..result }
+        Self {
+            outcome,
+            reason: Some(reason),
+            ..result
+        }
     }
 }
 
@@ -362,9 +416,9 @@ pub async fn run(
         Given::Absent | Given::Null => empty_config(),
     };
     let draft = match fields.given("event") {
-        Given::Value(raw) => {
-            draft(raw.get(), "/event", &body.bytes).map_err(|error| faults.append(error.into_faults())).ok()
-        }
+        Given::Value(raw) => draft(raw.get(), "/event", &body.bytes)
+            .map_err(|error| faults.append(error.into_faults()))
+            .ok(),
         Given::Absent | Given::Null => {
             faults.add("/event", "must be given");
             None
@@ -377,6 +431,9 @@ pub async fn run(
     let Some(event) = events.into_iter().next() else {
         return Err(Problem::new(Kind::Malformed, "there is no event"));
     };
-    let (plugin, run) = state.control.run_plugin(&name, digest, config.get(), Arc::clone(&event)).await?;
+    let (plugin, run) = state
+        .control
+        .run_plugin(&name, digest, config.get(), Arc::clone(&event))
+        .await?;
     Ok(Json(RunResult::new(&plugin, run)))
 }

@@ -121,7 +121,13 @@ impl Problem {
     /// A problem of a kind.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { kind, detail, faults: Vec::new(), headers: Vec::new(), cause: None }
+        Self {
+            kind,
+            detail,
+            faults: Vec::new(),
+            headers: Vec::new(),
+            cause: None,
+        }
     }
 
     /// Nothing of this name or id, or nothing that is this tenant's.
@@ -153,7 +159,10 @@ impl Problem {
             [one] => format!("`{}` {}", one.pointer, one.detail),
             many => format!("{} fields are wrong; `errors` names them", many.len()),
         };
-        Self { faults, ..Self::new(Kind::Invalid, detail) }
+        Self {
+            faults,
+            ..Self::new(Kind::Invalid, detail)
+        }
     }
 
     /// Adds a header to the answer.
@@ -205,7 +214,9 @@ impl Problem {
         // Texts and numbers always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut answer = (self.kind.status(), body).into_response();
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        answer
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         for (name, value) in &self.headers {
             answer.headers_mut().insert(name.clone(), value.clone());
         }
@@ -247,11 +258,12 @@ impl From<store::Error> for Problem {
             store::Error::Busy => {
                 Self::new(Kind::Overloaded, "nothing was kept; send it again").with_header(RETRY_AFTER, retry)
             }
-            store::Error::Closed | store::Error::Fenced => {
-                Self::new(Kind::Unavailable, "the router is shutting down or lost its database; nothing was kept")
-                    .with_cause(error)
-                    .with_header(RETRY_AFTER, retry)
-            }
+            store::Error::Closed | store::Error::Fenced => Self::new(
+                Kind::Unavailable,
+                "the router is shutting down or lost its database; nothing was kept",
+            )
+            .with_cause(error)
+            .with_header(RETRY_AFTER, retry),
             store::Error::Taken { what } => Self::new(Kind::Conflict, format!("the {what} is taken")),
             store::Error::Changed => Self::new(Kind::Changed, "read it again, then change it"),
             store::Error::Missing { what } => Self::not_found(what),
@@ -278,7 +290,10 @@ mod tests {
         let answer = problem.answer("r-1");
         assert_eq!(answer.headers()[CONTENT_TYPE], MEDIA_TYPE);
         let body = http_body_util::BodyExt::collect(answer.into_body());
-        let body = futures_util::FutureExt::now_or_never(body).unwrap().unwrap().to_bytes();
+        let body = futures_util::FutureExt::now_or_never(body)
+            .unwrap()
+            .unwrap()
+            .to_bytes();
         String::from_utf8(body.to_vec()).unwrap()
     }
 
@@ -287,13 +302,15 @@ mod tests {
         let faults = Faults::one("/url", "must be an https URL");
         assert_eq!(
             written(&Problem::invalid(faults)),
-            r#"{"type":"urn:hookway:problem:invalid","title":"The request is not valid","status":422,"#.to_owned()
+            r#"{"type":"urn:hookway:problem:invalid","title":"The request is not valid","status":422,"#
+                .to_owned()
                 + r#""detail":"`/url` must be an https URL","request_id":"r-1","#
                 + r#""errors":[{"pointer":"/url","detail":"must be an https URL"}]}"#
         );
         assert_eq!(
             written(&Problem::not_found("event")),
-            r#"{"type":"urn:hookway:problem:not-found","title":"There is no such thing","status":404,"#.to_owned()
+            r#"{"type":"urn:hookway:problem:not-found","title":"There is no such thing","status":404,"#
+                .to_owned()
                 + r#""detail":"there is no such event","request_id":"r-1"}"#
         );
     }
@@ -301,8 +318,10 @@ mod tests {
     /// Clients branch on these: a change here is a change of the contract.
     #[test]
     fn the_kinds_are_a_closed_and_stable_set() {
-        let kinds: Vec<String> =
-            Kind::ALL.iter().map(|kind| format!("{} {}", kind.status().as_u16(), kind.slug())).collect();
+        let kinds: Vec<String> = Kind::ALL
+            .iter()
+            .map(|kind| format!("{} {}", kind.status().as_u16(), kind.slug()))
+            .collect();
         assert_eq!(
             kinds,
             [
@@ -343,7 +362,11 @@ mod tests {
     #[test]
     fn the_stores_troubles_have_their_statuses() {
         let full = store::Error::Full(std::io::Error::other("x").into());
-        let table = [(full, 507), (store::Error::Busy, 503), (store::Error::Closed, 503)];
+        let table = [
+            (full, 507),
+            (store::Error::Busy, 503),
+            (store::Error::Closed, 503),
+        ];
         for (error, status) in table {
             assert_eq!(Problem::from(error).kind().status().as_u16(), status);
         }

@@ -135,11 +135,19 @@ mod tests {
     async fn started(
         router: Router,
         limits: Limits,
-    ) -> (std::net::SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<Drained>) {
+    ) -> (
+        std::net::SocketAddr,
+        watch::Sender<bool>,
+        tokio::task::JoinHandle<Drained>,
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, draining) = watch::channel(false);
-        (address, stop, tokio::spawn(serve(listener, router, limits, draining)))
+        (
+            address,
+            stop,
+            tokio::spawn(serve(listener, router, limits, draining)),
+        )
     }
 
     async fn sent(address: std::net::SocketAddr, text: &str) -> TcpStream {
@@ -165,13 +173,17 @@ mod tests {
             go_here.notified().await;
             "done"
         };
-        let (address, stop, server) = started(Router::new().route("/", get(handler)), Limits::default()).await;
+        let (address, stop, server) =
+            started(Router::new().route("/", get(handler)), Limits::default()).await;
         let mut in_flight = sent(address, GET).await;
         arrived.notified().await;
         stop.send(true).unwrap();
         go.notify_one();
         let answer = rest(&mut in_flight).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"),
+            "{answer}"
+        );
         assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
         assert_eq!(server.await.unwrap(), Drained::Whole);
         assert!(TcpStream::connect(address).await.is_err());
@@ -185,7 +197,10 @@ mod tests {
             arrived_here.notify_one();
             std::future::pending::<()>().await;
         };
-        let limits = Limits { drain_timeout: Duration::from_millis(20), ..Limits::default() };
+        let limits = Limits {
+            drain_timeout: Duration::from_millis(20),
+            ..Limits::default()
+        };
         let (address, stop, server) = started(Router::new().route("/", get(handler)), limits).await;
         let _in_flight = sent(address, GET).await;
         arrived.notified().await;
@@ -195,7 +210,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_that_does_not_come_is_given_up() {
-        let limits = Limits { head_timeout: Duration::from_millis(20), ..Limits::default() };
+        let limits = Limits {
+            head_timeout: Duration::from_millis(20),
+            ..Limits::default()
+        };
         let (address, _stop, _server) = started(Router::new(), limits).await;
         let mut slow = sent(address, "GET / HTTP/1.1\r\nhost:").await;
         // Closed by the server; were it not, this would wait for ever.
@@ -206,7 +224,10 @@ mod tests {
     async fn a_head_that_is_too_large_is_refused() {
         let (address, _stop, _server) = started(Router::new(), Limits::default()).await;
         let mut large = TcpStream::connect(address).await.unwrap();
-        let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(HEAD_BYTES_MAX));
+        let head = format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+            "y".repeat(HEAD_BYTES_MAX)
+        );
         let _cut_off = large.write_all(head.as_bytes()).await;
         let mut answer = [0_u8; 12];
         large.read_exact(&mut answer).await.unwrap();
@@ -215,7 +236,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_over_the_limit_waits_for_one_to_close() {
-        let limits = Limits { connections_max: 1, ..Limits::default() };
+        let limits = Limits {
+            connections_max: 1,
+            ..Limits::default()
+        };
         let router = Router::new().route("/", get(|| async { "ok" }));
         let (address, _stop, _server) = started(router, limits).await;
         let mut first = sent(address, GET).await;

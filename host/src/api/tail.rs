@@ -38,7 +38,12 @@ struct Wanted {
 
 impl Wanted {
     fn new(tenant: TenantId, subscription: Option<SubscriptionId>, pattern: Option<Pattern>) -> Self {
-        Self { tenant, subscription, pattern, followed: LruCache::new(FOLLOWED_MAX) }
+        Self {
+            tenant,
+            subscription,
+            pattern,
+            followed: LruCache::new(FOLLOWED_MAX),
+        }
     }
 
     fn sees(&mut self, entry: &Activity) -> bool {
@@ -47,19 +52,35 @@ impl Wanted {
         }
         let of_subscription = |id: &SubscriptionId| self.subscription.is_none_or(|wanted| wanted == *id);
         match &entry.what {
-            What::Accepted { event_id, event_type, .. } => {
-                let wanted = self.pattern.as_ref().is_none_or(|pattern| pattern.matches(event_type));
+            What::Accepted {
+                event_id, event_type, ..
+            } => {
+                let wanted = self
+                    .pattern
+                    .as_ref()
+                    .is_none_or(|pattern| pattern.matches(event_type));
                 if wanted && self.pattern.is_some() {
                     self.followed.put(*event_id, ());
                 }
                 // An event belongs to no subscription; what follows from it does.
                 wanted && self.subscription.is_none()
             }
-            What::Attempted { event_id, subscription_id, .. } | What::Ended { event_id, subscription_id, .. } => {
+            What::Attempted {
+                event_id,
+                subscription_id,
+                ..
+            }
+            | What::Ended {
+                event_id,
+                subscription_id,
+                ..
+            } => {
                 of_subscription(subscription_id)
                     && (self.pattern.is_none() || self.followed.contains(event_id))
             }
-            What::Stopped { subscription_id, .. } => of_subscription(subscription_id) && self.pattern.is_none(),
+            What::Stopped { subscription_id, .. } => {
+                of_subscription(subscription_id) && self.pattern.is_none()
+            }
         }
     }
 }
@@ -90,7 +111,10 @@ pub async fn watch(
     };
     query.finish()?;
     if state.feed.watchers() >= state.limits.watchers_max {
-        return Err(Problem::new(Kind::Overloaded, "as many are watching as are allowed"));
+        return Err(Problem::new(
+            Kind::Overloaded,
+            "as many are watching as are allowed",
+        ));
     }
     let wanted = Wanted::new(caller.tenant, subscription, pattern);
     let entries = entries(state.feed.watch(), state.draining.clone(), wanted);
@@ -103,24 +127,27 @@ fn entries(
     draining: watch::Receiver<bool>,
     wanted: Wanted,
 ) -> impl Stream<Item = Result<SseEvent, Infallible>> {
-    stream::unfold((feed, draining, wanted), |(mut feed, mut draining, mut wanted)| async move {
-        loop {
-            let entry = tokio::select! {
-                biased;
-                _stop = draining.wait_for(|draining| *draining) => return None,
-                entry = feed.recv() => entry,
-            };
-            let shown = match entry {
-                Ok(entry) if wanted.sees(&entry) => shown(&entry),
-                Ok(_) => continue,
-                Err(RecvError::Lagged(missed)) => {
-                    SseEvent::default().event("missed").data(format!("{{\"missed\":{missed}}}"))
-                }
-                Err(RecvError::Closed) => return None,
-            };
-            return Some((Ok(shown), (feed, draining, wanted)));
-        }
-    })
+    stream::unfold(
+        (feed, draining, wanted),
+        |(mut feed, mut draining, mut wanted)| async move {
+            loop {
+                let entry = tokio::select! {
+                    biased;
+                    _stop = draining.wait_for(|draining| *draining) => return None,
+                    entry = feed.recv() => entry,
+                };
+                let shown = match entry {
+                    Ok(entry) if wanted.sees(&entry) => shown(&entry),
+                    Ok(_) => continue,
+                    Err(RecvError::Lagged(missed)) => SseEvent::default()
+                        .event("missed")
+                        .data(format!("{{\"missed\":{missed}}}")),
+                    Err(RecvError::Closed) => return None,
+                };
+                return Some((Ok(shown), (feed, draining, wanted)));
+            }
+        },
+    )
 }
 
 fn shown(entry: &Activity) -> SseEvent {
@@ -131,7 +158,9 @@ fn shown(entry: &Activity) -> SseEvent {
         What::Stopped { .. } => "stopped",
     };
     // Ids, texts and numbers always serialise, and JSON has no line breaks.
-    SseEvent::default().event(name).data(serde_json::to_string(entry).unwrap_or_default())
+    SseEvent::default()
+        .event(name)
+        .data(serde_json::to_string(entry).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -147,8 +176,16 @@ mod tests {
 
     fn accepted(tenant: TenantId, number: i64, event_type: &str) -> Activity {
         let event_id = EventId::from_number(number);
-        let what = What::Accepted { event_id, event_type: event_type.into(), matched: 1 };
-        Activity { time: Timestamp::default(), tenant, what }
+        let what = What::Accepted {
+            event_id,
+            event_type: event_type.into(),
+            matched: 1,
+        };
+        Activity {
+            time: Timestamp::default(),
+            tenant,
+            what,
+        }
     }
 
     fn ended(event: i64, subscription: i64) -> Activity {
@@ -159,7 +196,11 @@ mod tests {
             status: "delivered",
             reason: None,
         };
-        Activity { time: Timestamp::default(), tenant: TENANT, what }
+        Activity {
+            time: Timestamp::default(),
+            tenant: TENANT,
+            what,
+        }
     }
 
     #[test]
@@ -189,7 +230,10 @@ mod tests {
         assert_eq!(&first[..], b"event: missed\ndata: {\"missed\":6}\n\n");
         let second = body.frame().await.unwrap().unwrap().into_data().unwrap();
         let second = String::from_utf8(second.to_vec()).unwrap();
-        assert!(second.starts_with("event: accepted\ndata: {\"time\":\"1970-01-01T00:00:00.000Z\""), "{second}");
+        assert!(
+            second.starts_with("event: accepted\ndata: {\"time\":\"1970-01-01T00:00:00.000Z\""),
+            "{second}"
+        );
         assert!(!second.contains("tenant"), "{second}");
         stop.send(true).unwrap();
         assert!(body.frame().await.is_none());

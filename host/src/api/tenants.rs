@@ -37,7 +37,11 @@ pub struct TenantOut {
 
 impl From<&Tenant> for TenantOut {
     fn from(tenant: &Tenant) -> Self {
-        Self { id: tenant.id, name: tenant.name.clone(), created_at: tenant.created_at }
+        Self {
+            id: tenant.id,
+            name: tenant.name.clone(),
+            created_at: tenant.created_at,
+        }
     }
 }
 
@@ -81,5 +85,7 @@ pub async fn list(
 ) -> Result<Json<Page<TenantOut>>, Problem> {
     check_router_wide(&caller)?;
     query.finish()?;
-    Ok(Json(Page::whole(state.control.tenants().iter().map(TenantOut::from).collect())))
+    Ok(Json(Page::whole(
+        state.control.tenants().iter().map(TenantOut::from).collect(),
+    )))
 }

@@ -24,16 +24,29 @@ pub struct Keyring {
 impl Keyring {
     /// A ring with the operator's key (its hash only) and no other.
     pub fn new(operator: Option<Digest>) -> Self {
-        Self { operator, keys: ArcSwap::default() }
+        Self {
+            operator,
+            keys: ArcSwap::default(),
+        }
     }
 
     /// Takes these keys in place of those known before. Revoked ones, and those whose scopes this
     /// version does not know, open nothing.
     pub fn replace(&self, keys: &[Key]) {
-        let open = keys.iter().filter(|key| key.revoked_at.is_none()).filter_map(|key| {
-            let scopes: Scopes = key.scopes.parse().ok()?;
-            Some((key.hash, Principal { who: Who::Key(key.id), tenant: key.tenant, scopes }))
-        });
+        let open = keys
+            .iter()
+            .filter(|key| key.revoked_at.is_none())
+            .filter_map(|key| {
+                let scopes: Scopes = key.scopes.parse().ok()?;
+                Some((
+                    key.hash,
+                    Principal {
+                        who: Who::Key(key.id),
+                        tenant: key.tenant,
+                        scopes,
+                    },
+                ))
+            });
         self.keys.store(Arc::new(open.collect()));
     }
 
@@ -43,10 +56,16 @@ impl Keyring {
             return None;
         }
         let hash = hash_key(key);
-        let operator = self.operator.is_some_and(|known| known.as_bytes().ct_eq(hash.as_bytes()).into());
+        let operator = self
+            .operator
+            .is_some_and(|known| known.as_bytes().ct_eq(hash.as_bytes()).into());
         if operator {
             let scopes = [Scope::Admin].into_iter().collect();
-            return Some(Principal { who: Who::Operator, tenant: None, scopes });
+            return Some(Principal {
+                who: Who::Operator,
+                tenant: None,
+                scopes,
+            });
         }
         self.keys.load().get(&hash).copied()
     }

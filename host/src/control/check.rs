@@ -67,12 +67,18 @@ pub fn subscription(subscription: &Subscription, profile: Option<&Profile>, faul
     }
     let count = subscription.plugins.len();
     if count > limits::PLUGINS_MAX {
-        faults.add("/plugins", format!("has {count} plugins; {} are allowed", limits::PLUGINS_MAX));
+        faults.add(
+            "/plugins",
+            format!("has {count} plugins; {} are allowed", limits::PLUGINS_MAX),
+        );
     }
     for (place, step) in subscription.plugins.iter().enumerate() {
         if step.config.get().len() > limits::PLUGIN_CONFIG_BYTES_MAX {
             let max = limits::PLUGIN_CONFIG_BYTES_MAX;
-            faults.add(format!("/plugins/{place}/config"), format!("is longer than {max} bytes"));
+            faults.add(
+                format!("/plugins/{place}/config"),
+                format!("is longer than {max} bytes"),
+            );
         }
     }
     endpoint(&subscription.endpoint, profile, faults);
@@ -85,20 +91,36 @@ fn endpoint(endpoint: &Endpoint, profile: Option<&Profile>, faults: &mut Faults)
     }
     if let Some(rate) = endpoint.rate_limit {
         if rate.requests.get() > RATE_REQUESTS_MAX {
-            faults.add("/rate_limit/requests", format!("must be from 1 to {RATE_REQUESTS_MAX}"));
+            faults.add(
+                "/rate_limit/requests",
+                format!("must be from 1 to {RATE_REQUESTS_MAX}"),
+            );
         }
         if rate.burst.get() > RATE_REQUESTS_MAX {
-            faults.add("/rate_limit/burst", format!("must be from 1 to {RATE_REQUESTS_MAX}"));
+            faults.add(
+                "/rate_limit/burst",
+                format!("must be from 1 to {RATE_REQUESTS_MAX}"),
+            );
         }
         if rate.per_seconds.get() > RATE_SECONDS_MAX {
-            faults.add("/rate_limit/per_seconds", format!("must be from 1 to {RATE_SECONDS_MAX}"));
+            faults.add(
+                "/rate_limit/per_seconds",
+                format!("must be from 1 to {RATE_SECONDS_MAX}"),
+            );
         }
     }
 }
 
 fn headers(headers: &[(String, Secret)], profile: Option<&Profile>, faults: &mut Faults) {
     if headers.len() > limits::HEADERS_MAX {
-        faults.add("/headers", format!("has {} headers; {} are allowed", headers.len(), limits::HEADERS_MAX));
+        faults.add(
+            "/headers",
+            format!(
+                "has {} headers; {} are allowed",
+                headers.len(),
+                limits::HEADERS_MAX
+            ),
+        );
         return;
     }
     let mut seen = Vec::with_capacity(headers.len());
@@ -109,7 +131,10 @@ fn headers(headers: &[(String, Secret)], profile: Option<&Profile>, faults: &mut
             continue;
         };
         if seen.contains(&parsed) {
-            faults.add(pointer, "is given twice (header names do not know upper and lower case)");
+            faults.add(
+                pointer,
+                "is given twice (header names do not know upper and lower case)",
+            );
             continue;
         }
         if host_owned(&parsed, profile) {
@@ -120,9 +145,15 @@ fn headers(headers: &[(String, Secret)], profile: Option<&Profile>, faults: &mut
         let value = value.reveal();
         let visible = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
         if !visible || value != value.trim() || HeaderValue::from_str(value).is_err() {
-            faults.add(pointer, "must have a value of visible ASCII characters, without spaces at its ends");
+            faults.add(
+                pointer,
+                "must have a value of visible ASCII characters, without spaces at its ends",
+            );
         } else if value.len() > HEADER_VALUE_BYTES_MAX {
-            faults.add(pointer, format!("has a value longer than {HEADER_VALUE_BYTES_MAX} bytes"));
+            faults.add(
+                pointer,
+                format!("has a value longer than {HEADER_VALUE_BYTES_MAX} bytes"),
+            );
         }
         seen.push(parsed);
     }
@@ -151,7 +182,17 @@ mod tests {
         for good in ["a", "0", "alerts-to-slack", &"a".repeat(64)] {
             assert!(told(|faults| slug(good, "/key", faults)).is_empty(), "{good}");
         }
-        for bad in ["", "-a", "A", "a_b", "a/b", "a.b", "é", "sub_0000000000001", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "-a",
+            "A",
+            "a_b",
+            "a/b",
+            "a.b",
+            "é",
+            "sub_0000000000001",
+            &"a".repeat(65),
+        ] {
             assert_eq!(told(|faults| slug(bad, "/key", faults)), ["/key"], "{bad}");
         }
     }
@@ -163,14 +204,30 @@ mod tests {
             told(|faults| headers(&given, None, faults))
         };
         assert!(check("Authorization", "Bearer x").is_empty());
-        for name in ["Host", "content-length", "Transfer-Encoding", "Webhook-Signature", "webhook-id", "CE-id"] {
+        for name in [
+            "Host",
+            "content-length",
+            "Transfer-Encoding",
+            "Webhook-Signature",
+            "webhook-id",
+            "CE-id",
+        ] {
             assert_eq!(check(name, "x"), [format!("/headers/{name}")], "{name}");
         }
-        for value in ["a\r\nb: c", "é", " x", "\0", &"x".repeat(HEADER_VALUE_BYTES_MAX + 1)] {
+        for value in [
+            "a\r\nb: c",
+            "é",
+            " x",
+            "\0",
+            &"x".repeat(HEADER_VALUE_BYTES_MAX + 1),
+        ] {
             assert_eq!(check("x-y", value), ["/headers/x-y"], "{value:?}");
         }
         assert_eq!(check("a b", "x"), ["/headers/a b"]);
-        let twice = [("X-A".to_owned(), Secret::new("1")), ("x-a".to_owned(), Secret::new("2"))];
+        let twice = [
+            ("X-A".to_owned(), Secret::new("1")),
+            ("x-a".to_owned(), Secret::new("2")),
+        ];
         assert_eq!(told(|faults| headers(&twice, None, faults)), ["/headers/x-a"]);
     }
 }

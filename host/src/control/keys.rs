@@ -31,14 +31,19 @@ impl Control {
             faults.add("/name", fault.to_string());
         }
         if new.scopes.is_empty() {
-            faults.add("/scopes", "must name at least one of ingest, read, manage and admin");
+            faults.add(
+                "/scopes",
+                "must name at least one of ingest, read, manage and admin",
+            );
         }
         faults.or(())?;
         let _one_at_a_time = self.changing.lock().await;
         let keys = self.parts.store.keys().await?;
         let of_this_tenant = |key: &&Key| key.tenant == new.tenant && key.revoked_at.is_none();
         if keys.iter().filter(of_this_tenant).count() >= KEYS_MAX {
-            return Err(Error::conflict(format!("there are {KEYS_MAX} keys, the most that are allowed; revoke some")));
+            return Err(Error::conflict(format!(
+                "there are {KEYS_MAX} keys, the most that are allowed; revoke some"
+            )));
         }
         let secret = auth::generate_key();
         let now = self.parts.clock.now();
@@ -68,7 +73,9 @@ impl Control {
     pub async fn revoke_key(&self, tenant: Option<TenantId>, id: KeyId) -> Result<()> {
         let _one_at_a_time = self.changing.lock().await;
         let keys = self.parts.store.keys().await?;
-        let known = keys.iter().any(|key| key.id == id && (tenant.is_none() || key.tenant == tenant));
+        let known = keys
+            .iter()
+            .any(|key| key.id == id && (tenant.is_none() || key.tenant == tenant));
         if !known {
             return Err(Error::Missing("key"));
         }

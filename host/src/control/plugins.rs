@@ -73,7 +73,11 @@ impl Control {
         let known = self.parts.catalogue.uploaded(tenant);
         let same = |version: &&PluginVersion| version.name == name && version.digest == plugin.digest();
         if let Some(current) = known.iter().find(|version| same(version) && version.current) {
-            return Ok(Uploaded { version: current.clone(), new: false, held: Vec::new() });
+            return Ok(Uploaded {
+                version: current.clone(),
+                new: false,
+                held: Vec::new(),
+            });
         }
         if known.len() >= VERSIONS_MAX {
             let detail = format!("there are {VERSIONS_MAX} versions of plugins, the most that are allowed");
@@ -105,7 +109,11 @@ impl Control {
         for route in self.followers(tenant, name) {
             self.parts.runtime.forget(route.subscription().id);
         }
-        Ok(Uploaded { version, new: true, held })
+        Ok(Uploaded {
+            version,
+            new: true,
+            held,
+        })
     }
 
     /// Removes a name with all its versions, if nobody uses it.
@@ -149,7 +157,13 @@ impl Control {
 
     /// What a plugin says of itself; loads it where only the binary has it.
     pub async fn manifest(&self, tenant: TenantId, name: &str, digest: Digest) -> Result<Manifest> {
-        Ok(self.parts.catalogue.resolve(tenant, name, Some(digest)).await?.manifest().clone())
+        Ok(self
+            .parts
+            .catalogue
+            .resolve(tenant, name, Some(digest))
+            .await?
+            .manifest()
+            .clone())
     }
 
     /// Runs a plugin on an event and sends nothing.
@@ -171,7 +185,11 @@ impl Control {
         let call = RunCall {
             plugin: Arc::clone(&plugin),
             // Of nobody: fresh for this run and gone after it.
-            key: InstanceKey { subscription: self.parts.ids.next(now), step: 0, version: 0 },
+            key: InstanceKey {
+                subscription: self.parts.ids.next(now),
+                step: 0,
+                version: 0,
+            },
             config: config.as_bytes().into(),
             isolation: Isolation::Event,
             data: event.data.clone(),
@@ -193,7 +211,12 @@ impl Control {
         pointer: &str,
         faults: &mut Faults,
     ) -> Result<Option<Arc<Plugin>>> {
-        match self.parts.catalogue.resolve(tenant, &step.name, step.digest).await {
+        match self
+            .parts
+            .catalogue
+            .resolve(tenant, &step.name, step.digest)
+            .await
+        {
             Ok(plugin) => return Ok(Some(plugin)),
             Err(catalogue::Error::Unknown { .. }) => {
                 let names = self.parts.catalogue.names(tenant);
@@ -203,13 +226,19 @@ impl Control {
                     None if names.is_empty() => "there are none yet".to_owned(),
                     None => format!("there are {}", names.join(", ")),
                 };
-                faults.add(format!("{pointer}/name"), format!("is not a known plugin; {hint}"));
+                faults.add(
+                    format!("{pointer}/name"),
+                    format!("is not a known plugin; {hint}"),
+                );
             }
             Err(catalogue::Error::UnknownDigest { .. }) => {
                 faults.add(format!("{pointer}/digest"), "is not a version of this plugin");
             }
             Err(catalogue::Error::Load(error)) if error.is_of_plugin() => {
-                faults.add(format!("{pointer}/name"), format!("cannot be loaded: {}", told(&error)));
+                faults.add(
+                    format!("{pointer}/name"),
+                    format!("cannot be loaded: {}", told(&error)),
+                );
             }
             Err(error) => return Err(error.into()),
         }

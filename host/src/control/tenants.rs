@@ -20,12 +20,19 @@ impl Control {
     pub fn tenant(&self, id_or_name: &str) -> Option<TenantId> {
         let id = id_or_name.parse::<TenantId>().ok();
         let tenants = self.tenants.load();
-        tenants.iter().find(|tenant| Some(tenant.id) == id || tenant.name == id_or_name).map(|tenant| tenant.id)
+        tenants
+            .iter()
+            .find(|tenant| Some(tenant.id) == id || tenant.name == id_or_name)
+            .map(|tenant| tenant.id)
     }
 
     /// The name of a tenant, as plugins see it.
     pub fn tenant_name(&self, id: TenantId) -> Option<String> {
-        self.tenants.load().iter().find(|tenant| tenant.id == id).map(|tenant| tenant.name.clone())
+        self.tenants
+            .load()
+            .iter()
+            .find(|tenant| tenant.id == id)
+            .map(|tenant| tenant.name.clone())
     }
 
     /// All tenants.
@@ -41,10 +48,16 @@ impl Control {
         let _one_at_a_time = self.changing.lock().await;
         let mut tenants = self.tenants.load().to_vec();
         if tenants.len() >= TENANTS_MAX {
-            return Err(Error::conflict(format!("there are {TENANTS_MAX} tenants, the most that are allowed")));
+            return Err(Error::conflict(format!(
+                "there are {TENANTS_MAX} tenants, the most that are allowed"
+            )));
         }
         let now = self.parts.clock.now();
-        let tenant = Tenant { id: self.parts.ids.next(now), name, created_at: now };
+        let tenant = Tenant {
+            id: self.parts.ids.next(now),
+            name,
+            created_at: now,
+        };
         self.parts.store.add_tenant(tenant.clone()).await?;
         tenants.push(tenant.clone());
         self.tenants.store(Arc::new(tenants));
