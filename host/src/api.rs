@@ -142,7 +142,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
             "/plugins/{name}",
             get(plugins::show).put(plugins::upload).delete(plugins::remove),
         ),
-        ("/plugins/{name}/run", post(plugins::run)),
+        ("/plugins/{name}/run", post(plugins::run::run)),
         ("/keys", post(keys::create).get(keys::list)),
         ("/keys/{id}", axum::routing::delete(keys::revoke)),
         ("/tenants", post(tenants::create).get(tenants::list)),

@@ -44,7 +44,7 @@ pub struct EventIn {
 #[serde(untagged)]
 pub enum EventsIn {
     /// One.
-    One(EventIn),
+    One(Box<EventIn>),
     /// Up to 1,000, accepted whole or refused whole.
     Many(Vec<EventIn>),
 }
