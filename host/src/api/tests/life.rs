@@ -1,6 +1,7 @@
 //! Events, subscriptions and plugins from the first request to the last.
 
 use super::*;
+use crate::subscription::Status;
 
 #[tokio::test]
 async fn an_event_is_accepted_durably_and_handed_over() {
@@ -319,4 +320,79 @@ async fn a_plugin_is_uploaded_run_and_guarded() {
         house.call("DELETE", "/plugins/mine", NOTHING).await.status,
         StatusCode::NO_CONTENT
     );
+}
+
+#[tokio::test]
+async fn an_uploaded_plugin_stands_before_a_first_party_one_of_its_name() {
+    let house = house().await;
+    let own = house.call("GET", "/plugins/echo", NOTHING).await;
+    assert_eq!(own.field("origin"), "first-party");
+    let uploaded = house
+        .call("PUT", "/plugins/echo", component("(func $mine)"))
+        .await;
+    assert_eq!(
+        (uploaded.status, uploaded.field("origin")),
+        (StatusCode::CREATED, "uploaded".into())
+    );
+    assert_ne!(uploaded.field("digest"), own.field("digest"));
+    let tenant = house.control.default_tenant();
+    let pinned = own.field("digest").parse().unwrap();
+    let old = house
+        .control
+        .catalogue()
+        .resolve(tenant, "echo", Some(pinned))
+        .await
+        .unwrap();
+    assert_eq!(old.digest(), pinned, "a digest means one version for ever");
+    assert_eq!(
+        house.call("DELETE", "/plugins/echo", NOTHING).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(
+        house.call("GET", "/plugins/echo", NOTHING).await.field("digest"),
+        own.field("digest")
+    );
+}
+
+#[tokio::test]
+async fn who_wants_the_same_plugin_at_once_gets_the_same() {
+    let house = house().await;
+    let (catalogue, tenant) = (house.control.catalogue(), house.control.default_tenant());
+    let all = (0..8).map(|_| catalogue.resolve(tenant, "echo", None));
+    let all = futures_util::future::try_join_all(all).await.unwrap();
+    assert!(all.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
+    assert!(matches!(
+        catalogue.resolve(tenant, "none", None).await,
+        Err(crate::catalogue::Error::Unknown { .. })
+    ));
+}
+
+#[tokio::test]
+async fn the_router_itself_stops_only_what_is_enabled() {
+    let house = house().await;
+    let made = house.subscribe(json!({})).await.field("id");
+    let id = made.parse().unwrap();
+    let held = || Status::Held {
+        since: Timestamp::from_millis(1),
+        reason: "gone".into(),
+    };
+    assert!(house.control.stop(id, held()).await.unwrap().is_some());
+    assert_eq!(
+        house
+            .call("GET", &format!("/subscriptions/{made}"), NOTHING)
+            .await
+            .field("status"),
+        "held"
+    );
+    house
+        .call("POST", &format!("/subscriptions/{made}/disable"), NOTHING)
+        .await;
+    assert!(
+        house.control.stop(id, held()).await.unwrap().is_none(),
+        "a person's word stays"
+    );
+    let shown = house
+        .call("GET", &format!("/subscriptions/{made}"), NOTHING)
+        .await;
+    assert_eq!(shown.field("status"), "disabled");
 }

@@ -283,3 +283,42 @@ async fn every_path_is_in_the_document_and_the_other_way_round() {
     ids.dedup();
     assert_eq!(ids.len(), count, "operation ids are unique");
 }
+
+#[tokio::test]
+async fn every_reference_in_the_document_leads_somewhere() {
+    fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document: Value = serde_json::from_str(super::super::openapi::text()).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.contains(&"#/components/schemas/Problem"));
+    for reference in found {
+        assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let limits = Limits {
+        answer_timeout: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let slow = house_with(limits).await.call("POST", "/events", never).await;
+    assert_eq!(slow.problem(), "503 unavailable");
+    let limits = Limits {
+        body_timeout: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let slow = house_with(limits).await.call("POST", "/events", never).await;
+    assert_eq!(slow.problem(), "408 request-timeout");
+}
