@@ -3,11 +3,6 @@
 //! `Borrowing` lets the host hand an event over by reference, so that its data is copied once, into
 //! the guest.
 
-#![expect(
-    clippy::wildcard_imports,
-    reason = "generated code; the contract is documented in wit/"
-)]
-
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "transformer",

@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(limit(&module(&"(func)".repeat(20_001))), "functions");
         let long = format!(
             "(func {})",
-            "(drop (i64.const 0x7fffffffffffffff))".repeat(50_000)
+            "(drop (i64.const 0x7fffffffffffffff))".repeat(25_000)
         );
         assert_eq!(limit(&module(&long)), "function_bytes");
         assert_eq!(limit(&module("(memory 513)")), "memory_bytes");

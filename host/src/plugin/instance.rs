@@ -9,7 +9,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
-use crate::delivery::{LogLevel, LogLine};
+use crate::delivery::{FaultKind, LogLevel, LogLine};
 
 use super::bindings::exports::hookway::plugin::{plugin as guest, transform};
 use super::bindings::hookway::plugin::{log as import, types};
@@ -138,7 +138,11 @@ impl Instance {
                 runs: 0,
             }),
             Err(error) => {
-                let fault = sort(&mut store, &error);
+                let mut fault = sort(&mut store, &error);
+                if fault.kind == FaultKind::InvalidOutput {
+                    // There is no output yet: the machine could not make the instance.
+                    fault.kind = FaultKind::Unavailable;
+                }
                 let logs = store.data().lines().take();
                 let memory_bytes = store.data().limiter.memory_bytes();
                 Err(Box::new(Stillborn {

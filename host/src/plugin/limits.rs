@@ -48,8 +48,10 @@ macro_rules! limits {
 limits! {
     /// Largest component, in bytes. A Rust plugin has 70 to 200 KiB; a whole jq has a few MiB.
     component_bytes: usize = 8 << 20, 1 << 10, 256 << 20;
-    /// Largest body of one function, in bytes: compile time is quadratic in its control blocks.
-    function_bytes: usize = 512 << 10, 1 << 10, 8 << 20;
+    /// Largest body of one function, in bytes: compile time is quadratic in its control blocks, and
+    /// this many of nothing else take the compiler's whole time. The largest function of a whole jq
+    /// has 25 KiB.
+    function_bytes: usize = 256 << 10, 1 << 10, 8 << 20;
     /// Deepest nesting of control blocks in one function: compile time explodes with it.
     control_depth: usize = 256, 16, 4_096;
     /// Most locals of one function: many live locals cost half a GiB while compiling.

@@ -100,14 +100,12 @@ impl std::fmt::Debug for Plugin {
 impl Inner {
     /// See [`super::Runtime::load`].
     pub(super) async fn load(self: &Arc<Self>, component: Bytes) -> Result<Arc<Plugin>, LoadError> {
-        let (limits, bytes) = (self.limits.clone(), component.clone());
-        let look = move || {
-            let facts = check::check(&bytes, &limits)?;
-            let link = contract::audit(&facts.imports, &facts.exports)?;
-            Ok::<_, LoadError>((Digest::of(&bytes), facts, link))
+        let (inner, bytes) = (Arc::clone(self), component.clone());
+        let looked = tokio::task::spawn_blocking(move || inner.look(&bytes)).await;
+        let (digest, facts, link) = match looked.map_err(|_| LoadError::Internal)?? {
+            Looked::Loaded(plugin) => return Ok(plugin),
+            Looked::New(digest, facts, link) => (digest, facts, link),
         };
-        let looked = tokio::task::spawn_blocking(look).await;
-        let (digest, facts, link) = looked.map_err(|_| LoadError::Internal)??;
         let _one = self.loading.acquire().await.map_err(|_| LoadError::Internal)?;
         if let Some(plugin) = self.loaded(digest) {
             return Ok(plugin);
@@ -126,6 +124,17 @@ impl Inner {
         });
         self.remember(&plugin);
         Ok(plugin)
+    }
+
+    /// Everything that is known before compiling.
+    fn look(&self, bytes: &[u8]) -> Result<Looked, LoadError> {
+        let digest = Digest::of(bytes);
+        if let Some(plugin) = self.loaded(digest) {
+            return Ok(Looked::Loaded(plugin));
+        }
+        let facts = check::check(bytes, &self.limits)?;
+        let link = contract::audit(&facts.imports, &facts.exports)?;
+        Ok(Looked::New(digest, facts, link))
     }
 
     fn loaded(&self, digest: Digest) -> Option<Arc<Plugin>> {
@@ -216,6 +225,12 @@ impl Inner {
         let described = self.threads.run(owner, describe).await;
         described.unwrap_or(Err(LoadError::Internal))
     }
+}
+
+/// What the first look at a component showed.
+enum Looked {
+    Loaded(Arc<Plugin>),
+    New(Digest, Facts, Link),
 }
 
 fn unfit(error: &wasmtime::Error) -> LoadError {

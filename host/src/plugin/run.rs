@@ -74,11 +74,11 @@ pub struct Run {
 impl Inner {
     /// See [`super::Runtime::check_config`]; on this thread.
     pub(super) fn check_config(&self, plugin: &Plugin, config: &[u8]) -> Result<(), ConfigError> {
+        let _running = self.ticker.run();
         let problems = manifest::problems(plugin.validator.as_ref(), config);
         if !problems.is_empty() {
             return Err(ConfigError::Problems(problems));
         }
-        let _running = self.ticker.run();
         let limits = &self.limits;
         let mut instance = Instance::new(&plugin.pre, limits, limits.configure_ms)
             .map_err(|stillborn| ConfigError::Fault(stillborn.fault))?;

@@ -79,3 +79,22 @@ impl Drop for Ticker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::engine;
+
+    #[test]
+    fn it_ends_whether_guests_ran_or_not() {
+        let engine = engine::compiler().unwrap();
+        let tick = Duration::from_millis(1);
+        drop(Ticker::start(&engine, tick).unwrap());
+        let ticker = Ticker::start(&engine, tick).unwrap();
+        let (one, other) = (ticker.run(), ticker.run());
+        assert_eq!(ticker.shared.running.load(Ordering::SeqCst), 2);
+        drop((one, other));
+        assert_eq!(ticker.shared.running.load(Ordering::SeqCst), 0);
+        drop(ticker);
+    }
+}
