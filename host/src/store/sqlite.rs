@@ -11,6 +11,7 @@
 //! older ones can lose a commit when the WAL is reset.
 
 mod accept;
+mod append;
 mod checkpoint;
 mod config_rows;
 mod expire;
@@ -18,6 +19,7 @@ mod fault;
 mod fingerprint;
 mod history;
 mod ledger;
+mod opening;
 mod pack;
 mod readers;
 mod record;
@@ -31,19 +33,18 @@ mod tests;
 mod work;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::Connection;
 
 use self::fingerprint::Keyed;
+use self::opening::Opened;
+pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
-use self::work::{Fixed, Tally};
 use self::writer::{Kind, Queue};
-use super::files::{self, DataDir};
 use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
     Key, PluginVersion, Resend, Result, Retention, Store, StoredEvent, Tenant,
@@ -54,101 +55,7 @@ use crate::event::Event;
 use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId};
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
-use crate::vault::{self, Nonce, Place, Vault};
-
-/// Size of a segment (bytes): dropping its largest table stays within a few ten milliseconds, and a
-/// hundred gigabytes are still few enough tables.
-pub const SEGMENT_BYTES_DEFAULT: u64 = 32 << 20;
-/// Connections that read.
-pub const READERS_DEFAULT: u32 = 3;
-/// The tenant that is there from the start.
-pub const DEFAULT_TENANT: TenantId = TenantId::from_number(1);
-/// Its name.
-pub const DEFAULT_TENANT_NAME: &str = "default";
-/// Largest database whose structure is checked at every start (bytes). The check reads the whole
-/// file, so larger ones would start slowly; what they hold is checked when it is read.
-const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
-
-/// Where the store lies and how it is cut.
-#[derive(Clone, Debug)]
-pub struct SqliteOptions {
-    /// The data directory; made where it is missing.
-    pub dir: PathBuf,
-    /// A segment is closed when it has this size, in bytes.
-    pub segment_bytes: u64,
-    /// Connections that read.
-    pub readers: u32,
-    /// Now.
-    pub now: Timestamp,
-}
-
-impl SqliteOptions {
-    /// The usual ones.
-    pub fn new(dir: impl Into<PathBuf>, now: Timestamp) -> Self {
-        Self {
-            dir: dir.into(),
-            segment_bytes: SEGMENT_BYTES_DEFAULT,
-            readers: READERS_DEFAULT,
-            now,
-        }
-    }
-}
-
-/// Why a store does not open. Nothing was changed by the attempt, except that a schema may have been
-/// brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The data directory.
-    #[error("the data directory cannot be used")]
-    Files(#[from] files::Error),
-    /// The SQLite that this binary was linked with.
-    #[error("this binary has SQLite {found}, which can lose commits; build it with 3.51.3 or newer")]
-    OldSqlite {
-        /// Its version.
-        found: &'static str,
-    },
-    /// A file of another program.
-    #[error("{} is not a database of hookway", files::DATABASE)]
-    NotOurs,
-    /// A schema of a newer version.
-    #[error("the database has schema {found} and this hookway knows {known}; use a newer hookway")]
-    Newer {
-        /// Of the database.
-        found: usize,
-        /// The newest that is known.
-        known: usize,
-    },
-    /// A file system without what WAL needs.
-    #[error("the file system of the data directory does not support WAL (journal mode is {mode})")]
-    NoWal {
-        /// What SQLite uses instead.
-        mode: String,
-    },
-    /// The key does not fit.
-    #[error(
-        "{} does not belong to this database; put the right key back",
-        files::SECRETS_KEY
-    )]
-    WrongKey,
-    /// The structure of the file is damaged.
-    #[error("the database is damaged: {what}; restore a backup")]
-    Damaged {
-        /// The first thing found.
-        what: String,
-    },
-    /// Sealing failed.
-    #[error("cannot seal a value")]
-    Vault(#[from] vault::Error),
-    /// SQLite says no.
-    #[error("the database cannot be opened")]
-    Database(#[from] rusqlite::Error),
-    /// Its content cannot be read.
-    #[error("the database cannot be read")]
-    Store(#[from] Error),
-    /// No thread for the writer.
-    #[error("cannot start the writer's thread")]
-    Thread(#[source] std::io::Error),
-}
+use crate::vault::Vault;
 
 /// The store in one SQLite file.
 #[derive(Debug)]
@@ -159,36 +66,33 @@ pub struct SqliteStore {
     queue: Queue,
     readers: Arc<Readers>,
     closed: AtomicBool,
+    /// Two expiries at once would carry and drop the same segments.
+    expiring: tokio::sync::Mutex<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl SqliteStore {
     /// Opens the store of a data directory, or makes it. Blocks; a large WAL left by a crash is read.
     pub fn open(options: &SqliteOptions) -> std::result::Result<Self, OpenError> {
-        if rusqlite::version_number() < schema::SQLITE_VERSION_MIN {
-            return Err(OpenError::OldSqlite {
-                found: rusqlite::version(),
-            });
-        }
-        let dir = DataDir::lock(&options.dir)?;
-        let vault = Vault::new(&*dir.secrets_key()?);
-        let path = dir.database();
-        let mut conn = Connection::open(&path)?;
-        conn.busy_timeout(checkpoint::READERS_WAIT)?;
-        schema::prepare_writer(&mut conn)?;
-        quick_check(&conn, &path)?;
-        let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
-        let tally = Tally::load(&conn)?;
-        let segment_bytes = i64::try_from(options.segment_bytes).unwrap_or(i64::MAX);
-        let fixed = Fixed { epoch, segment_bytes };
+        let Opened {
+            dir,
+            path,
+            conn,
+            fixed,
+            tally,
+            vault,
+            keyed,
+        } = opening::open(options)?;
+        let epoch = fixed.epoch.unsigned_abs();
         let (queue, thread) = writer::start(conn, fixed, tally, dir).map_err(OpenError::Thread)?;
         Ok(Self {
-            epoch: epoch.unsigned_abs(),
+            epoch,
             keyed,
             vault: Arc::new(vault),
             queue,
             readers: Readers::new(path, options.readers),
             closed: AtomicBool::new(false),
+            expiring: tokio::sync::Mutex::default(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -237,70 +141,6 @@ impl Drop for SqliteStore {
             let _ = thread.join();
         }
     }
-}
-
-fn quick_check(conn: &Connection, path: &std::path::Path) -> std::result::Result<(), OpenError> {
-    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    if bytes > QUICK_CHECK_BYTES_MAX {
-        return Ok(());
-    }
-    let what: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if what == "ok" {
-        Ok(())
-    } else {
-        Err(OpenError::Damaged { what })
-    }
-}
-
-const CANARY: &[u8] = b"hookway";
-
-fn router_place(field: &str) -> Place<'_> {
-    Place {
-        tenant: 0,
-        object: 0,
-        field,
-    }
-}
-
-/// Takes the next epoch. The first time it also leaves the canary by which a wrong key is noticed,
-/// the secret for keys that were seen, and the default tenant.
-fn take_over(
-    conn: &mut Connection,
-    vault: &Vault,
-    now: Timestamp,
-) -> std::result::Result<(i64, Keyed), OpenError> {
-    let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let get = |name: &str| {
-        let sql = "SELECT value FROM meta WHERE name = ?";
-        step.query_row(sql, [name], |row| row.get::<_, Vec<u8>>(0))
-            .optional()
-    };
-    if get("canary")?.is_none() {
-        let secret = zeroize::Zeroizing::new(rand::random::<[u8; 32]>());
-        let canary = vault.seal(router_place("canary"), CANARY, Nonce::random())?;
-        let seen_key = vault.seal(router_place("seen_key"), &*secret, Nonce::random())?;
-        let mut insert = step.prepare("INSERT INTO meta VALUES (?, ?)")?;
-        insert.execute(params!["canary", canary])?;
-        insert.execute(params!["seen_key", seen_key])?;
-        step.execute(
-            "INSERT INTO tenant VALUES (?, ?, ?)",
-            params![DEFAULT_TENANT.number(), DEFAULT_TENANT_NAME, now.as_millis()],
-        )?;
-    }
-    let open = |name: &str| {
-        let sealed = get(name)?.ok_or(OpenError::WrongKey)?;
-        vault
-            .open(router_place(name), &sealed)
-            .map_err(|_| OpenError::WrongKey)
-    };
-    if open("canary")?.as_slice() != CANARY {
-        return Err(OpenError::WrongKey);
-    }
-    let secret = <[u8; 32]>::try_from(open("seen_key")?.as_slice()).map_err(|_| OpenError::WrongKey)?;
-    let sql = "UPDATE owner SET epoch = epoch + 1 RETURNING epoch";
-    let epoch = step.query_row(sql, [], |row| row.get(0))?;
-    step.commit()?;
-    Ok((epoch, Keyed::new(secret)))
 }
 
 impl Store for SqliteStore {
@@ -442,7 +282,10 @@ impl Store for SqliteStore {
     }
 
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
-        Box::pin(expire::run(&self.queue, &self.readers, now, retention))
+        Box::pin(async move {
+            let _only = self.expiring.lock().await;
+            expire::run(&self.queue, &self.readers, now, retention).await
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -144,7 +144,7 @@ pub(in crate::store) async fn tenants_and_keys<B: Backend>() {
         revoked_at: None,
     };
     store.add_key(key.clone()).await.unwrap();
-    assert_eq!(store.keys().await.unwrap(), [key.clone()]);
+    assert_eq!(store.keys().await.unwrap(), std::slice::from_ref(&key));
     assert!(store.revoke_key(key.id, maker.now).await.unwrap());
     assert!(!store.revoke_key(key.id, maker.now).await.unwrap());
     assert_eq!(store.keys().await.unwrap()[0].revoked_at, Some(maker.now));

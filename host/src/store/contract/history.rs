@@ -189,9 +189,10 @@ pub(in crate::store) async fn lists_are_filtered_and_paged<B: Backend>() {
         events.push(new);
         maker.pass(std::time::Duration::from_millis(3));
     }
-    // The older half ends, newest first, so that ids and segments run against each other.
+    // The older half ends, in such an order that segments overlap.
     let rows = super::all_pending(&*store).await;
-    for (place, row) in rows[..20].iter().enumerate().rev() {
+    for place in (0..20).map(|n| n * 7 % 20) {
+        let row = &rows[place];
         let next = if place % 2 == 0 {
             Next::Delivered
         } else {
@@ -254,14 +255,19 @@ pub(in crate::store) async fn lists_are_filtered_and_paged<B: Backend>() {
         ];
         for state in states {
             for subscription in [None, Some(subscriptions[1])] {
-                for event in [None, Some(rows[3].event), Some(rows[33].event)] {
+                for (event, limit) in [
+                    (None, 15),
+                    (None, 2),
+                    (Some(rows[3].event), 15),
+                    (Some(rows[33].event), 15),
+                ] {
                     let query = DeliveryQuery {
                         tenant: Some(super::TENANT),
                         subscription,
                         event,
                         state,
                         before: Some(rows[38].delivery),
-                        limit: 15,
+                        limit,
                     };
                     let found = store.deliveries(query).await.unwrap();
                     let fits = |(place, row): &(usize, &crate::delivery::Pending)| {
@@ -276,7 +282,7 @@ pub(in crate::store) async fn lists_are_filtered_and_paged<B: Backend>() {
                             }
                     };
                     let expected = rows.iter().enumerate().filter(fits).map(|(_, row)| row.delivery);
-                    let expected: Vec<_> = expected.rev().take(15).collect();
+                    let expected: Vec<_> = expected.rev().take(limit).collect();
                     let found: Vec<_> = found.iter().map(|summary| summary.id).collect();
                     assert_eq!(found, expected, "{state:?} {subscription:?} {event:?}");
                 }

@@ -367,7 +367,7 @@ impl<B: Backend> Pair<B> {
             .find(|part| part.request == row.request)
             .unwrap();
         part.attempts += 1;
-        if what % 3 == 0 {
+        if what.is_multiple_of(3) {
             (part.due_at, part.tries, part.throttles) = (now.plus(Duration::from_secs(9)), 3, 1);
             let next = Next::Again {
                 due_at: part.due_at,

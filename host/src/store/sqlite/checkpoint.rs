@@ -24,7 +24,7 @@ pub(super) const READERS_WAIT: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_millis(500);
 
 /// What is known of the WAL.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checkpoints {
     /// Whether there may be something in the WAL.
     dirty: bool,
@@ -40,6 +40,14 @@ struct Frames {
 }
 
 impl Checkpoints {
+    /// At the start there is at least the epoch in the WAL, and after a crash more.
+    pub(super) const fn new() -> Self {
+        Self {
+            dirty: true,
+            refused_at: 0,
+        }
+    }
+
     /// How long to wait for a command; for ever where the WAL is empty.
     pub(super) fn wait(&self) -> Option<Duration> {
         self.dirty.then_some(IDLE)
@@ -83,4 +91,37 @@ fn run(conn: &Connection, mode: &str) -> Result<Frames> {
         })
     })?;
     Ok(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_writer_empties_the_wal_and_sleeps() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let wal = dir.path().join("x.db-wal");
+        let conn = Connection::open(&path).unwrap();
+        conn.busy_timeout(Duration::ZERO).unwrap();
+        conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
+            .unwrap();
+        let mut checkpoints = Checkpoints::new();
+
+        // Somebody reads an old state: it cannot be emptied, so the writer will look again.
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        conn.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        checkpoints.after_commit(&conn).unwrap();
+        checkpoints.when_idle(&conn).unwrap();
+        assert_eq!(checkpoints.wait(), Some(IDLE));
+
+        reader.execute_batch("COMMIT").unwrap();
+        checkpoints.when_idle(&conn).unwrap();
+        assert_eq!(checkpoints.wait(), None);
+        assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
+        conn.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+        checkpoints.after_commit(&conn).unwrap();
+        assert_eq!(checkpoints.wait(), Some(IDLE));
+    }
 }

@@ -9,7 +9,7 @@ use rusqlite::params;
 
 use super::fingerprint::{self, Fingerprint};
 use super::work::{End, Work};
-use super::{accept, ledger, pack, row};
+use super::{accept, append, ledger, pack, row};
 use crate::delivery::{
     AfterRun, Attempt, AttemptResult, Change, NewEvent, Next, Pending, PluginRun, Request, Stage,
 };
@@ -90,7 +90,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
             work.begin(*at)?;
             let tenant = tenant.number();
             rendered(work, pending, tenant, runs, requests, &prepared.requests, *at)?;
-            insert_runs(work, pending, runs)?;
+            append::runs(work, pending, runs)?;
         }
         Change::Ran {
             pending,
@@ -101,7 +101,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
         } => {
             work.begin(*at)?;
             ran(work, pending, runs, next, *at)?;
-            insert_runs(work, pending, runs)?;
+            append::runs(work, pending, runs)?;
         }
         Change::Attempted {
             pending,
@@ -111,7 +111,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
         } => {
             work.begin(*at)?;
             attempted(work, pending, attempt, next, *at)?;
-            insert_attempt(work, attempt)?;
+            append::attempt(work, attempt)?;
         }
         Change::Abandoned { pending, reason, at } => {
             work.begin(*at)?;
@@ -186,7 +186,7 @@ fn rendered(
          FROM pending WHERE request = ?4",
     )?;
     for (request, hash) in requests.iter().zip(hashes) {
-        insert_request(work, request, hash)?;
+        append::request(work, request, hash)?;
     }
     for request in &requests[1..] {
         require_one(insert.execute(params![request.id.number(), tenant, due(request), delivery])?)?;
@@ -345,86 +345,5 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
     }
     work.stored(first.delivery.number(), 0);
     work.ended(first.subscription.number(), end);
-    Ok(())
-}
-
-fn insert_request(work: &mut Work<'_>, request: &Request, hash: &Fingerprint) -> Result<()> {
-    work.statement(&work.tally.sql.request)?.execute(params![
-        request.id.number(),
-        request.delivery.number(),
-        request.method,
-        request.path,
-        pack::pairs(&request.headers),
-        request.not_before.map(Timestamp::as_millis),
-        hash,
-        &request.body[..],
-    ])?;
-    work.stored(request.id.number(), request.body.len());
-    Ok(())
-}
-
-fn insert_attempt(work: &mut Work<'_>, attempt: &Attempt) -> Result<()> {
-    let (status, error, detail, headers, truncated, body) = match &attempt.result {
-        AttemptResult::Response {
-            status,
-            headers,
-            body,
-            truncated,
-        } => (
-            Some(*status),
-            None,
-            None,
-            pack::pairs(headers),
-            Some(*truncated),
-            Some(&body[..]),
-        ),
-        AttemptResult::Error { kind, detail } => {
-            (None, Some(kind.as_str()), Some(detail.as_str()), None, None, None)
-        }
-    };
-    work.statement(&work.tally.sql.attempt)?.execute(params![
-        attempt.delivery.number(),
-        attempt.request.number(),
-        attempt.number,
-        attempt.started_at.as_millis(),
-        attempt.duration_ms,
-        attempt.resend,
-        pack::pairs(&attempt.signature_headers),
-        status,
-        error,
-        detail,
-        headers,
-        truncated,
-        // An empty body is the common case and needs no value.
-        body.filter(|body| !body.is_empty()),
-    ])?;
-    work.stored(attempt.delivery.number(), body.map_or(0, <[u8]>::len));
-    Ok(())
-}
-
-fn insert_runs(work: &mut Work<'_>, pending: &Pending, runs: &[PluginRun]) -> Result<()> {
-    for run in runs {
-        let outcome = row::outcome(&run.outcome);
-        let logs = row::logs(&run.logs);
-        let bytes = logs.as_ref().map_or(0, Vec::len);
-        work.statement(&work.tally.sql.run)?.execute(params![
-            pending.delivery.number(),
-            run.run,
-            run.step,
-            run.plugin,
-            run.digest.as_bytes(),
-            run.started_at.as_millis(),
-            i64::try_from(run.duration_us).unwrap_or(i64::MAX),
-            i64::try_from(run.memory_bytes).unwrap_or(i64::MAX),
-            outcome.number,
-            outcome.first,
-            outcome.second,
-            outcome.fault,
-            outcome.reason,
-            logs,
-            run.logs_dropped,
-        ])?;
-        work.stored(pending.delivery.number(), bytes);
-    }
     Ok(())
 }

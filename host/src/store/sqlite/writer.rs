@@ -82,9 +82,12 @@ impl<T: Send, F: FnMut(&mut Work<'_>) -> Result<T> + Send> Command for Call<T, F
     }
 }
 
+/// Who waits for the end.
+type Closing = oneshot::Sender<Result<()>>;
+
 enum Message {
     Command(Box<dyn Command>),
-    Close(oneshot::Sender<Result<()>>),
+    Close(Closing),
 }
 
 /// The way to the writer.
@@ -191,7 +194,7 @@ pub(super) fn start(
         sender,
         waiting: Arc::clone(&waiting),
     };
-    let checkpoints = Checkpoints::default();
+    let checkpoints = Checkpoints::new();
     let writer = Writer {
         conn,
         fixed,
@@ -218,7 +221,7 @@ impl Writer {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.checkpoints.when_idle(&self.conn).is_err() {
+                    if after_checkpoint(self.checkpoints.when_idle(&self.conn)) == Flow::End {
                         return;
                     }
                     continue;
@@ -234,14 +237,14 @@ impl Writer {
                 let _ = answer.send(done);
                 return;
             }
-            if self.checkpoints.after_commit(&self.conn).is_err() {
+            if after_checkpoint(self.checkpoints.after_commit(&self.conn)) == Flow::End {
                 return;
             }
         }
     }
 
     /// What is queued, up to the bounds of a transaction.
-    fn gather(&self, first: Message) -> (Vec<Box<dyn Command>>, Option<oneshot::Sender<Result<()>>>) {
+    fn gather(&self, first: Message) -> (Vec<Box<dyn Command>>, Option<Closing>) {
         let mut batch = Vec::new();
         let mut bytes = 0_usize;
         let mut next = Some(first);
@@ -322,6 +325,30 @@ impl Writer {
         self.tally = tally;
         Ok(verdicts)
     }
+}
+
+/// What is in the WAL is safe there, so a checkpoint that finds no room is tried again after the next
+/// commit. Any other failure may be a failed sync.
+fn after_checkpoint(done: Result<()>) -> Flow {
+    match done {
+        Ok(()) => Flow::GoOn,
+        Err(Error::Full(_)) => {
+            tracing::warn!("the disk is full; the write-ahead log cannot be moved into the database");
+            Flow::GoOn
+        }
+        Err(error) => {
+            ended(&error);
+            Flow::End
+        }
+    }
+}
+
+fn ended(error: &Error) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    tracing::error!(
+        error,
+        "the store has stopped writing; restart the process when the disk is well"
+    );
 }
 
 fn answer_all(batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
