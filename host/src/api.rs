@@ -20,6 +20,8 @@ pub mod server;
 pub mod subscriptions;
 pub mod tail;
 pub mod tenants;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +36,9 @@ use tokio::sync::watch;
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::control::{self, Control};
-use crate::delivery::{Attempt, Request};
-use crate::event::Event;
 use crate::ingest::{Ingest, Wake};
 use crate::registry::Registry;
 use crate::store::Store;
-use crate::subscription::Subscription;
 use problem::{Kind, Problem};
 
 /// What handlers work on; built by the wiring.
@@ -89,6 +88,7 @@ impl Default for Limits {
         Self {
             body_bytes_max: 1024 * 1024,
             component_bytes_max: 8 * 1024 * 1024,
+            events_max: 1_000,
             body_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(120),
             watchers_max: 64,
@@ -126,7 +126,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
             "/plugins/{name}",
             get(plugins::show).put(plugins::upload).delete(plugins::remove),
         ),
-        ("/plugins/{name}/run", post(plugins::run)),
+        ("/plugins/{name}/run", post(plugins::run::run)),
         ("/keys", post(keys::create).get(keys::list)),
         ("/keys/{id}", axum::routing::delete(keys::revoke)),
         ("/tenants", post(tenants::create).get(tenants::list)),

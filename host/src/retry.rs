@@ -326,7 +326,10 @@ mod tests {
         }
 
         #[test]
-        fn every_row_of_bad_answers_ends(schedule in schedules(), answers in prop::collection::vec(0..2, 1..20)) {
+        fn every_row_of_bad_answers_ends(
+            schedule in schedules(),
+            answers in prop::collection::vec(0..2, 1..20),
+        ) {
             let mut now = counts(0, 0);
             let most = usize::from(schedule.attempts_max()) * (usize::from(schedule.throttles_max()) + 1);
             let mut attempts = 0;

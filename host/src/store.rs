@@ -75,6 +75,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What store calls give.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// The tenant that every store has from its first start. No generator makes so small a number.
+pub const DEFAULT_TENANT: TenantId = TenantId::from_number(1);
+/// Its name.
+pub const DEFAULT_TENANT_NAME: &str = "default";
+
 /// A call that brings events in, accepted whole or refused whole.
 #[derive(Clone, Debug)]
 pub struct Accept {
@@ -319,18 +324,26 @@ pub trait Store: Send + Sync + 'static {
     fn accept(&self, call: Accept) -> BoxFuture<'_, Result<Accepted>>;
 
     /// Writes what happened to deliveries, all or nothing. Durable when it answers.
+    ///
+    /// [`Error::Missing`] where a row is not pending. Whether a delivery with several requests has
+    /// ended is decided by the ledger, not by the caller's guess: it ends with the last open one, and
+    /// is delivered if every request was.
     fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>>;
 
     /// Rows of the ledger with a greater request number, in order; for the start and for refills.
     fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>>;
 
-    /// The bodies of events, in the order asked; `None` where one has expired.
+    /// The bodies of events, in the order asked; `None` where one has expired. [`Error::Damaged`]
+    /// names the first that is; ask for the others without it.
     fn events_by_id(&self, ids: Vec<EventId>) -> BoxFuture<'_, Result<Vec<Option<Arc<Event>>>>>;
 
     /// A stored request; `None` where it has expired or the delivery was not rendered.
     fn request(&self, id: RequestId) -> BoxFuture<'_, Result<Option<Request>>>;
 
     /// Puts a finished delivery into the ledger again, or makes a pending one due now.
+    ///
+    /// The rows it gives are all of the delivery's. Of a failed delivery with several requests, those
+    /// that were accepted stay [`crate::delivery::Stage::PartDelivered`].
     fn resend(
         &self,
         tenant: Option<TenantId>,

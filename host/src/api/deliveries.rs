@@ -102,7 +102,7 @@ fn held<'s>(summary: &DeliverySummary, snapshot: &'s Snapshot) -> Option<&'s str
     }
     match &snapshot.routes.get(&summary.subscription)?.subscription().status {
         Status::Enabled => None,
-        Status::Disabled { reason, .. } | Status::Held { reason, .. } => Some(reason),
+        Status::Disabled { reason, .. } | Status::Held { reason, .. } => Some(reason.as_str()),
     }
 }
 

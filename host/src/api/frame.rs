@@ -26,6 +26,9 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = Instant::now();
     let mut answer = run(request, next, state.limits.answer_timeout).await;
+    if let Some(problem) = unshaped(&answer) {
+        answer.extensions_mut().insert(Arc::new(problem));
+    }
     if let Some(problem) = answer.extensions_mut().remove::<Arc<Problem>>() {
         if let Some(cause) = problem.chain() {
             tracing::error!(request.id = id, %method, path, cause, "a request failed");
@@ -33,7 +36,7 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
         let mut written = problem.answer(&id);
         // What axum knows of the path (`Allow`) stays.
         for (name, value) in answer.headers() {
-            if name != http::header::CONTENT_LENGTH {
+            if name != http::header::CONTENT_LENGTH && name != http::header::CONTENT_TYPE {
                 written.headers_mut().entry(name).or_insert_with(|| value.clone());
             }
         }
@@ -51,6 +54,19 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
         "answered"
     );
     answer
+}
+
+/// The problem behind a refusal that axum made in a shape of its own: a path with broken escapes.
+fn unshaped(answer: &Response) -> Option<Problem> {
+    let status = answer.status();
+    let shaped = answer.extensions().get::<Arc<Problem>>().is_some();
+    if shaped || !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    Some(match status.is_client_error() {
+        true => Problem::new(Kind::Malformed, "the path cannot be read"),
+        false => Problem::new(Kind::Internal, "it has been logged under the request id"),
+    })
 }
 
 async fn run(request: Request, next: Next, limit: Duration) -> Response {

@@ -30,7 +30,7 @@ use crate::json::Fault;
         subscriptions::create, subscriptions::list, subscriptions::show, subscriptions::update,
         subscriptions::remove, subscriptions::enable, subscriptions::disable, subscriptions::rotate_secret,
         deliveries::list_of_subscription, deliveries::list, deliveries::show, deliveries::resend,
-        plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run,
+        plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,
         tenants::create, tenants::list,
         tail::watch,

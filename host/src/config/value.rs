@@ -4,6 +4,7 @@
 //! be read again. Flags and environment give texts, so every kind takes a text too.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -82,6 +83,15 @@ macro_rules! numbers {
     )*};
 }
 numbers! { u32 u64 usize }
+
+impl Number for NonZeroU16 {
+    fn from_wide(number: u64) -> Option<Self> {
+        u16::try_from(number).ok().and_then(Self::new)
+    }
+    fn wide(self) -> u64 {
+        self.get().into()
+    }
+}
 
 impl<T: Number> Kind<T> for Count {
     const FORM: &'static str = "whole number";

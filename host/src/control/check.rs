@@ -17,8 +17,6 @@ pub const RATE_REQUESTS_MAX: u32 = 1_000_000;
 pub const RATE_SECONDS_MAX: u32 = 86_400;
 /// Longest value of a header, in bytes: many servers take 8 KiB for a whole head.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
-/// Longest URL, in bytes.
-pub const URL_BYTES_MAX: usize = 2_048;
 
 /// Headers that a subscription may not set: they frame the message, name the host or say who signs,
 /// and are the router's (RFC 9110 section 7.6.1, RFC 9112 section 6).
@@ -87,9 +85,6 @@ pub fn subscription(subscription: &Subscription, profile: Option<&Profile>, faul
 }
 
 fn endpoint(endpoint: &Endpoint, profile: Option<&Profile>, faults: &mut Faults) {
-    if endpoint.url.reveal().len() > URL_BYTES_MAX {
-        faults.add("/url", format!("is longer than {URL_BYTES_MAX} bytes"));
-    }
     headers(&endpoint.headers, profile, faults);
     if endpoint.max_in_flight.get() > IN_FLIGHT_MAX {
         faults.add("/max_in_flight", format!("must be from 1 to {IN_FLIGHT_MAX}"));

@@ -4,25 +4,27 @@
 //! whole result is checked as if it were new, and only then written. So a subscription that is
 //! stored has passed every check, whichever way it became what it is.
 
-use std::num::NonZeroU16;
+mod secrets;
+mod wish;
+
 use std::sync::Arc;
 use std::time::Duration;
-
-use zeroize::Zeroizing;
 
 use super::{Control, Error, Result, check};
 use crate::egress::check_url;
 use crate::id::{SubscriptionId, TenantId};
 use crate::json::Faults;
-use crate::profile::{self, Profile};
+use crate::profile;
 use crate::routing::Route;
 use crate::secret::Secret;
-use crate::signature::SecretKind;
-use crate::subscription::{
-    Endpoint, Envelope, Isolation, PluginStep, RateLimit, SigningSecret, Status,
-    Subscription,
-};
+use crate::subscription::{SigningSecret, Status, Subscription};
 use crate::time::Timestamp;
+
+pub use secrets::SECRETS_MAX;
+pub use wish::{Set, Wish};
+
+use secrets::{check_secrets, generate, rotated};
+use wish::{SWITCHED_OFF, blank, lay};
 
 /// Most subscriptions of one tenant: all are compiled and in memory.
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
@@ -31,80 +33,8 @@ pub const SUBSCRIPTIONS_MAX: usize = 10_000;
 pub const OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest time that an old secret may sign on.
 pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Most secrets that sign at once: each adds a signature of some 50 bytes to every request.
-pub const SECRETS_MAX: usize = 4;
 /// Longest reason for which a subscription is switched off, in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
-/// The reason where a person gave none.
-const SWITCHED_OFF: &str = "switched off";
-
-/// What is wished for one field.
-#[derive(Clone, Debug, Default)]
-pub enum Set<T> {
-    /// As it is.
-    #[default]
-    Keep,
-    /// As if it had never been given.
-    Clear,
-    /// This.
-    To(T),
-}
-
-impl<T> Set<T> {
-    /// Lays the wish over a field that has a default.
-    fn onto(self, field: &mut T, default: impl FnOnce() -> T) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *field = default(),
-            Self::To(value) => *field = value,
-        }
-    }
-
-    /// Lays the wish over a field that may be empty.
-    fn onto_optional(self, field: &mut Option<T>) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *field = None,
-            Self::To(value) => *field = Some(value),
-        }
-    }
-}
-
-/// What is wished of a subscription.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// A name for people; needed.
-    pub name: Set<String>,
-    /// The slug that stands for the id.
-    pub key: Set<String>,
-    /// Where it goes; needed.
-    pub url: Set<Secret>,
-    /// Patterns; at least one.
-    pub events: Set<Vec<String>>,
-    /// A CEL expression.
-    pub filter: Set<String>,
-    /// The plugins, in order.
-    pub plugins: Set<Vec<PluginStep>>,
-    /// The profile's name.
-    pub profile: Set<String>,
-    /// Whether the profile's envelope goes around a plugin's body.
-    pub envelope: Set<Envelope>,
-    /// Whether instances are kept.
-    pub isolation: Set<Isolation>,
-    /// Headers added to every request.
-    pub headers: Set<Vec<(String, Secret)>>,
-    /// Requests in flight at once.
-    pub max_in_flight: Set<NonZeroU16>,
-    /// Requests per time.
-    pub rate_limit: Set<RateLimit>,
-    /// Whether 410 disables.
-    pub disable_on_gone: Set<bool>,
-    /// Whether deliveries go out.
-    pub enabled: Set<bool>,
-    /// The signing secret; only for a new subscription.
-    pub secret: Option<Secret>,
-}
-
 impl Control {
     /// The subscription of this id or key.
     pub fn subscription(&self, tenant: TenantId, id_or_key: &str) -> Option<Arc<Route>> {
@@ -145,7 +75,7 @@ impl Control {
         let mut new = blank(self.parts.ids.next(now), tenant, now, self.parts.max_in_flight);
         let secret = wish.secret.clone();
         lay(wish, &mut new, now, self.parts.max_in_flight);
-        let secret = secret.unwrap_or_else(|| generate(secret_kind(profile::built_in(&new.profile))));
+        let secret = secret.unwrap_or_else(|| generate(&new.profile));
         new.endpoint.secrets = vec![SigningSecret { secret, until: None }];
         let route = self.checked(new).await?;
         self.parts
@@ -245,7 +175,7 @@ impl Control {
         let _one_at_a_time = self.changing.lock().await;
         let (old, now) = (self.known(tenant, id_or_key, None)?, self.parts.clock.now());
         let mut new = Subscription::clone(old.subscription());
-        let secret = secret.unwrap_or_else(|| generate(secret_kind(profile::built_in(&new.profile))));
+        let secret = secret.unwrap_or_else(|| generate(&new.profile));
         if new.endpoint.secrets.iter().any(|known| known.secret == secret) {
             return Err(Faults::one("/secret", "is in use already").into());
         }
@@ -348,65 +278,6 @@ impl Control {
     }
 }
 
-fn blank(id: SubscriptionId, tenant: TenantId, now: Timestamp, max_in_flight: NonZeroU16) -> Subscription {
-    Subscription {
-        id,
-        tenant,
-        key: None,
-        name: String::new(),
-        status: Status::Enabled,
-        events: Vec::new(),
-        filter: None,
-        plugins: Vec::new(),
-        endpoint: Endpoint {
-            url: Secret::new(""),
-            headers: Vec::new(),
-            secrets: Vec::new(),
-            max_in_flight,
-            rate_limit: None,
-            disable_on_gone: true,
-        },
-        profile: profile::DEFAULT.to_owned(),
-        envelope: Envelope::default(),
-        isolation: Isolation::default(),
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    }
-}
-
-/// Lays a wish over a subscription.
-fn lay(wish: Wish, onto: &mut Subscription, now: Timestamp, max_in_flight: NonZeroU16) {
-    wish.name.onto(&mut onto.name, String::new);
-    wish.key.onto_optional(&mut onto.key);
-    wish.url.onto(&mut onto.endpoint.url, || Secret::new(""));
-    wish.events.onto(&mut onto.events, Vec::new);
-    wish.filter.onto_optional(&mut onto.filter);
-    wish.plugins.onto(&mut onto.plugins, Vec::new);
-    wish.profile
-        .onto(&mut onto.profile, || profile::DEFAULT.to_owned());
-    wish.envelope.onto(&mut onto.envelope, Envelope::default);
-    wish.isolation.onto(&mut onto.isolation, Isolation::default);
-    wish.headers.onto(&mut onto.endpoint.headers, Vec::new);
-    wish.max_in_flight
-        .onto(&mut onto.endpoint.max_in_flight, || max_in_flight);
-    wish.rate_limit.onto_optional(&mut onto.endpoint.rate_limit);
-    wish.disable_on_gone
-        .onto(&mut onto.endpoint.disable_on_gone, || true);
-    match wish.enabled {
-        Set::Keep => {}
-        Set::Clear | Set::To(true) => onto.status = Status::Enabled,
-        // Who was switched off before stays so, with the reason and the time of then.
-        Set::To(false) if matches!(onto.status, Status::Disabled { .. }) => {}
-        Set::To(false) => {
-            onto.status = Status::Disabled {
-                since: now,
-                reason: SWITCHED_OFF.to_owned(),
-            }
-        }
-    }
-}
-
 fn next_version(mut subscription: Subscription, now: Timestamp) -> Subscription {
     subscription.version += 1;
     subscription.updated_at = now;
@@ -417,123 +288,5 @@ fn compiled(subscription: Subscription) -> std::result::Result<Arc<Route>, Fault
     match Route::compile(Arc::new(subscription)) {
         Ok(route) => Ok(Arc::new(route)),
         Err(error) => Err(Faults::one(error.pointer, error.detail)),
-    }
-}
-
-fn secret_kind(profile: Option<&Profile>) -> SecretKind {
-    match profile.and_then(|profile| profile.signature.as_ref()) {
-        Some(scheme) => scheme.secret_kind(),
-        // Nothing is signed; the secret waits for a profile that does.
-        None => SecretKind::WhsecBase64,
-    }
-}
-
-fn generate(kind: SecretKind) -> Secret {
-    kind.generate(&Zeroizing::new(rand::random()))
-}
-
-fn check_secrets(subscription: &Subscription, pointer: &str, faults: &mut Faults) {
-    let profile = profile::built_in(&subscription.profile);
-    let kind = secret_kind(profile);
-    for known in &subscription.endpoint.secrets {
-        if let Err(fault) = kind.key(&known.secret) {
-            faults.add(pointer, format!("does not suit the profile: {fault}"));
-        }
-    }
-}
-
-/// The secrets after a rotation: the new one for ever, the old ones for `overlap` at the most.
-fn rotated(old: &[SigningSecret], new: Secret, now: Timestamp, overlap: Duration) -> Vec<SigningSecret> {
-    let end = now.plus(overlap);
-    let on_their_way_out = old.iter().filter_map(|known| {
-        let until = known.until.map_or(end, |until| until.min(end));
-        (until > now).then(|| SigningSecret {
-            secret: known.secret.clone(),
-            until: Some(until),
-        })
-    });
-    std::iter::once(SigningSecret {
-        secret: new,
-        until: None,
-    })
-    .chain(on_their_way_out)
-    .take(SECRETS_MAX)
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secrets(secrets: &[SigningSecret]) -> Vec<(&str, Option<i64>)> {
-        secrets
-            .iter()
-            .map(|known| (known.secret.reveal(), known.until.map(Timestamp::as_millis)))
-            .collect()
-    }
-
-    #[test]
-    fn a_rotation_keeps_old_secrets_for_the_overlap_only() {
-        let now = Timestamp::from_millis(1_000);
-        let first = vec![SigningSecret {
-            secret: Secret::new("a"),
-            until: None,
-        }];
-        let second = rotated(&first, Secret::new("b"), now, Duration::from_secs(10));
-        assert_eq!(secrets(&second), [("b", None), ("a", Some(11_000))]);
-        let third = rotated(
-            &second,
-            Secret::new("c"),
-            Timestamp::from_millis(2_000),
-            Duration::from_secs(60),
-        );
-        assert_eq!(
-            secrets(&third),
-            [("c", None), ("b", Some(62_000)), ("a", Some(11_000))]
-        );
-        let later = Timestamp::from_millis(20_000);
-        let fourth = rotated(&third, Secret::new("d"), later, Duration::from_secs(1));
-        assert_eq!(
-            secrets(&fourth),
-            [("d", None), ("c", Some(21_000)), ("b", Some(21_000))]
-        );
-        assert_eq!(
-            secrets(&rotated(&fourth, Secret::new("e"), later, Duration::ZERO)),
-            [("e", None)]
-        );
-        let mut many = fourth;
-        for n in 0..10 {
-            many = rotated(&many, Secret::new(format!("{n}")), later, Duration::from_secs(9));
-        }
-        assert_eq!(many.len(), SECRETS_MAX);
-    }
-
-    #[test]
-    fn a_wish_keeps_clears_and_sets() {
-        let now = Timestamp::from_millis(5);
-        let mut subscription = blank(SubscriptionId::from_number(1), TenantId::from_number(1), now, NonZeroU16::MIN);
-        let wish = Wish {
-            name: Set::To("n".into()),
-            filter: Set::To("true".into()),
-            max_in_flight: Set::To(NonZeroU16::MIN),
-            enabled: Set::To(false),
-            ..Wish::default()
-        };
-        lay(wish, &mut subscription, now);
-        assert_eq!(subscription.name, "n");
-        assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
-        let wish = Wish {
-            filter: Set::Clear,
-            max_in_flight: Set::Clear,
-            enabled: Set::To(false),
-            ..Wish::default()
-        };
-        lay(wish, &mut subscription, Timestamp::from_millis(9));
-        assert_eq!(
-            (subscription.name.as_str(), subscription.filter.as_deref()),
-            ("n", None)
-        );
-        assert_eq!(subscription.endpoint.max_in_flight.get(), MAX_IN_FLIGHT_DEFAULT);
-        assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
     }
 }

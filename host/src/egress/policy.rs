@@ -200,18 +200,19 @@ impl fmt::Display for Refusal {
                 write!(
                     f,
                     "{address} is {what}; to allow it, add to the configuration: \
-                     [[egress.allow]] cidr = \"{address}/{length}\""
+                     egress.allow = [{{ cidr = \"{address}/{length}\" }}]"
                 )
             }
             (None, Reach::Special(_)) => write!(
                 f,
                 "`{}` leads to an address that is {what}; to allow it, add its network to the configuration: \
-                 [[egress.allow]] cidr = \"…\"",
+                 egress.allow = [{{ cidr = \"…\" }}]",
                 self.host
             ),
             (None, _) => write!(
                 f,
-                "`{0}` leads to {what}; to allow it, add to the configuration: [[egress.allow]] host = \"{0}\"",
+                "`{0}` leads to {what}; to allow it, add to the configuration: \
+                 egress.allow = [{{ host = \"{0}\" }}]",
                 self.host
             ),
         }
@@ -242,16 +243,12 @@ mod tests {
             ("n8n.lan", "192.168.0.7"),
         ] {
             let refused = check(&Policy::default(), host, address).unwrap_err();
-            let (_, line) = refused.split_once("[[egress.allow]] ").unwrap();
-            assert_eq!(
-                check(&policy(&format!("[[allow]]\n{line}")), host, address),
-                Ok(()),
-                "{refused}"
-            );
+            let (_, line) = refused.split_once("egress.").unwrap();
+            assert_eq!(check(&policy(line), host, address), Ok(()), "{refused}");
         }
         let refused = check(&Policy::default(), "10.0.0.5", "10.0.0.5").unwrap_err();
         assert!(
-            refused.ends_with(r#"[[egress.allow]] cidr = "10.0.0.5/32""#),
+            refused.ends_with(r#"egress.allow = [{ cidr = "10.0.0.5/32" }]"#),
             "{refused}"
         );
         let hidden = check(&Policy::default(), "n8n.lan", "192.168.0.7").unwrap_err();

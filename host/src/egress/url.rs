@@ -57,10 +57,11 @@ pub enum UrlFault {
     },
     /// Plain HTTP.
     #[error(
-        "plain http is not allowed; use https, or add to the configuration: [[egress.allow]] {line} http = true"
+        "plain http is not allowed; use https, or add to the configuration: \
+         egress.allow = [{{ {line}, http = true }}]"
     )]
     Http {
-        /// The line that would allow it.
+        /// What the rule that would allow it begins with.
         line: String,
     },
     /// A user or password.
@@ -74,7 +75,8 @@ pub enum UrlFault {
     },
     /// A name that leads inside.
     #[error(
-        "`{host}` is not a public name; to allow it, add to the configuration: [[egress.allow]] host = \"{host}\""
+        "`{host}` is not a public name; to allow it, add to the configuration: \
+         egress.allow = [{{ host = \"{host}\" }}]"
     )]
     InsideName {
         /// Which.
@@ -183,7 +185,7 @@ fn check_name(name: &str, policy: &Policy) -> Result<(), UrlFault> {
         name.strip_suffix(*suffix)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    let inside = !name.contains('.') || INSIDE_SUFFIXES.iter().any(|suffix| below(&suffix));
+    let inside = !name.contains('.') || INSIDE_SUFFIXES.iter().any(|suffix| below(suffix));
     if inside && !policy.allows_inside_names(name) {
         return Err(UrlFault::InsideName {
             host: name.to_owned(),
@@ -252,19 +254,22 @@ mod tests {
             ("ftp://example.com/", "scheme `ftp`"),
             (
                 "http://example.com/",
-                r#"[[egress.allow]] host = "example.com" http = true"#,
+                r#"egress.allow = [{ host = "example.com", http = true }]"#,
             ),
             (
                 "http://8.8.8.8/",
-                r#"[[egress.allow]] cidr = "8.8.8.8/32" http = true"#,
+                r#"egress.allow = [{ cidr = "8.8.8.8/32", http = true }]"#,
             ),
             ("https://user:secret@example.com/", "user or password"),
             ("https://example.com:25/", "port 25"),
             ("https://example.com:0/", "port 0"),
             ("https:///example.com/", "two slashes"),
-            ("https://n8n/", r#"[[egress.allow]] host = "n8n""#),
-            ("https://n8n.local/", r#"[[egress.allow]] host = "n8n.local""#),
-            ("https://10.0.0.5/", r#"[[egress.allow]] cidr = "10.0.0.5/32""#),
+            ("https://n8n/", r#"egress.allow = [{ host = "n8n" }]"#),
+            ("https://n8n.local/", r#"egress.allow = [{ host = "n8n.local" }]"#),
+            (
+                "https://10.0.0.5/",
+                r#"egress.allow = [{ cidr = "10.0.0.5/32" }]"#,
+            ),
             ("https://a..b/", "DNS"),
         ];
         for (text, expected) in table {

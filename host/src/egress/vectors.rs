@@ -11,38 +11,41 @@ const FILE: &str = include_str!("../../../tests/vectors/ssrf-vectors.tsv");
 
 /// Lines that need a resolver, a server or a decision, and where they are looked after.
 const ELSEWHERE: [(&str, &str); 36] = [
-    ("S259", "tests::one_forbidden_answer_refuses_the_name"),
-    ("S260", "tests::one_forbidden_answer_refuses_the_name"),
-    ("S261", "tests::one_forbidden_answer_refuses_the_name"),
-    ("S264", "tests::a_name_is_judged_again_at_every_connection"),
+    ("S259", "tests::names::one_forbidden_answer_refuses_the_name"),
+    ("S260", "tests::names::one_forbidden_answer_refuses_the_name"),
+    ("S261", "tests::names::one_forbidden_answer_refuses_the_name"),
+    ("S264", "tests::names::a_name_is_judged_again_at_every_connection"),
     (
         "S265",
-        "tests::a_name_is_judged_again_at_every_connection, and for a kept connection tests::the_answers_of_the_guard_are_dialled_and_no_others",
+        "tests::names::the_answers_of_the_guard_are_dialled_and_no_others: a kept connection was vetted",
     ),
     (
         "S266",
-        "tests::one_forbidden_answer_refuses_the_name: a chain ends in addresses, which are judged",
+        "tests::names::one_forbidden_answer_refuses_the_name: a chain ends in addresses, which are judged",
     ),
-    ("S269", "tests::names_without_addresses_are_dns_trouble"),
-    ("S270", "tests::names_without_addresses_are_dns_trouble"),
+    ("S269", "tests::names::names_without_addresses_are_dns_trouble"),
+    ("S270", "tests::names::names_without_addresses_are_dns_trouble"),
     (
         "S271",
-        "tests::ten_thousand_answers_are_all_judged_and_few_are_kept",
+        "tests::names::ten_thousand_answers_are_all_judged_and_few_are_kept",
     ),
     (
         "S274",
-        "tests::names_without_addresses_are_dns_trouble: the deadline includes the lookup",
+        "tests::names::names_without_addresses_are_dns_trouble: the deadline includes the lookup",
     ),
     (
         "S275",
         "single names are refused (E-name), and what a search domain adds is judged by its address",
     ),
-    ("S276", "tests::the_system_resolver_is_behind_the_same_guard"),
+    (
+        "S276",
+        "tests::names::the_system_resolver_is_behind_the_same_guard",
+    ),
     ("S279", "policy::tests::rules_open_what_they_name_and_no_more"),
     ("S280", "policy::tests::rules_open_what_they_name_and_no_more"),
     (
         "S281",
-        "tests::a_name_that_is_allowed_still_cannot_lead_to_metadata",
+        "tests::names::a_name_that_is_allowed_still_cannot_lead_to_metadata",
     ),
     ("S284", "tests::redirects_are_not_followed"),
     ("S285", "tests::redirects_are_not_followed"),
@@ -68,7 +71,7 @@ const ELSEWHERE: [(&str, &str); 36] = [
     ),
     (
         "S300",
-        "connections are kept by host and port and carry no identity: every request has its own headers, no cookies",
+        "kept connections carry no identity: every request has its own headers, no cookies",
     ),
     (
         "S301",
@@ -76,11 +79,11 @@ const ELSEWHERE: [(&str, &str); 36] = [
     ),
     (
         "S309",
-        "its addresses are private or those of this machine, which the operator must allow; derived events have a hop limit",
+        "loopback and private addresses are refused; its public ones are an endpoint like any other",
     ),
     (
         "S310",
-        "derived events have a hop limit; a router behind its own public name is one more endpoint",
+        "decided: not refused here; a router behind its public name is an endpoint like any other",
     ),
     ("S311", "its addresses are private, which the operator must allow"),
     (

@@ -1,9 +1,10 @@
 //! The envelope: what is put around the data, and the splicing.
 //!
 //! In its written form an envelope is `"none"`, or a list of pairs of field name and template (a list,
-//! because tables of TOML and JSON have no order). One field is `"{data}"`; the others are texts. JSON data is spliced in as it came, byte for byte. Data
-//! that is not JSON cannot stand inside a JSON document: its field is named with `_base64` after it, and
-//! holds the bytes in base64 (as `data_base64` does in the JSON format of CloudEvents).
+//! because tables of TOML and JSON have no order). One field is `"{data}"`; the others are texts. JSON
+//! data is spliced in as it came, byte for byte. Data that is not JSON cannot stand inside a JSON document:
+//! its field is named with `_base64` after it, and holds the bytes in base64 (as `data_base64` does in the
+//! JSON format of CloudEvents).
 
 use std::fmt;
 
@@ -317,7 +318,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn data_is_spliced_byte_for_byte(numbers in prop::collection::vec(any::<f64>(), 0..5), text in ".{0,20}") {
+        fn data_is_spliced_byte_for_byte(
+            numbers in prop::collection::vec(any::<f64>(), 0..5),
+            text in ".{0,20}",
+        ) {
             let data = serde_json::json!({ "numbers": numbers, "text": text }).to_string();
             let envelope = envelope(r#"[["type","{type}"],["data","{data}"]]"#);
             let event = event("application/json", data.as_bytes());
@@ -333,7 +337,10 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_valid_json(data in prop::collection::vec(any::<u8>(), 0..100), source in "\\PC{0,30}") {
+        fn any_bytes_give_valid_json(
+            data in prop::collection::vec(any::<u8>(), 0..100),
+            source in "\\PC{0,30}",
+        ) {
             let envelope = envelope(r#"[["source","{source}"],["data","{data}"]]"#);
             let mut event = event("application/octet-stream", &data);
             event.source = source.clone();

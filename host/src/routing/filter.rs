@@ -12,13 +12,15 @@
 //! is caught and becomes an error like any other.
 
 mod check;
+mod fault;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
 use cel::{Context, Env, IdedExpr, Value};
 
-pub use check::{FilterFault, MATCHES_MAX, NODES_MAX, REGEX_BYTES_MAX};
+pub use check::{MATCHES_MAX, NODES_MAX, REGEX_BYTES_MAX};
+pub use fault::FilterFault;
 
 use super::value;
 use crate::event::Event;

@@ -352,7 +352,9 @@ proptest! {
             let signed = keyring.sign(&Outgoing { id: &id, timestamp: now, url, body: &[&body] });
             let headers: HeaderMap = signed
                 .into_iter()
-                .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
+                .map(|(name, value)| {
+                    (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+                })
                 .collect();
             let incoming = Incoming { headers: &headers, url, body: &body };
             prop_assert!(keyring.verify(&incoming, now).is_ok(), "{}", name);

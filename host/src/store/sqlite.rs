@@ -42,9 +42,7 @@ use rusqlite::Connection;
 
 use self::fingerprint::Keyed;
 use self::opening::Opened;
-pub use self::opening::{
-    DEFAULT_TENANT, DEFAULT_TENANT_NAME, OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions,
-};
+pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{

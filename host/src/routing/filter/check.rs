@@ -8,8 +8,7 @@ use cel::IdedExpr;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr};
 
-use super::NESTING_MAX;
-use crate::subscription::FILTER_BYTES_MAX;
+use super::{FilterFault, NESTING_MAX};
 
 /// Most nodes of an expression, after the macros (`exists`, `all`, …) were expanded.
 pub const NODES_MAX: usize = 256;
@@ -66,71 +65,6 @@ const OPERATORS: [&str; 19] = [
     op::IN,
     op::NOT_STRICTLY_FALSE,
 ];
-
-/// What is wrong with an expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FilterFault {
-    /// Nothing there.
-    #[error("the filter is empty; leave it out to let every event pass")]
-    Empty,
-    /// Too long.
-    #[error("the filter is longer than {FILTER_BYTES_MAX} bytes")]
-    TooLong,
-    /// Nested too deep.
-    #[error("the filter is nested deeper than {NESTING_MAX} levels")]
-    TooDeep,
-    /// Too many nodes.
-    #[error("the filter has more than {NODES_MAX} parts; let a plugin decide instead")]
-    TooMany,
-    /// Not CEL.
-    #[error("the filter is not a CEL expression: {detail}")]
-    Syntax {
-        /// The CEL library's words.
-        detail: String,
-    },
-    /// An unknown variable.
-    #[error("`{name}` is unknown; a filter knows `event`, `type` and `data`")]
-    Variable {
-        /// Which.
-        name: String,
-    },
-    /// An unknown attribute.
-    #[error("`event.{name}` is unknown; an event has id, source, type, subject, time, extensions and data")]
-    Attribute {
-        /// Which.
-        name: String,
-    },
-    /// `event` as a value.
-    #[error("`event` can only be used with an attribute, as in `event.type`")]
-    WholeEvent,
-    /// An unknown function.
-    #[error("the function `{name}` is unknown to filters")]
-    Function {
-        /// Which.
-        name: String,
-    },
-    /// A regular expression that cannot be bounded, or is none.
-    #[error("matches(): {detail}")]
-    Regex {
-        /// What is wrong.
-        detail: String,
-    },
-    /// A comprehension that cannot be bounded.
-    #[error("all, exists, exists_one, filter and map: {detail}")]
-    Comprehension {
-        /// What is wrong.
-        detail: &'static str,
-    },
-    /// Something of CEL that filters have no use for.
-    #[error("{what} cannot be used in a filter")]
-    Unsupported {
-        /// What.
-        what: &'static str,
-    },
-    /// The CEL library panicked.
-    #[error("the filter could not be read: a fault in the filter engine")]
-    Panicked,
-}
 
 /// Bounds the nesting of brackets and the length of runs of prefix operators before the parser, which is
 /// recursive, sees them. Brackets inside texts count too; that only refuses what nobody writes.
@@ -286,7 +220,8 @@ impl Checker {
         }
         if name == op::ADD {
             // The accumulator of a macro, whose name cannot be written, is the one thing added to.
-            let macros = matches!(&call.args[..], [IdedExpr { expr: Expr::Ident(name), .. }, _] if name.starts_with('@'));
+            let first = call.args.first().map(|arg| &arg.expr);
+            let macros = matches!(first, Some(Expr::Ident(name)) if name.starts_with('@'));
             self.not_building(macros)?;
             if macros
                 && let [

@@ -92,3 +92,36 @@ fn run(conn: &Connection, mode: &str) -> Result<Frames> {
     })?;
     Ok(frames)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_writer_empties_the_wal_and_sleeps() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let wal = dir.path().join("x.db-wal");
+        let conn = Connection::open(&path).unwrap();
+        conn.busy_timeout(Duration::ZERO).unwrap();
+        conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
+            .unwrap();
+        let mut checkpoints = Checkpoints::new();
+
+        // Somebody reads an old state: it cannot be emptied, so the writer will look again.
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        conn.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        checkpoints.after_commit(&conn).unwrap();
+        checkpoints.when_idle(&conn).unwrap();
+        assert_eq!(checkpoints.wait(), Some(IDLE));
+
+        reader.execute_batch("COMMIT").unwrap();
+        checkpoints.when_idle(&conn).unwrap();
+        assert_eq!(checkpoints.wait(), None);
+        assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0);
+        conn.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+        checkpoints.after_commit(&conn).unwrap();
+        assert_eq!(checkpoints.wait(), Some(IDLE));
+    }
+}

@@ -11,9 +11,8 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::fingerprint::Keyed;
 use super::work::{Fixed, Tally};
 use super::{checkpoint, schema};
-use crate::id::TenantId;
-use crate::store::Error;
 use crate::store::files::{self, DataDir};
+use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
 use crate::vault::{self, Nonce, Place, Vault};
 
@@ -22,10 +21,6 @@ use crate::vault::{self, Nonce, Place, Vault};
 pub const SEGMENT_BYTES_DEFAULT: u64 = 32 << 20;
 /// Connections that read.
 pub const READERS_DEFAULT: u32 = 3;
-/// The tenant that is there from the start.
-pub const DEFAULT_TENANT: TenantId = TenantId::from_number(1);
-/// Its name.
-pub const DEFAULT_TENANT_NAME: &str = "default";
 /// Largest database whose structure is checked at every start (bytes). The check reads the whole
 /// file, so larger ones would start slowly; what they hold is checked when it is read.
 const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;

@@ -508,3 +508,35 @@ async fn an_expiry_that_was_interrupted_goes_on() {
         assert_eq!(left, 0, "{stop}");
     }
 }
+
+#[tokio::test]
+async fn keys_that_left_the_window_take_no_room() {
+    let directory = Directory::new(Size::Usual);
+    let mut maker = Maker::new();
+    let store = directory.sqlite();
+    let named = |maker: &Maker, count: usize| {
+        let event = |n| maker.matched(maker.event(Some(&format!("{}-{n}", maker.now)), "{}"), &[]);
+        maker.call((0..count).map(event).collect())
+    };
+    // More than one step of forgetting removes.
+    contract::done(store.accept(named(&maker, 17_000)).await.unwrap());
+    let retention = crate::store::Retention {
+        age: contract::WINDOW * 100,
+        bytes: u64::MAX,
+    };
+    let mut most = 0;
+    for _ in 0..20 {
+        maker.pass(std::time::Duration::from_secs(4 * 3_600));
+        contract::done(store.accept(named(&maker, 1)).await.unwrap());
+        store.expire(maker.now, retention).await.unwrap();
+        let count =
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'seen/_%' ESCAPE '/'";
+        let tables: i64 = directory
+            .database()
+            .query_row(count, [], |row| row.get(0))
+            .unwrap();
+        most = most.max(tables);
+    }
+    // Six of the window, and one on either side that overlaps it.
+    assert!((6..=8).contains(&most), "{most}");
+}

@@ -1,0 +1,115 @@
+//! What the built-in profiles send, and what is refused when a profile is saved.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::id::Id;
+use crate::time::Timestamp;
+
+fn event() -> Event {
+    Event {
+        id: Id::from_number(1 << 40),
+        tenant: Id::from_number(1),
+        source: "api".to_owned(),
+        producer_id: Some("ordér \"7\"".to_owned()),
+        event_type: "alert.created".to_owned(),
+        subject: None,
+        time: Timestamp::from_millis(1_779_208_200_000),
+        received_at: Timestamp::from_millis(1_779_208_200_123),
+        content_type: "application/json".to_owned(),
+        extensions: Vec::new(),
+        data: Bytes::from_static(b"{ \"n\": 1.0 }"),
+        hops: 0,
+    }
+}
+
+#[test]
+fn the_default_profile_is_standard_webhooks() {
+    let profile = built_in(DEFAULT).unwrap();
+    let rendered = profile.render(&event());
+    assert_eq!(rendered.content_type, "application/json");
+    assert_eq!(
+        rendered.body.into_bytes(),
+        r#"{"type":"alert.created","timestamp":"2026-05-19T16:30:00.000Z","data":{ "n": 1.0 }}"#
+    );
+    assert_eq!(profile.signature.as_deref(), Some(&Scheme::standard_webhooks()));
+    assert_eq!(profile.schedule, Schedule::default());
+    assert_eq!(profile.classes, Classes::default());
+    assert_eq!(profile.timeout, Duration::from_secs(20));
+    assert_eq!(profile.user_agent, USER_AGENT);
+    assert!(profile.headers(&event()).is_empty());
+}
+
+#[test]
+fn plain_sends_the_very_bytes_and_the_type_in_a_header() {
+    let profile = built_in("plain").unwrap();
+    let event = event();
+    let rendered = profile.render(&event);
+    assert_eq!(rendered.content_type, event.content_type);
+    let body = rendered.body.into_bytes();
+    assert_eq!(body.as_ptr(), event.data.as_ptr(), "no copy is made");
+    assert_eq!(body, event.data);
+    let expected = [
+        ("hookway-event-id", "ord%C3%A9r%20%227%22"),
+        ("hookway-event-source", "api"),
+        ("hookway-event-time", "2026-05-19T16:30:00.000Z"),
+        ("hookway-event-type", "alert.created"),
+    ];
+    let headers = profile.headers(&event);
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(headers, expected);
+}
+
+#[test]
+fn built_in_profiles_survive_being_written_and_read() {
+    for profile in built_ins() {
+        let text = toml::to_string(profile).unwrap();
+        assert_eq!(&toml::from_str::<Profile>(&text).unwrap(), profile, "{text}");
+    }
+    assert_eq!(built_in("nothing"), None);
+}
+
+#[test]
+fn faults_say_what_is_wrong() {
+    let table = [
+        ("name", serde_json::json!("Big Name"), "lower-case"),
+        (
+            "headers",
+            serde_json::json!({ "Host": "x" }),
+            "set by Hookway itself",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "webhook-id": "x" }),
+            "set by Hookway itself",
+        ),
+        ("headers", serde_json::json!({ "a b": "x" }), "not a header name"),
+        (
+            "headers",
+            serde_json::json!({ "x": "{color}" }),
+            "`{color}` is unknown",
+        ),
+        ("headers", serde_json::json!({ "x": "a\nb" }), "printable"),
+        ("user_agent", serde_json::json!(""), "user_agent"),
+        ("user_agent", serde_json::json!("a\r\nb"), "user_agent"),
+        ("timeout_seconds", serde_json::json!(0), "timeout_seconds"),
+        ("timeout_seconds", serde_json::json!(301), "timeout_seconds"),
+        (
+            "response_body_bytes_max",
+            serde_json::json!(1_048_577),
+            "response_body_bytes_max",
+        ),
+        ("color", serde_json::json!(1), "unknown field"),
+    ];
+    for (field, value, expected) in table {
+        let mut document = serde_json::to_value(built_in(DEFAULT).unwrap()).unwrap();
+        document[field] = value;
+        let error = serde_json::from_value::<Profile>(document)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{field}: {error}");
+    }
+}
