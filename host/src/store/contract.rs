@@ -10,6 +10,7 @@ pub(super) mod history;
 pub(super) mod ingest;
 pub(super) mod model;
 pub(super) mod outcomes;
+pub(super) mod resends;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +63,8 @@ macro_rules! contract_tests {
             emitted_events_enter_with_their_run outcomes::emitted_events_enter_with_their_run;
             a_bad_change_leaves_nothing outcomes::a_bad_change_leaves_nothing;
             an_old_epoch_is_fenced outcomes::an_old_epoch_is_fenced;
-            resend_puts_back_what_ended outcomes::resend_puts_back_what_ended;
-            resend_of_parts_sends_what_failed outcomes::resend_of_parts_sends_what_failed;
+            resend_puts_back_what_ended resends::resend_puts_back_what_ended;
+            resend_of_parts_sends_what_failed resends::resend_of_parts_sends_what_failed;
             everything_that_happened_can_be_read history::everything_that_happened_can_be_read;
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
             what_is_missing_is_none history::what_is_missing_is_none;

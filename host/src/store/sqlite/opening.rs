@@ -16,8 +16,8 @@ use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
 use crate::vault::{self, Nonce, Place, Vault};
 
-/// Size of a segment (bytes): dropping its largest table stays within a few ten milliseconds, and a
-/// hundred gigabytes are still few enough tables.
+/// Size of a segment (bytes). Smaller ones are dropped faster, which is the longest that retention
+/// holds the writer; larger ones are fewer tables for a schema that every connection reads.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 32 << 20;
 /// Connections that read.
 pub const READERS_DEFAULT: u32 = 3;

@@ -1,5 +1,7 @@
 //! The contract on SQLite, and what only this backend promises.
 
+mod expiry;
+
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 
@@ -423,120 +425,4 @@ proptest::proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(contract::model::agrees::<Directory>(steps));
     }
-}
-
-/// Events in several closed segments, of which the first delivery is pending and the second has ended.
-async fn segments(directory: &Directory) -> (SqliteStore, [crate::delivery::Pending; 2]) {
-    let maker = Maker::new();
-    let store = directory.sqlite();
-    let subscription = maker.subscription();
-    for _ in 0..12 {
-        let new = maker.matched(maker.event(None, &"x".repeat(900)), &[subscription]);
-        contract::done(store.accept(maker.call(vec![new])).await.unwrap());
-    }
-    let rows = contract::all_pending(&store).await;
-    let ended = rows[1..].iter().map(|row| maker.attempted(row, Next::Delivered));
-    store.record(store.epoch(), ended.collect()).await.unwrap();
-    (store, [rows[0], rows[1]])
-}
-
-async fn change(store: &SqliteStore, sql: &'static str) {
-    let run = move |work: &mut super::work::Work<'_>| Ok(work.conn.execute_batch(sql)?);
-    store.queue.call(Kind::Outcome, 0, run).await.unwrap();
-}
-
-const EVERYTHING_GOES: crate::store::Retention = crate::store::Retention {
-    age: std::time::Duration::ZERO,
-    bytes: 0,
-};
-
-#[tokio::test]
-async fn nothing_is_resent_from_a_leaving_segment() {
-    let directory = Directory::new(Size::Tiny);
-    let (store, [pending, ended]) = segments(&directory).await;
-    change(&store, "UPDATE segment SET state = 3 WHERE n = 1").await;
-    let refused = store.resend(None, ended.delivery, contract::START).await.unwrap();
-    assert_eq!(refused, crate::store::Resend::Expired);
-    // What is pending in it can still be read and sent.
-    let bodies = store.events_by_id(vec![pending.event]).await.unwrap();
-    assert!(bodies[0].is_some());
-}
-
-#[tokio::test]
-async fn an_expiry_that_was_interrupted_goes_on() {
-    let stops = [
-        "UPDATE segment SET state = 3 WHERE n = 1",
-        // Half carried: the copy is there, and so is the original.
-        "UPDATE segment SET state = 3 WHERE n = 1;
-         INSERT INTO event_5 SELECT * FROM event_1;
-         UPDATE segment SET low = (SELECT low FROM segment WHERE n = 1) WHERE n = 5",
-        // Half dropped.
-        "UPDATE segment SET state = 4 WHERE n = 2; DROP TABLE event_2; DROP TABLE request_2",
-    ];
-    for stop in stops {
-        let directory = Directory::new(Size::Tiny);
-        let (store, [pending, _]) = segments(&directory).await;
-        change(&store, stop).await;
-        drop(store);
-        let store = directory.sqlite();
-        for _ in 0..6 {
-            let query = crate::store::EventQuery {
-                limit: 100,
-                ..Default::default()
-            };
-            let mut listed: Vec<_> = store
-                .events(query)
-                .await
-                .unwrap()
-                .iter()
-                .map(|stored| stored.event.id)
-                .collect();
-            let count = listed.len();
-            listed.dedup();
-            assert_eq!(count, listed.len(), "{stop}");
-            let bodies = store.events_by_id(vec![pending.event]).await.unwrap();
-            assert!(bodies[0].is_some(), "{stop}");
-            store.expire(contract::START, EVERYTHING_GOES).await.unwrap();
-        }
-        assert_eq!(contract::all_pending(&store).await, [pending]);
-        drop(store);
-        let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('event_1', 'event_2', 'run_2')";
-        let left: i64 = directory
-            .database()
-            .query_row(tables, [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(left, 0, "{stop}");
-    }
-}
-
-#[tokio::test]
-async fn keys_that_left_the_window_take_no_room() {
-    let directory = Directory::new(Size::Usual);
-    let mut maker = Maker::new();
-    let store = directory.sqlite();
-    let named = |maker: &Maker, count: usize| {
-        let event = |n| maker.matched(maker.event(Some(&format!("{}-{n}", maker.now)), "{}"), &[]);
-        maker.call((0..count).map(event).collect())
-    };
-    // More than one step of forgetting removes.
-    contract::done(store.accept(named(&maker, 17_000)).await.unwrap());
-    let retention = crate::store::Retention {
-        age: contract::WINDOW * 100,
-        bytes: u64::MAX,
-    };
-    let mut most = 0;
-    for _ in 0..20 {
-        maker.pass(std::time::Duration::from_secs(4 * 3_600));
-        contract::done(store.accept(named(&maker, 1)).await.unwrap());
-        store.expire(maker.now, retention).await.unwrap();
-        let count =
-            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'seen/_%' ESCAPE '/'";
-        let tables: i64 = directory
-            .database()
-            .query_row(count, [], |row| row.get(0))
-            .unwrap();
-        most = most.max(tables);
-    }
-    // Six of the window, and one on either side that overlaps it.
-    assert!((6..=8).contains(&most), "{most}");
 }
