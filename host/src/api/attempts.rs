@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 use serde::Serialize;
 
 use super::extract::Caller;
-use super::{Sent, Shared};
+use super::Sent;
 use crate::delivery::{Attempt, AttemptResult, LogLine, PluginRun, Request, RunOutcome};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -188,7 +188,6 @@ fn sent(
 
 /// The requests and attempts of a delivery, as this caller may see them.
 pub(super) fn shown(
-    state: &Shared,
     caller: &Caller,
     detail: &DeliveryDetail,
     subscription: Option<&Subscription>,

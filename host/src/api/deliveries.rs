@@ -270,7 +270,6 @@ pub async fn show(
     let route = snapshot.routes.get(&detail.summary.subscription);
     let subscription = route.map(|route| Arc::clone(route.subscription()));
     let (requests, attempts) = shown(
-        &state,
         &caller,
         &detail,
         subscription.as_deref(),
