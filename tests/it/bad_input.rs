@@ -317,7 +317,10 @@ async fn subscriptions() {
         &router.post("/api/v1/subscriptions", &first).await.expect(409),
         "a key twice",
     );
-    let patch = |body: Value| async { router.call("PATCH", "/api/v1/subscriptions/taken", &body).await };
+    let patch = |body: Value| {
+        let router = &router;
+        async move { router.call("PATCH", "/api/v1/subscriptions/taken", &body).await }
+    };
     assert!(points_at(
         &patch(json!({"events": ["a..b"]})).await.expect(422),
         "/events/0"

@@ -17,15 +17,10 @@ const SLACK: f64 = 1.25;
 fn verifies(received: &crate::support::receiver::Received, secret: &str, now: Timestamp) -> bool {
     let secret = Secret::new(secret);
     let keyring = Keyring::new(Scheme::standard_webhooks().into(), [&secret]).expect("a usable secret");
-    let headers: Vec<(&str, &[u8])> = received
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
     keyring
         .verify(
             &Incoming {
-                headers: &headers,
+                headers: &received.headers,
                 url: "",
                 body: &received.body,
             },

@@ -29,7 +29,6 @@ use crate::registry::Registry;
 use crate::routing::Route;
 use crate::store::Store;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 #[allow(clippy::duplicate_mod, reason = "the tests of the plugin runtime use the same guests")]

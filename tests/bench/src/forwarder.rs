@@ -25,7 +25,7 @@ struct Forwarder {
 }
 
 /// Serves on a port of the system's choice, which it prints, and sends every body on to `to`.
-pub async fn run(to: &str) -> anyhow::Result<()> {
+pub(crate) async fn run(to: &str) -> anyhow::Result<()> {
     let (queue, mut waiting) = mpsc::channel::<Bytes>(WAITING_MAX);
     let to: Arc<str> = to.into();
     tokio::spawn(async move {
@@ -77,7 +77,7 @@ async fn forward(
 }
 
 /// A kept-alive connection of HTTP/1.1.
-pub async fn connect(to: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+pub(crate) async fn connect(to: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

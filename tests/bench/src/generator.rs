@@ -15,7 +15,7 @@ use crate::forwarder::connect;
 const DATA_BYTES: usize = 1_024;
 
 /// What the generator saw.
-pub struct Sent {
+pub(crate) struct Sent {
     /// From the first request to the last acknowledgement.
     pub took: Duration,
     /// Acknowledgement times, unordered.
@@ -23,7 +23,7 @@ pub struct Sent {
 }
 
 /// Sends `events` events to `to` over `connections` connections.
-pub async fn send(
+pub(crate) async fn send(
     to: &str,
     key: &str,
     events: u64,

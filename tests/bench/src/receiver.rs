@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// A running receiver.
-pub struct Receiver {
+pub(crate) struct Receiver {
     /// Where it listens.
     pub address: SocketAddr,
     count: watch::Sender<u64>,
@@ -23,7 +23,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts one. `clock` is the generator's.
-    pub async fn start(clock: Instant) -> anyhow::Result<Arc<Self>> {
+    pub(crate) async fn start(clock: Instant) -> anyhow::Result<Arc<Self>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let receiver = Arc::new(Self {
@@ -64,7 +64,7 @@ impl Receiver {
     }
 
     /// Waits until so many deliveries have arrived since the start.
-    pub async fn wait_for(&self, count: u64) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for(&self, count: u64) -> anyhow::Result<()> {
         let mut watching = self.count.subscribe();
         let arrived = watching.wait_for(|arrived| *arrived >= count);
         if tokio::time::timeout(Duration::from_secs(120), arrived)
@@ -80,7 +80,7 @@ impl Receiver {
     }
 
     /// Times from sending to arrival so far; forgets them.
-    pub fn take_times(&self) -> Vec<Duration> {
+    pub(crate) fn take_times(&self) -> Vec<Duration> {
         std::mem::take(&mut self.times.lock().expect("no panic holds it"))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::workload::Result;
 
 /// One line of the report.
-pub struct Row {
+pub(crate) struct Row {
     workload: &'static str,
     events_per_second: f64,
     deliveries_per_second: f64,
@@ -23,7 +23,7 @@ pub struct Row {
 
 impl Row {
     /// Sums a result up; `bare` is the forwarder's of the same run.
-    pub fn new(mut result: Result, bare: &Result) -> Self {
+    pub(crate) fn new(mut result: Result, bare: &Result) -> Self {
         let events = count(result.events);
         // Without a delivery, what an event cost.
         let units = count(result.deliveries.max(result.events));
@@ -47,7 +47,7 @@ impl Row {
 }
 
 /// Prints the rows.
-pub fn print(rows: &[Row], as_json: bool) {
+pub(crate) fn print(rows: &[Row], as_json: bool) {
     if as_json {
         let rows: Vec<_> = rows
             .iter()

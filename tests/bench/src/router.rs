@@ -11,12 +11,12 @@ use http_body_util::{BodyExt, Full};
 use crate::forwarder::connect;
 
 /// The admin key of the router under test.
-pub const KEY: &str = "hookway-bench-admin-key-0123456789abcdef";
+pub(crate) const KEY: &str = "hookway-bench-admin-key-0123456789abcdef";
 /// Clock ticks a second in `/proc/<pid>/stat` (USER_HZ, fixed at 100 on Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A child process that takes events at `address`.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     /// `host:port`.
     pub address: String,
@@ -26,7 +26,7 @@ pub struct Process {
 
 /// What the process has used so far.
 #[derive(Clone, Copy, Debug)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// CPU time, user and system.
     pub cpu: Duration,
     /// Bytes written to storage.
@@ -37,7 +37,7 @@ pub struct Usage {
 
 impl Process {
     /// Starts the router.
-    pub async fn router() -> anyhow::Result<Self> {
+    pub(crate) async fn router() -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
@@ -67,7 +67,7 @@ impl Process {
     }
 
     /// Starts the bare forwarder.
-    pub fn forwarder(to: &str) -> anyhow::Result<Self> {
+    pub(crate) fn forwarder(to: &str) -> anyhow::Result<Self> {
         use std::io::BufRead;
         let data = tempfile::tempdir()?;
         let mut child = Command::new(std::env::current_exe()?)
@@ -86,7 +86,7 @@ impl Process {
     }
 
     /// A call to the router's API; the answer must be a success.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         method: &str,
         path: &str,
@@ -113,7 +113,7 @@ impl Process {
     }
 
     /// What it has used so far.
-    pub fn usage(&self) -> anyhow::Result<Usage> {
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let base = PathBuf::from("/proc").join(self.child.id().to_string());
         let stat = std::fs::read_to_string(base.join("stat"))?;
         // Fields 14 and 15, counted behind the command's name, which is in parentheses.

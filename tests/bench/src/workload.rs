@@ -10,7 +10,7 @@ use crate::router::{KEY, Process};
 use crate::{generator, router};
 
 /// All there are, in the order in which they run.
-pub const NAMES: &[&str] = &["bare", "ingest", "deliver", "transform", "isolated", "fanout"];
+pub(crate) const NAMES: &[&str] = &["bare", "ingest", "deliver", "transform", "isolated", "fanout"];
 
 /// Connections of the generator.
 const CONNECTIONS: usize = 64;
@@ -19,7 +19,7 @@ const WARM_UP: u64 = 2_000;
 
 /// What a workload measured.
 #[derive(Clone, Debug)]
-pub struct Result {
+pub(crate) struct Result {
     pub workload: &'static str,
     pub events: u64,
     pub deliveries: u64,
@@ -33,7 +33,7 @@ pub struct Result {
 }
 
 /// Runs one.
-pub async fn run(name: &str) -> anyhow::Result<Result> {
+pub(crate) async fn run(name: &str) -> anyhow::Result<Result> {
     let clock = Instant::now();
     let receiver = Receiver::start(clock).await?;
     let url = format!("http://{}/", receiver.address);

@@ -71,11 +71,15 @@ impl TestRouter {
         config.egress.allow_http = true;
         config.egress.allow_private_networks = true;
         config.plugins.compiler = Some(env!("CARGO_BIN_EXE_hookway").into());
+        // Wall time on a busy machine; what the limits do is not what these tests are about.
+        config.plugins.transform_ms = 500;
         change(&mut config);
         let clock = Clock::manual(Timestamp::from_millis(START_MILLIS));
         let router = Router::start(config.clone(), clock.clone())
             .await
             .expect("the router starts");
+        // Another test of this process may have installed it already.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
             router: Some(router),

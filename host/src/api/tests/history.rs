@@ -281,3 +281,67 @@ async fn no_more_may_watch_than_are_allowed() {
         .unwrap();
     assert_eq!(again.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn nothing_of_another_tenant_is_there() {
+    let house = house().await;
+    house.subscribe(json!({})).await;
+    let pending = accepted(&house).await;
+    house
+        .call("PUT", "/plugins/mine", component("(func $mine)"))
+        .await;
+    let mine = house
+        .call("POST", "/keys", r#"{"name":"k","scopes":["read"]}"#)
+        .await
+        .field("id");
+    house.call("POST", "/tenants", r#"{"name":"acme"}"#).await;
+    let made = Request::post("/api/v1/keys").header(AUTHORIZATION, format!("Bearer {ADMIN}"));
+    let body = Body::from(r#"{"name":"k","scopes":["admin"]}"#);
+    let theirs = house
+        .send(made.header("Hookway-Tenant", "acme").body(body).unwrap())
+        .await
+        .field("key");
+    let (event, delivery) = (pending.event, pending.delivery);
+    for (method, path) in [
+        ("GET", format!("/events/{event}")),
+        ("GET", format!("/events/{event}/matches")),
+        ("GET", format!("/deliveries/{delivery}")),
+        ("POST", format!("/deliveries/{delivery}/resend")),
+        ("GET", format!("/subscriptions/{}", pending.subscription)),
+        ("PATCH", format!("/subscriptions/{}", pending.subscription)),
+        ("DELETE", format!("/subscriptions/{}", pending.subscription)),
+        (
+            "GET",
+            format!("/subscriptions/{}/deliveries", pending.subscription),
+        ),
+        ("GET", "/plugins/mine".to_owned()),
+        ("DELETE", "/plugins/mine".to_owned()),
+        ("DELETE", format!("/keys/{mine}")),
+    ] {
+        let answer = house.call_as(&theirs, method, &path, "{}").await;
+        assert_eq!(answer.problem(), "404 not-found", "{method} {path}");
+    }
+    for list in ["/events", "/subscriptions", &format!("/deliveries?event={event}")] {
+        assert_eq!(
+            house.call_as(&theirs, "GET", list, NOTHING).await.json()["data"],
+            json!([]),
+            "{list}"
+        );
+    }
+    let keys = house.call_as(&theirs, "GET", "/keys?all", NOTHING).await.json();
+    assert_eq!(keys["data"].as_array().unwrap().len(), 1, "{keys}");
+    let router = r#"{"name":"k","scopes":["read"],"router":true}"#;
+    assert_eq!(
+        house.call_as(&theirs, "POST", "/keys", router).await.problem(),
+        "403 forbidden"
+    );
+    let tenant = r#"{"name":"more"}"#;
+    assert_eq!(
+        house.call_as(&theirs, "POST", "/tenants", tenant).await.problem(),
+        "403 forbidden"
+    );
+    assert_eq!(
+        house.call_as(&theirs, "GET", "/tenants", NOTHING).await.problem(),
+        "403 forbidden"
+    );
+}
