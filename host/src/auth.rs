@@ -6,8 +6,6 @@
 //! hash would protect nothing. The operator's own admin key (`HOOKWAY_ADMIN_KEY` or `admin.key`) may
 //! be any text of [`ADMIN_KEY_CHARS_MIN`] characters or more.
 
-pub mod keyring;
-
 use std::fmt;
 use std::str::FromStr;
 

@@ -7,6 +7,7 @@
 //! that a verb, once begun, runs to its end.
 
 pub mod check;
+pub mod keyring;
 pub mod keys;
 pub mod plugins;
 pub mod steward;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use crate::auth::keyring::Keyring;
+use self::keyring::Keyring;
+
 use crate::catalogue::{self, Catalogue};
 use crate::clock::Clock;
 use crate::digest::Digest;

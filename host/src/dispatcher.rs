@@ -8,7 +8,11 @@
 mod attempt;
 mod bucket;
 mod endpoints;
+mod permit;
 mod queue;
+mod send;
+mod tell;
+mod tools;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +23,16 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-pub use attempt::{Steward, Stop, Tools};
 pub use endpoints::Endpoints;
 pub use queue::QueueLimits;
+pub use tools::{Steward, Stop, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;
 use crate::id::{EventId, RequestId, SubscriptionId};
 use crate::ingest::{Handover, Wake};
 use crate::store;
-use attempt::{Ended, Fate, Outcome, Permit};
+use permit::{Ended, Fate, Outcome, Permit};
 use queue::{LaneMode, Queue};
 
 /// Hand-overs that may wait for the loop; more are read from the ledger instead.

@@ -135,7 +135,10 @@ impl Router {
             limits: config.plugins.clone(),
             artefact_dir: config.data_dir.join(ARTEFACTS),
             artefact_key,
-            compiler: Compiler::Child { program: compiling_program(&config)?, args: vec![COMPILE_WORKER.into()] },
+            compiler: Compiler::Child {
+                program: compiling_program(&config)?,
+                args: vec![COMPILE_WORKER.into()],
+            },
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
@@ -172,7 +175,11 @@ impl Router {
             ids,
             clock: clock.clone(),
             feed: feed.clone(),
-            steward: Arc::new(Keeper { control: control.clone(), clock: clock.clone(), feed: feed.clone() }),
+            steward: Arc::new(Keeper {
+                control: control.clone(),
+                clock: clock.clone(),
+                feed: feed.clone(),
+            }),
             endpoints: Endpoints::default(),
             schedule: settings::schedule(&config)?,
         };
@@ -200,7 +207,16 @@ impl Router {
         });
         let serving = tokio::spawn(api::server::serve(listener, app, settings::server(&config), stop));
         let drain = config.dispatch.drain;
-        Ok(Self { address, admin_key_path, draining, serving, dispatching, dispatcher, store, drain })
+        Ok(Self {
+            address,
+            admin_key_path,
+            draining,
+            serving,
+            dispatching,
+            dispatcher,
+            store,
+            drain,
+        })
     }
 
     /// Where the API is.
@@ -257,7 +273,9 @@ async fn stored_routes(store: &dyn Store) -> Result<Vec<Arc<Route>>, StartError>
     let compile = |subscription: crate::subscription::Subscription| {
         let id = subscription.id;
         let route = Route::compile(Arc::new(subscription));
-        route.map(Arc::new).map_err(|fault| StartError::Subscription { id, fault })
+        route
+            .map(Arc::new)
+            .map_err(|fault| StartError::Subscription { id, fault })
     };
     store.subscriptions().await?.into_iter().map(compile).collect()
 }
@@ -277,7 +295,12 @@ fn operator_key(config: &Config) -> Result<(Secret, Option<PathBuf>), StartError
 fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
         Ok(mut file) => {
             let key = auth::generate_key();
             writeln!(file, "{}", key.reveal())?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Receiver, TestRouter};
+use crate::support::TestRouter;
 
 /// A request, what it must be answered with, and where the fault is.
 struct Case {
@@ -21,7 +21,8 @@ fn case(what: &'static str, body: Value, status: u16, pointer: &'static str) -> 
     }
 }
 
-fn is_a_problem(answer: &crate::support::router::Answer, what: &str) {
+/// Asserts that an answer is a whole problem.
+pub(crate) fn is_a_problem(answer: &crate::support::router::Answer, what: &str) {
     let content_type = answer
         .headers
         .get("content-type")
@@ -153,7 +154,7 @@ async fn events() {
             400,
         ),
         ("not UTF-8 cut short", &json_type, "{".to_owned(), 400),
-        ("too deep", &json_type, deep, 422),
+        ("too deep", &json_type, deep, 400),
         ("too large", &json_type, huge, 413),
         (
             "other media type",
@@ -176,7 +177,7 @@ async fn events() {
 #[tokio::test]
 async fn subscriptions() {
     let router = TestRouter::start().await;
-    let good = json!({"name": "n", "url": "http://127.0.0.1:9/", "events": ["*"]});
+    let good = json!({"name": "n", "url": "http://127.0.0.1:8099/", "events": ["*"]});
     let with = |field: &str, value: Value| {
         let mut body = good.clone();
         body[field] = value;
@@ -371,113 +372,6 @@ async fn plugins() {
 }
 
 #[tokio::test]
-async fn keys_scopes_and_tenants() {
-    let receiver = Receiver::start().await;
-    let mut router = TestRouter::start().await;
-    for name in ["acme", "umbrella"] {
-        router
-            .post("/api/v1/tenants", &json!({"name": name}))
-            .await
-            .expect(201);
-    }
-    let key = |tenant: &'static str, scopes: Value| {
-        let body = json!({"name": "k", "tenant": tenant, "scopes": scopes});
-        let router = &router;
-        async move { router.post("/api/v1/keys", &body).await.expect(201) }
-    };
-    let acme_manage = key("acme", json!(["manage", "ingest"])).await.str("/key");
-    let acme_read = key("acme", json!(["read"])).await;
-    let umbrella = key("umbrella", json!(["manage", "ingest"])).await.str("/key");
-    let (read_id, acme_read) = (acme_read.str("/id"), acme_read.str("/key"));
-
-    router.use_key(&acme_manage);
-    let id = router
-        .subscribe(&json!({"name": "n", "url": receiver.url(), "events": ["*"]}))
-        .await;
-    let event = router.send(&json!({"type": "a", "data": 1})).await;
-    receiver.wait_for(1).await;
-    router.settle().await;
-    let delivery = router.delivery_of(&event).await["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let whole = router
-        .get(&format!("/api/v1/subscriptions/{id}"))
-        .await
-        .expect(200);
-    assert_eq!(whole.body["url"], receiver.url());
-    assert!(whole.body.get("secret").is_none(), "the secret is shown once");
-
-    router.use_key(&acme_read);
-    let masked = router
-        .get(&format!("/api/v1/subscriptions/{id}"))
-        .await
-        .expect(200);
-    assert!(
-        !masked.text.contains("/hook"),
-        "the URL is masked: {}",
-        masked.text
-    );
-    is_a_problem(
-        &router
-            .post("/api/v1/events", &json!({"type": "a", "data": 1}))
-            .await
-            .expect(403),
-        "no scope",
-    );
-    router
-        .call("DELETE", &format!("/api/v1/subscriptions/{id}"), &json!({}))
-        .await
-        .expect(403);
-
-    router.use_key(&umbrella);
-    for path in [
-        format!("/api/v1/subscriptions/{id}"),
-        format!("/api/v1/events/{event}"),
-        format!("/api/v1/events/{event}/matches"),
-        format!("/api/v1/deliveries/{delivery}"),
-        format!("/api/v1/subscriptions/{id}/deliveries"),
-    ] {
-        is_a_problem(&router.get(&path).await.expect(404), &path);
-    }
-    router
-        .post(&format!("/api/v1/deliveries/{delivery}/resend"), &json!({}))
-        .await
-        .expect(404);
-    router
-        .call(
-            "PATCH",
-            &format!("/api/v1/subscriptions/{id}"),
-            &json!({"name": "x"}),
-        )
-        .await
-        .expect(404);
-    for list in ["subscriptions", "events", "deliveries"] {
-        assert_eq!(
-            router.get(&format!("/api/v1/{list}")).await.expect(200).body["data"],
-            json!([]),
-            "{list}"
-        );
-    }
-
-    router.use_key(crate::support::router::ADMIN_KEY);
-    router
-        .call("DELETE", &format!("/api/v1/keys/{read_id}"), &json!({}))
-        .await
-        .expect(204);
-    router.use_key(&acme_read);
-    is_a_problem(&router.get("/api/v1/events").await.expect(401), "a revoked key");
-    for wrong in ["", "hw_nonsense", "x"] {
-        router.use_key(wrong);
-        is_a_problem(&router.get("/api/v1/events").await.expect(401), "a wrong key");
-    }
-    let answer = router
-        .call_raw("GET", "/api/v1/events", &[("authorization", "Basic abc")], "")
-        .await;
-    assert_eq!(answer.expect(401).headers["www-authenticate"], "Bearer");
-}
-
-#[tokio::test]
 async fn paths_and_methods() {
     let router = TestRouter::start().await;
     for (method, path, status) in [
@@ -485,57 +379,14 @@ async fn paths_and_methods() {
         ("GET", "/nothing", 404),
         ("PUT", "/api/v1/events", 405),
         ("GET", "/api/v1/events/evt_nonsense", 404),
-        ("GET", "/api/v1/events?limit=0", 422),
-        ("GET", "/api/v1/events?limit=abc", 422),
-        ("GET", "/api/v1/events?cursor=abc", 422),
-        ("GET", "/api/v1/events?nonsense=1", 422),
-        ("GET", "/api/v1/deliveries?status=lost", 422),
+        ("GET", "/api/v1/events?limit=0", 400),
+        ("GET", "/api/v1/events?limit=abc", 400),
+        ("GET", "/api/v1/events?cursor=abc", 400),
+        ("GET", "/api/v1/events?nonsense=1", 400),
+        ("GET", "/api/v1/deliveries?status=lost", 400),
     ] {
         let answer = router.call_raw(method, path, &[], "").await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
         is_a_problem(&answer, path);
-    }
-}
-
-#[tokio::test]
-async fn no_secret_is_in_the_database_or_the_answers() {
-    let receiver = Receiver::start().await;
-    let mut router = TestRouter::start().await;
-    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let url = format!("{}?token=canary-url-token", receiver.url());
-    let headers = json!({"authorization": "Bearer canary-header-token"});
-    let body = json!({"name": "n", "url": url, "events": ["*"], "secret": secret, "headers": headers});
-    router.subscribe(&body).await;
-    let event = router.send(&json!({"type": "a", "data": 1})).await;
-    let received = receiver.wait_for(1).await.remove(0);
-    assert_eq!(received.header("authorization"), "Bearer canary-header-token");
-    router.settle().await;
-    let key = router
-        .post("/api/v1/keys", &json!({"name": "r", "scopes": ["read"]}))
-        .await
-        .expect(201)
-        .str("/key");
-    router.use_key(&key);
-    let shown = router.delivery_of(&event).await.to_string();
-    router.stop().await;
-    let mut stored = Vec::new();
-    for file in std::fs::read_dir(router.data_dir()).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            stored.extend(std::fs::read(path).unwrap());
-        }
-    }
-    let stored = String::from_utf8_lossy(&stored);
-    for canary in [
-        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        "canary-url-token",
-        "canary-header-token",
-        &key,
-    ] {
-        assert!(
-            !stored.contains(canary),
-            "{canary} is readable in the data directory"
-        );
-        assert!(!shown.contains(canary), "{canary} is shown to a reader: {shown}");
     }
 }

@@ -51,7 +51,10 @@ async fn a_delivery_carries_the_data_byte_for_byte_and_its_signature_verifies() 
     let expected =
         format!(r#"{{"type":"alert.created","timestamp":"2026-05-19T16:00:00.000Z","data":{data}}}"#);
     assert_eq!(received.body, Bytes::from(expected));
-    assert_eq!(received.method, "POST");
+    assert_eq!(
+        (received.method.as_str(), received.path.as_str()),
+        ("POST", "/hook")
+    );
     assert_eq!(received.header("content-type"), "application/json");
     assert!(received.header("user-agent").starts_with("Hookway/"));
     assert!(verifies(&received, &created.str("/secret"), router.clock.now()));

@@ -10,6 +10,7 @@ mod delivery;
 mod ingest;
 mod plugins;
 mod restart;
+mod security;
 
 mod tidy;
 mod wit;

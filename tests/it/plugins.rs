@@ -181,7 +181,7 @@ async fn a_plugin_that_is_not_the_last_may_give_only_one_body() {
     router.settle().await;
     let run = router.delivery_of(&event).await["plugin_runs"][0].clone();
     assert_eq!(run["outcome"], "fault");
-    assert_eq!(run["kind"], "invalid_output");
+    assert_eq!(run["fault"], "invalid_output");
     assert!(receiver.received().is_empty());
 }
 
@@ -255,7 +255,7 @@ async fn guests_that_misbehave_are_contained_recorded_and_harm_nobody() {
         let runs = delivery["plugin_runs"].as_array().unwrap();
         assert_eq!(runs.len(), 3, "{name}: {delivery}");
         for run in runs {
-            assert_eq!(run["kind"], kind, "{name}: {run}");
+            assert_eq!(run["fault"], kind, "{name}: {run}");
         }
         let subscription = router
             .get(&format!("/api/v1/subscriptions/{name}"))
@@ -282,7 +282,7 @@ async fn a_panic_says_what_and_where() {
     router.settle().await;
     let run = router.delivery_of(&event).await["plugin_runs"][0].clone();
     assert!(
-        run["detail"].as_str().unwrap().contains("src/lib.rs:7:5"),
+        run["reason"].as_str().unwrap().contains("src/lib.rs:7:5"),
         "{run}"
     );
     assert_eq!(run["logs"][0]["level"], "error");

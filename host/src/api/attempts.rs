@@ -8,8 +8,8 @@
 use data_encoding::BASE64;
 use serde::Serialize;
 
-use super::extract::Caller;
 use super::Sent;
+use super::extract::Caller;
 use crate::delivery::{Attempt, AttemptResult, LogLine, PluginRun, Request, RunOutcome};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -181,7 +181,11 @@ fn sent(
     Some(Sent {
         method: outbound.method.to_string(),
         url: outbound.url.into(),
-        headers: outbound.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        headers: outbound
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect(),
         body: outbound.body,
     })
 }

@@ -269,12 +269,7 @@ pub async fn show(
         .map(|stored| stored.event);
     let route = snapshot.routes.get(&detail.summary.subscription);
     let subscription = route.map(|route| Arc::clone(route.subscription()));
-    let (requests, attempts) = shown(
-        &caller,
-        &detail,
-        subscription.as_deref(),
-        event.as_deref(),
-    );
+    let (requests, attempts) = shown(&caller, &detail, subscription.as_deref(), event.as_deref());
     Ok(Json(DeliveryWhole {
         delivery: DeliveryOut::new(&detail.summary, &snapshot),
         plugin_runs: detail.runs.iter().map(RunOut::from).collect(),

@@ -31,7 +31,10 @@ use crate::store::Store;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::time::Timestamp;
 
-#[allow(clippy::duplicate_mod, reason = "the tests of the plugin runtime use the same guests")]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "the tests of the plugin runtime use the same guests"
+)]
 #[path = "../../../tests/guests/wrap.rs"]
 mod wrap;
 

@@ -27,14 +27,27 @@ impl Steward for Keeper {
         Box::pin(async move {
             let since = self.clock.now();
             let status = match how {
-                Stop::Hold => Status::Held { since, reason: reason.clone() },
-                Stop::Disable => Status::Disabled { since, reason: reason.clone() },
+                Stop::Hold => Status::Held {
+                    since,
+                    reason: reason.clone(),
+                },
+                Stop::Disable => Status::Disabled {
+                    since,
+                    reason: reason.clone(),
+                },
             };
             match self.control.stop(id, status).await {
                 Ok(Some(stopped)) => {
                     tracing::warn!(subscription.id = %id, reason, "the router stopped a subscription");
-                    let what = What::Stopped { subscription_id: id, reason };
-                    self.feed.tell(|| Activity { time: since, tenant: stopped.tenant, what });
+                    let what = What::Stopped {
+                        subscription_id: id,
+                        reason,
+                    };
+                    self.feed.tell(|| Activity {
+                        time: since,
+                        tenant: stopped.tenant,
+                        what,
+                    });
                 }
                 Ok(None) => {}
                 Err(error) => tracing::error!(

@@ -12,150 +12,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
-
-use super::endpoints::Endpoints;
-use super::queue::Health;
-use crate::activity::{Activity, Feed, What};
-use crate::clock::Clock;
-use crate::delivery::{AfterRun, Attempt, AttemptResult, Change, ErrorKind, Next, Pending, Request, Stage};
-use crate::egress::{self, Egress};
+use super::permit::{Fate, Permit};
+use super::send::send;
+use super::tell;
+use super::tools::{Stop, Tools};
+use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, Stage};
 use crate::event::Event;
-use crate::id::{Generator, SubscriptionId};
-use crate::ingest::Ingest;
-use crate::outbound;
-use crate::profile::{self, Profile};
-use crate::registry::Registry;
-use crate::render::{self, Rendered, Renderer};
-use crate::retry::{Counts, Decision, Schedule};
+use crate::render::{self, Rendered};
 use crate::routing::Route;
-use crate::store::{self, AcceptedEvent, Store};
-use crate::subscription::Subscription;
+use crate::store::{self, AcceptedEvent};
 use crate::time::Timestamp;
 
-/// A request under way for longer gives its permit to others.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// Pause before a full or busy store is asked again to record an outcome.
 const RECORD_RETRY: Duration = Duration::from_millis(500);
 /// Most runs of the plugins of one delivery that ended in `retry` or a passing fault.
 const RUNS_MAX: u16 = 5;
 /// Wait after a run that asked to be run again and named no time; doubles with each run.
 const RUN_RETRY: Duration = Duration::from_secs(5);
-
-/// Why the router stops a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// It may be resumed: the endpoint or the configuration is at fault for now.
-    Hold,
-    /// The endpoint is gone.
-    Disable,
-}
-
-/// Stops subscriptions on the dispatcher's word.
-pub trait Steward: Send + Sync + 'static {
-    /// Stops one, durably; nothing where it is stopped already.
-    fn stop(&self, subscription: SubscriptionId, how: Stop, reason: String) -> BoxFuture<'_, ()>;
-}
-
-/// Everything that seeing a row through takes.
-pub struct Tools {
-    /// History and ledger.
-    pub store: Arc<dyn Store>,
-    /// The subscriptions.
-    pub registry: Arc<Registry>,
-    /// Runs plugins.
-    pub renderer: Renderer,
-    /// Sends requests.
-    pub egress: Egress,
-    /// Where emitted events enter.
-    pub ingest: Arc<Ingest>,
-    /// Makes ids.
-    pub ids: Arc<Generator>,
-    /// Tells the time.
-    pub clock: Clock,
-    /// Hears what happens.
-    pub feed: Feed,
-    /// Stops subscriptions.
-    pub steward: Arc<dyn Steward>,
-    /// Endpoints, prepared once.
-    pub endpoints: Endpoints,
-    /// In place of the profiles' own schedules, if the operator said so.
-    pub schedule: Option<Schedule>,
-}
-
-pub(super) enum Outcome {
-    BecameSlow(SubscriptionId),
-    Ended(Ended),
-}
-
-pub(super) struct Ended {
-    pub(super) row: Pending,
-    pub(super) was_slow: bool,
-    pub(super) health: Health,
-    pub(super) pause: Option<Timestamp>,
-    pub(super) fate: Fate,
-}
-
-pub(super) enum Fate {
-    /// Gone from the ledger.
-    Finished,
-    /// In the ledger with this new state.
-    Again(Pending),
-    /// Replaced in the ledger by these rows.
-    Parts(Vec<Pending>),
-    /// The store has failed for good.
-    Unrecorded,
-}
-
-/// The right to be under way. When it goes, however that happens, the loop hears of it.
-pub(super) struct Permit {
-    row: Pending,
-    was_slow: bool,
-    health: Health,
-    pause: Option<Timestamp>,
-    fate: Option<Fate>,
-    outcomes: mpsc::Sender<Outcome>,
-}
-
-impl Permit {
-    pub(super) fn new(row: Pending, outcomes: mpsc::Sender<Outcome>) -> Self {
-        Self {
-            row,
-            was_slow: false,
-            health: Health::Unknown,
-            pause: None,
-            fate: None,
-            outcomes,
-        }
-    }
-
-    fn became_slow(&mut self) {
-        self.was_slow = true;
-        self.send(Outcome::BecameSlow(self.row.subscription));
-    }
-
-    fn send(&self, outcome: Outcome) {
-        // The channel has room for two messages of every row under way; only a loop that has ended
-        // does not take it.
-        let _loop_has_ended = self.outcomes.try_send(outcome);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // Without a fate the task panicked: a bug of ours, after which nothing is known.
-        let fate = self.fate.take().unwrap_or(Fate::Unrecorded);
-        let (row, was_slow, health, pause) = (self.row, self.was_slow, self.health, self.pause);
-        self.send(Outcome::Ended(Ended {
-            row,
-            was_slow,
-            health,
-            pause,
-            fate,
-        }));
-    }
-}
 
 /// Sees a row through.
 pub(super) async fn run(tools: Arc<Tools>, mut permit: Permit, event: Option<Arc<Event>>) {
@@ -285,11 +158,11 @@ async fn run_plugins(
     enter(tools, emitted, now);
     Ok(Ready::Ended(match fate {
         AfterRun::Filtered { reason } => {
-            tell_end(tools, &row, event, "filtered", Some(reason), now);
+            tell::ended(tools, &row, event, "filtered", Some(reason), now);
             Fate::Finished
         }
         AfterRun::Failed { reason } => {
-            tell_end(tools, &row, event, "failed", Some(reason), now);
+            tell::ended(tools, &row, event, "failed", Some(reason), now);
             Fate::Finished
         }
         AfterRun::Again { due_at } => Fate::Again(Pending { due_at, ..row }),
@@ -305,7 +178,7 @@ fn rendered_row(row: Pending, request: &Request, now: Timestamp) -> Pending {
     }
 }
 
-fn enter(tools: &Tools, emitted: Vec<crate::delivery::NewEvent>, now: Timestamp) {
+fn enter(tools: &Tools, emitted: Vec<NewEvent>, now: Timestamp) {
     let accepted: Vec<AcceptedEvent> = emitted
         .iter()
         .map(|new| AcceptedEvent {
@@ -317,227 +190,8 @@ fn enter(tools: &Tools, emitted: Vec<crate::delivery::NewEvent>, now: Timestamp)
     tools.ingest.hand_over(emitted, &accepted, now);
 }
 
-/// Sends a request and commits what came of it.
-async fn send(
-    tools: &Tools,
-    permit: &mut Permit,
-    row: Pending,
-    route: &Arc<Route>,
-    event: &Arc<Event>,
-    request: Option<Request>,
-) -> store::Result<Fate> {
-    let subscription = route.subscription();
-    let Some(profile) = profile::built_in(&subscription.profile) else {
-        return abandon(tools, row, "the subscription's profile does not exist any more").await;
-    };
-    let started_at = tools.clock.now();
-    let number = row.attempts.saturating_add(1);
-    let (result, duration_ms, signature_headers) = match build(
-        tools,
-        subscription,
-        profile,
-        event,
-        &row,
-        request.as_ref(),
-        started_at,
-    ) {
-        Ok((outbound, signature_headers)) => {
-            let reply = watch_for_slowness(permit, tools.egress.send(outbound)).await;
-            (reply.result, reply.duration_ms, signature_headers)
-        }
-        Err(fault) => (
-            AttemptResult::Error {
-                kind: ErrorKind::Invalid,
-                detail: fault.to_string(),
-            },
-            0,
-            Vec::new(),
-        ),
-    };
-    let now = tools.clock.now();
-    permit.health = health_of(&result);
-    let decision = decide(
-        tools,
-        profile,
-        &row,
-        subscription.endpoint.disable_on_gone,
-        &result,
-        now,
-    );
-    let attempt = Attempt {
-        request: row.request,
-        delivery: row.delivery,
-        number,
-        started_at,
-        duration_ms,
-        result,
-        // The schedule starts anew when a person asks for another attempt.
-        resend: row.attempts > 0 && row.tries == 0 && row.throttles == 0,
-        signature_headers,
-    };
-    let mut row = Pending {
-        attempts: number,
-        ..row
-    };
-    let next = next_of(decision, permit, row.subscription, tools, now).await;
-    tell_attempt(tools, &row, event, &attempt, &next, now);
-    let change = Change::Attempted {
-        pending: Pending {
-            attempts: number - 1,
-            ..row
-        },
-        attempt,
-        next: next.clone(),
-        at: now,
-    };
-    record(tools, change).await?;
-    Ok(match next {
-        Next::Again {
-            due_at,
-            tries,
-            throttles,
-        } => {
-            row = Pending {
-                due_at,
-                tries,
-                throttles,
-                ..row
-            };
-            Fate::Again(row)
-        }
-        Next::Delivered | Next::PartDelivered => {
-            tell_end(tools, &row, event, "delivered", None, now);
-            Fate::Finished
-        }
-        Next::Failed { reason } => {
-            tell_end(tools, &row, event, "failed", Some(reason), now);
-            Fate::Finished
-        }
-        Next::PartFailed => Fate::Finished,
-    })
-}
-
-/// The request with its signature, ready to leave.
-fn build(
-    tools: &Tools,
-    subscription: &Subscription,
-    profile: &Profile,
-    event: &Event,
-    row: &Pending,
-    request: Option<&Request>,
-    now: Timestamp,
-) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let endpoint = tools.endpoints.of(subscription, profile, now)?;
-    let mut outbound = endpoint.request(subscription, profile, event, request)?;
-    let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
-    outbound::add_headers(&mut outbound.headers, &signature)?;
-    let outbound::Outbound {
-        method,
-        url,
-        headers,
-        body,
-    } = outbound;
-    let timeout = profile.timeout;
-    let response_body_max = profile.response_body_bytes_max;
-    Ok((
-        egress::Outbound {
-            method,
-            url,
-            headers,
-            body,
-            timeout,
-            response_body_max,
-        },
-        signature,
-    ))
-}
-
-fn decide(
-    tools: &Tools,
-    profile: &Profile,
-    row: &Pending,
-    disable_on_gone: bool,
-    result: &AttemptResult,
-    now: Timestamp,
-) -> Decision {
-    let verdict = profile.classes.verdict(result, disable_on_gone, now);
-    let schedule = tools.schedule.as_ref().unwrap_or(&profile.schedule);
-    let counts = Counts {
-        tries: row.tries,
-        throttles: row.throttles,
-    };
-    schedule.decide(counts, verdict, now, rand::random())
-}
-
-async fn next_of(
-    decision: Decision,
-    permit: &mut Permit,
-    subscription: SubscriptionId,
-    tools: &Tools,
-    now: Timestamp,
-) -> Next {
-    let row = permit.row;
-    let held = Next::Again {
-        due_at: now,
-        tries: row.tries,
-        throttles: row.throttles,
-    };
-    match decision {
-        Decision::Again {
-            due_at,
-            tries,
-            throttles,
-        } => {
-            if throttles > row.throttles {
-                permit.pause = Some(due_at);
-            }
-            Next::Again {
-                due_at,
-                tries,
-                throttles,
-            }
-        }
-        Decision::Delivered => Next::Delivered,
-        Decision::Failed { reason } => Next::Failed {
-            reason: reason.to_string(),
-        },
-        Decision::Hold { reason } => {
-            tools
-                .steward
-                .stop(subscription, Stop::Hold, reason.to_string())
-                .await;
-            held
-        }
-        Decision::Disable { reason } => {
-            tools
-                .steward
-                .stop(subscription, Stop::Disable, reason.to_string())
-                .await;
-            held
-        }
-    }
-}
-
-async fn watch_for_slowness<T>(permit: &mut Permit, sending: impl Future<Output = T>) -> T {
-    let mut sending = std::pin::pin!(sending);
-    match tokio::time::timeout(SLOW_AFTER, &mut sending).await {
-        Ok(reply) => reply,
-        Err(_slow) => {
-            permit.became_slow();
-            sending.await
-        }
-    }
-}
-
-fn health_of(result: &AttemptResult) -> Health {
-    match result {
-        AttemptResult::Response { status, .. } if *status >= 500 => Health::Sick,
-        AttemptResult::Response { .. } => Health::Well,
-        AttemptResult::Error { .. } => Health::Sick,
-    }
-}
-
-async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fate> {
+/// Ends a row without an attempt.
+pub(super) async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fate> {
     let change = Change::Abandoned {
         pending: row,
         reason: reason.to_owned(),
@@ -548,7 +202,7 @@ async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fat
 }
 
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.
-async fn record(tools: &Tools, change: Change) -> store::Result<()> {
+pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<()> {
     loop {
         match tools
             .store
@@ -565,56 +219,4 @@ async fn record(tools: &Tools, change: Change) -> store::Result<()> {
             other => return other,
         }
     }
-}
-
-fn tell_attempt(tools: &Tools, row: &Pending, event: &Event, attempt: &Attempt, next: &Next, now: Timestamp) {
-    tools.feed.tell(|| {
-        let (status_code, error) = match &attempt.result {
-            AttemptResult::Response { status, .. } => (Some(*status), None),
-            AttemptResult::Error { kind, detail } => (None, Some(format!("{}: {detail}", kind.as_str()))),
-        };
-        let next_attempt_at = match next {
-            Next::Again { due_at, .. } => Some(*due_at),
-            _ => None,
-        };
-        let what = What::Attempted {
-            event_id: row.event,
-            delivery_id: row.delivery,
-            subscription_id: row.subscription,
-            number: attempt.number,
-            status_code,
-            error,
-            duration_ms: attempt.duration_ms,
-            next_attempt_at,
-        };
-        Activity {
-            time: now,
-            tenant: event.tenant,
-            what,
-        }
-    });
-}
-
-fn tell_end(
-    tools: &Tools,
-    row: &Pending,
-    event: &Event,
-    status: &'static str,
-    reason: Option<String>,
-    now: Timestamp,
-) {
-    tools.feed.tell(|| {
-        let what = What::Ended {
-            event_id: row.event,
-            delivery_id: row.delivery,
-            subscription_id: row.subscription,
-            status,
-            reason,
-        };
-        Activity {
-            time: now,
-            tenant: event.tenant,
-            what,
-        }
-    });
 }

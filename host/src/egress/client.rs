@@ -218,7 +218,10 @@ fn refuse(outbound: &Outbound) -> Option<String> {
     if outbound.method == Method::CONNECT {
         return Some("CONNECT opens tunnels; it cannot be sent".to_owned());
     }
-    let framing = outbound.headers.keys().find(|name| FRAMING.contains(&name.as_str()));
+    let framing = outbound
+        .headers
+        .keys()
+        .find(|name| FRAMING.contains(&name.as_str()));
     framing.map(|name| format!("the header `{name}` cannot be set"))
 }
 

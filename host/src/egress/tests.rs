@@ -309,8 +309,14 @@ async fn trouble_is_told_apart() {
 
     for name in [http::header::CONTENT_LENGTH, http::header::HOST, http::header::TE] {
         let mut broken = to(&plain);
-        broken.headers.insert(name.clone(), http::HeaderValue::from_static("5"));
-        assert_eq!(kind_of(&egress(open()).send(broken).await), ErrorKind::Invalid, "{name}");
+        broken
+            .headers
+            .insert(name.clone(), http::HeaderValue::from_static("5"));
+        assert_eq!(
+            kind_of(&egress(open()).send(broken).await),
+            ErrorKind::Invalid,
+            "{name}"
+        );
     }
     let mut broken = to(&plain);
     broken.method = http::Method::CONNECT;

@@ -68,7 +68,10 @@ pub(super) fn store(config: &Config, now: Timestamp) -> SqliteOptions {
 /// How long things are kept.
 pub(super) fn keeping(config: &Config) -> housekeeping::Keeping {
     housekeeping::Keeping {
-        history: Retention { age: config.store.retention, bytes: config.store.retention_bytes },
+        history: Retention {
+            age: config.store.retention,
+            bytes: config.store.retention_bytes,
+        },
         held_max: config.dispatch.held_max,
     }
 }
@@ -103,12 +106,26 @@ mod tests {
     fn rules_of_the_configuration_are_rules_of_egress() {
         let text = "[egress]\nallow_http = true\nallow = [{ cidr = \"10.0.0.0/8\", http = true }, { host = \"N8N.lan\" }]";
         let file = Some(("hookway.toml".into(), text.to_owned()));
-        let config = layers::resolve(&Given { file, ..Given::default() }).unwrap().config;
+        let config = layers::resolve(&Given {
+            file,
+            ..Given::default()
+        })
+        .unwrap()
+        .config;
         let policy = policy(&config);
         assert!(policy.allow_http && !policy.allow_private_networks);
         let network = AllowTarget::Cidr("10.0.0.0/8".parse().unwrap());
         let host = AllowTarget::Host("n8n.lan".to_owned());
-        let expected = [AllowRule { target: network, http: true }, AllowRule { target: host, http: false }];
+        let expected = [
+            AllowRule {
+                target: network,
+                http: true,
+            },
+            AllowRule {
+                target: host,
+                http: false,
+            },
+        ];
         assert_eq!(policy.allow, expected);
     }
 }

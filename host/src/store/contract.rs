@@ -6,9 +6,10 @@
 
 pub(super) mod config;
 pub(super) mod expiry;
+pub(super) mod histories;
 pub(super) mod history;
 pub(super) mod ingest;
-pub(super) mod model;
+mod model;
 pub(super) mod outcomes;
 pub(super) mod resends;
 

@@ -26,8 +26,6 @@ pub enum Reply {
     Full(u16, Vec<(&'static str, String)>, Bytes),
     /// Nothing, ever.
     Hang,
-    /// The connection is closed without an answer.
-    Close,
 }
 
 /// What a receiver got.
@@ -150,7 +148,6 @@ async fn answer(
         Reply::Status(status) => (status, Vec::new(), Bytes::new()),
         Reply::Full(status, headers, body) => (status, headers, body),
         Reply::Hang => std::future::pending::<Result<_, Infallible>>().await?,
-        Reply::Close => return Err("closed on purpose".into()),
     };
     let mut response = Response::builder().status(status);
     for (name, value) in headers {

@@ -132,9 +132,9 @@ impl TestRouter {
         self.key = key.to_owned();
     }
 
-    /// Acts for this tenant from now on.
-    pub fn use_tenant(&mut self, tenant: &str) {
-        self.tenant = Some(tenant.to_owned());
+    /// Acts for this tenant from now on, or for the key's own.
+    pub fn use_tenant(&mut self, tenant: Option<&str>) {
+        self.tenant = tenant.map(str::to_owned);
     }
 
     /// A call of the API with raw bytes and headers.

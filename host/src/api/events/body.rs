@@ -11,7 +11,6 @@ use crate::event;
 use crate::ingest::Draft;
 use crate::json::{self, Faults, Fields, Given, Unreadable};
 
-
 /// An event to be accepted. Exactly one of `data` and `data_base64`.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes the body, which is read without a copy")]
@@ -236,7 +235,8 @@ mod tests {
                 &JsonBody {
                     bytes: Bytes::from_static(b"[]")
                 },
-                true, 3
+                true,
+                3
             )
             .is_err()
         );

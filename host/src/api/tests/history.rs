@@ -108,7 +108,8 @@ async fn a_delivery_shows_its_attempts_and_masks_what_is_secret() {
         1,
         "a body is shown once"
     );
-    assert_eq!(shown["requests"][0]["body"], "{\"n\":1}");
+    let sent = r#"{"type":"alert.x","timestamp":"2026-05-19T16:30:00.000Z","data":{"n":1}}"#;
+    assert_eq!(shown["requests"][0]["body"], sent, "the envelope too");
     assert!(shown.to_string().contains("/hook/token") && shown.to_string().contains("t0p"));
     let read = house.key(&["read"]).await;
     let masked = house

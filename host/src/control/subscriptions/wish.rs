@@ -5,9 +5,7 @@ use std::num::NonZeroU16;
 use crate::id::{SubscriptionId, TenantId};
 use crate::profile;
 use crate::secret::Secret;
-use crate::subscription::{
-    Endpoint, Envelope, Isolation, PluginStep, RateLimit, Status, Subscription,
-};
+use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, RateLimit, Status, Subscription};
 use crate::time::Timestamp;
 
 /// The reason where a person gave none.
@@ -153,7 +151,12 @@ mod tests {
     fn a_wish_keeps_clears_and_sets() {
         let now = Timestamp::from_millis(5);
         let usual = NonZeroU16::new(16).unwrap();
-        let mut subscription = blank(SubscriptionId::from_number(1), TenantId::from_number(1), now, usual);
+        let mut subscription = blank(
+            SubscriptionId::from_number(1),
+            TenantId::from_number(1),
+            now,
+            usual,
+        );
         let wish = Wish {
             name: Set::To("n".into()),
             filter: Set::To("true".into()),

@@ -1,87 +1,46 @@
-//! The comparison with a model: random histories, and a store that must agree with it at every step.
-//!
-//! The model is the contract without disks: maps from ids to what they should be. It knows nothing of
-//! segments; after an expiry it looks which finished deliveries and which bodies are gone (that is the
-//! backend's choice) and insists that nothing pending is among them.
+//! The contract without disks: maps from ids to what they should be, moved along with a store by
+//! [`super::histories`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use proptest::prelude::*;
-
-use super::{Backend, Maker, Size, WINDOW, all_pending, failed};
-use crate::delivery::{AfterRun, Change, Next, Pending, RunOutcome, Stage, State};
+use crate::delivery::{Pending, Stage, State};
 use crate::id::{DeliveryId, EventId, SubscriptionId};
-use crate::store::{Accepted, AcceptedEvent, Counters, DeliveryQuery, Resend, Retention, Store};
+use crate::store::Counters;
 use crate::time::Timestamp;
 
-/// One step of a history.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store) enum Step {
-    /// Accepts events: how many, which producer's id (none for 0), which content, how many matches.
-    Accept {
-        count: usize,
-        name: u8,
-        content: u8,
-        matches: usize,
-    },
-    /// Records something for some of what is pending.
-    Record { which: usize, what: u8, many: usize },
-    /// Resends something.
-    Resend { which: usize },
-    /// Leaves the store and opens it again.
-    Reopen,
-    /// Lets time pass.
-    Pass { hours: u64 },
-    /// Expires.
-    Expire { days: u64, kilobytes: u64 },
-}
-
-/// Histories.
-pub(in crate::store) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (1_usize..4, 0_u8..6, 0_u8..2, 0_usize..4)
-            .prop_map(|(count, name, content, matches)| Step::Accept { count, name, content, matches }),
-        6 => (any::<usize>(), 0_u8..12, 1_usize..4)
-            .prop_map(|(which, what, many)| Step::Record { which, what, many }),
-        2 => any::<usize>().prop_map(|which| Step::Resend { which }),
-        1 => Just(Step::Reopen),
-        1 => (1_u64..30).prop_map(|hours| Step::Pass { hours }),
-        1 => (1_u64..4, 2_u64..40).prop_map(|(days, kilobytes)| Step::Expire { days, kilobytes }),
-    ];
-    proptest::collection::vec(step, 1..60)
-}
-
+/// What a delivery should be.
 #[derive(Clone, Debug)]
-struct Delivery {
-    subscription: SubscriptionId,
-    event: EventId,
+pub(super) struct Delivery {
+    pub(super) subscription: SubscriptionId,
+    pub(super) event: EventId,
     /// Empty once it has ended.
-    rows: Vec<Pending>,
+    pub(super) rows: Vec<Pending>,
     /// Its rows when it ended.
-    ended: Vec<Pending>,
-    state: State,
-    attempts: u32,
+    pub(super) ended: Vec<Pending>,
+    pub(super) state: State,
+    pub(super) attempts: u32,
 }
 
+/// What was accepted under a producer's id.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    content: u8,
-    at: Timestamp,
-    id: EventId,
-    matched: u32,
+pub(super) struct Seen {
+    pub(super) content: u8,
+    pub(super) at: Timestamp,
+    pub(super) id: EventId,
+    pub(super) matched: u32,
 }
 
-struct Model {
-    deliveries: BTreeMap<DeliveryId, Delivery>,
-    events: BTreeSet<EventId>,
-    requests: BTreeSet<i64>,
-    seen: BTreeMap<u8, Seen>,
-    counters: BTreeMap<SubscriptionId, Counters>,
+/// Everything, as it should be.
+pub(super) struct Model {
+    pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
+    pub(super) events: BTreeSet<EventId>,
+    pub(super) requests: BTreeSet<i64>,
+    pub(super) seen: BTreeMap<u8, Seen>,
+    pub(super) counters: BTreeMap<SubscriptionId, Counters>,
 }
 
 impl Model {
-    fn ledger(&self) -> Vec<Pending> {
+    pub(super) fn ledger(&self) -> Vec<Pending> {
         let mut rows: Vec<Pending> = self
             .deliveries
             .values()
@@ -91,7 +50,7 @@ impl Model {
         rows
     }
 
-    fn counter(&mut self, id: DeliveryId, by: i64) {
+    pub(super) fn counter(&mut self, id: DeliveryId, by: i64) {
         let delivery = &self.deliveries[&id];
         let counters = self.counters.entry(delivery.subscription).or_default();
         let place = match &delivery.state {
@@ -103,7 +62,7 @@ impl Model {
         *place = place.checked_add_signed(by).expect("a counter below zero");
     }
 
-    fn set(&mut self, id: DeliveryId, state: State) {
+    pub(super) fn set(&mut self, id: DeliveryId, state: State) {
         self.counter(id, -1);
         let delivery = self.deliveries.get_mut(&id).unwrap();
         if !matches!(state, State::Pending { .. }) {
@@ -113,7 +72,7 @@ impl Model {
         self.counter(id, 1);
     }
 
-    fn refresh_due(&mut self, id: DeliveryId) {
+    pub(super) fn refresh_due(&mut self, id: DeliveryId) {
         let delivery = self.deliveries.get_mut(&id).unwrap();
         let open = delivery
             .rows
@@ -122,443 +81,5 @@ impl Model {
         if let Some(due_at) = open.map(|row| row.due_at).min() {
             delivery.state = State::Pending { due_at };
         }
-    }
-}
-
-/// A store, a model and what moves both.
-struct Pair<B> {
-    backend: B,
-    store: std::sync::Arc<dyn Store>,
-    maker: Maker,
-    model: Model,
-    subscriptions: [SubscriptionId; 3],
-}
-
-/// Runs one history.
-pub(in crate::store) async fn agrees<B: Backend>(steps: Vec<Step>) {
-    let backend = B::new(Size::Tiny);
-    let maker = Maker::new();
-    let subscriptions = [maker.subscription(), maker.subscription(), maker.subscription()];
-    let model = Model {
-        deliveries: BTreeMap::new(),
-        events: BTreeSet::new(),
-        requests: BTreeSet::new(),
-        seen: BTreeMap::new(),
-        counters: BTreeMap::new(),
-    };
-    let store = backend.open(maker.now);
-    let mut pair = Pair {
-        backend,
-        store,
-        maker,
-        model,
-        subscriptions,
-    };
-    for step in steps {
-        pair.maker.pass(Duration::from_millis(7));
-        match step {
-            Step::Accept {
-                count,
-                name,
-                content,
-                matches,
-            } => pair.accept(count, name, content, matches).await,
-            Step::Record { which, what, many } => pair.record(which, what, many).await,
-            Step::Resend { which } => pair.resend(which).await,
-            Step::Reopen => {
-                pair.store.close().await.unwrap();
-                pair.store = pair.backend.open(pair.maker.now);
-            }
-            Step::Pass { hours } => pair.maker.pass(Duration::from_secs(3_600 * hours)),
-            Step::Expire { days, kilobytes } => pair.expire(days, kilobytes).await,
-        }
-        pair.compare().await;
-    }
-}
-
-impl<B: Backend> Pair<B> {
-    async fn accept(&mut self, count: usize, name: u8, content: u8, matches: usize) {
-        let now = self.maker.now;
-        let news: Vec<_> = (0..count)
-            .map(|place| {
-                // Only the first has a name, so that a call is either whole or a conflict.
-                let name = (place == 0 && name > 0).then(|| name.to_string());
-                let event = self
-                    .maker
-                    .event(name.as_deref(), &format!("{content}{}", "x".repeat(300)));
-                self.maker.matched(event, &self.subscriptions[..matches])
-            })
-            .collect();
-        let seen = self
-            .model
-            .seen
-            .get(&name)
-            .filter(|seen| name > 0 && now.since(seen.at) < WINDOW)
-            .copied();
-        let accepted = self.store.accept(self.maker.call(news.clone())).await.unwrap();
-        if seen.is_some_and(|seen| seen.content != content) {
-            assert_eq!(accepted, Accepted::EventConflict { index: 0 });
-            return;
-        }
-        let matched = u32::try_from(matches).unwrap();
-        let fresh = |new: &crate::delivery::NewEvent| AcceptedEvent {
-            id: new.event.id,
-            matched,
-            duplicate: false,
-        };
-        let mut expected: Vec<_> = news.iter().map(fresh).collect();
-        if let Some(seen) = seen {
-            expected[0] = AcceptedEvent {
-                id: seen.id,
-                matched: seen.matched,
-                duplicate: true,
-            };
-        } else if name > 0 {
-            self.model.seen.insert(
-                name,
-                Seen {
-                    content,
-                    at: now,
-                    id: news[0].event.id,
-                    matched,
-                },
-            );
-        }
-        assert_eq!(accepted, Accepted::Done(expected));
-        for new in news.iter().skip(usize::from(seen.is_some())) {
-            self.model.events.insert(new.event.id);
-            for (id, subscription) in &new.deliveries {
-                let row = Pending {
-                    request: id.same_number(),
-                    delivery: *id,
-                    event: new.event.id,
-                    subscription: *subscription,
-                    stage: Stage::Accepted,
-                    attempts: 0,
-                    tries: 0,
-                    throttles: 0,
-                    runs: 0,
-                    due_at: now,
-                };
-                let delivery = Delivery {
-                    subscription: *subscription,
-                    event: new.event.id,
-                    rows: vec![row],
-                    ended: Vec::new(),
-                    state: State::Pending { due_at: now },
-                    attempts: 0,
-                };
-                self.model.deliveries.insert(*id, delivery);
-                self.model.counters.entry(*subscription).or_default().created += 1;
-                self.model.counter(*id, 1);
-            }
-        }
-    }
-
-    async fn record(&mut self, which: usize, what: u8, many: usize) {
-        let mut changes = Vec::new();
-        for place in 0..many {
-            let open = |row: &Pending| matches!(row.stage, Stage::Accepted | Stage::Rendered);
-            let open: Vec<_> = self.model.ledger().into_iter().filter(open).collect();
-            if open.is_empty() {
-                break;
-            }
-            let row = open[which.wrapping_add(place) % open.len()];
-            changes.push(self.change(row, what));
-        }
-        self.store.record(self.store.epoch(), changes).await.unwrap();
-    }
-
-    /// A change, made to the model at once.
-    fn change(&mut self, row: Pending, what: u8) -> Change {
-        let (now, id) = (self.maker.now, row.delivery);
-        let reason = "because".to_owned();
-        let due_at = now.plus(Duration::from_secs(60));
-        let accepted = row.stage == Stage::Accepted;
-        match what {
-            0..3 if accepted => {
-                let requests = self.maker.requests(id, usize::from(what) + 1);
-                let delivery = self.model.deliveries.get_mut(&id).unwrap();
-                let runs = row.runs + 1;
-                let rest = requests[1..].iter().map(|request| Pending {
-                    request: request.id,
-                    attempts: 0,
-                    tries: 0,
-                    throttles: 0,
-                    runs,
-                    due_at: now,
-                    stage: Stage::Rendered,
-                    ..row
-                });
-                let first = Pending {
-                    tries: 0,
-                    throttles: 0,
-                    runs,
-                    due_at: now,
-                    stage: Stage::Rendered,
-                    ..row
-                };
-                delivery.rows = std::iter::once(first).chain(rest).collect();
-                self.model
-                    .requests
-                    .extend(requests.iter().map(|request| request.id.number()));
-                self.model.refresh_due(id);
-                self.maker.rendered(&row, requests)
-            }
-            3 | 4 if accepted => {
-                let runs = vec![self.maker.run(
-                    &row,
-                    RunOutcome::Reject {
-                        reason: reason.clone(),
-                    },
-                )];
-                for part in &mut self.model.deliveries.get_mut(&id).unwrap().rows {
-                    part.runs += 1;
-                }
-                let (next, state) = if what == 3 {
-                    let filtered = State::Filtered {
-                        at: now,
-                        reason: reason.clone(),
-                    };
-                    (AfterRun::Filtered { reason }, filtered)
-                } else {
-                    self.model.deliveries.get_mut(&id).unwrap().rows[0].due_at = due_at;
-                    (AfterRun::Again { due_at }, State::Pending { due_at })
-                };
-                self.model.set(id, state);
-                Change::Ran {
-                    pending: row,
-                    runs,
-                    next,
-                    emitted: Vec::new(),
-                    at: now,
-                }
-            }
-            5 => {
-                for part in &mut self.model.deliveries.get_mut(&id).unwrap().rows {
-                    if matches!(part.stage, Stage::Accepted | Stage::Rendered) {
-                        part.stage = if accepted { part.stage } else { Stage::PartFailed };
-                    }
-                }
-                self.model.set(
-                    id,
-                    State::Failed {
-                        at: now,
-                        reason: reason.clone(),
-                    },
-                );
-                Change::Abandoned {
-                    pending: row,
-                    reason,
-                    at: now,
-                }
-            }
-            _ => self.attempted(row, what),
-        }
-    }
-
-    fn attempted(&mut self, row: Pending, what: u8) -> Change {
-        let (now, id) = (self.maker.now, row.delivery);
-        let delivery = self.model.deliveries.get_mut(&id).unwrap();
-        delivery.attempts += 1;
-        let part = delivery
-            .rows
-            .iter_mut()
-            .find(|part| part.request == row.request)
-            .unwrap();
-        part.attempts += 1;
-        if what.is_multiple_of(3) {
-            (part.due_at, part.tries, part.throttles) = (now.plus(Duration::from_secs(9)), 3, 1);
-            let next = Next::Again {
-                due_at: part.due_at,
-                tries: 3,
-                throttles: 1,
-            };
-            self.model.refresh_due(id);
-            return self.maker.attempted(&row, next);
-        }
-        let good = what % 3 == 1;
-        let single = delivery.rows.len() == 1;
-        let part = delivery
-            .rows
-            .iter_mut()
-            .find(|part| part.request == row.request)
-            .unwrap();
-        if !single {
-            part.stage = if good {
-                Stage::PartDelivered
-            } else {
-                Stage::PartFailed
-            };
-        }
-        let others = delivery.rows.iter().filter(|other| other.request != row.request);
-        if others.clone().any(|other| other.stage == Stage::Rendered) {
-            self.model.refresh_due(id);
-            let next = if good {
-                Next::PartDelivered
-            } else {
-                Next::PartFailed
-            };
-            return self.maker.attempted(&row, next);
-        }
-        let broken = others.clone().any(|other| other.stage == Stage::PartFailed);
-        let (next, state) = match (good, broken) {
-            (true, false) => (Next::Delivered, State::Delivered { at: now }),
-            (true, true) => {
-                let reason = "another request of this delivery failed".to_owned();
-                (Next::Delivered, State::Failed { at: now, reason })
-            }
-            (false, _) => (
-                failed("no"),
-                State::Failed {
-                    at: now,
-                    reason: "no".to_owned(),
-                },
-            ),
-        };
-        self.model.set(id, state);
-        self.maker.attempted(&row, next)
-    }
-
-    async fn resend(&mut self, which: usize) {
-        let ids: Vec<_> = self.model.deliveries.keys().copied().collect();
-        if ids.is_empty() {
-            return;
-        }
-        let (id, now) = (ids[which % ids.len()], self.maker.now);
-        let answer = self.store.resend(None, id, now).await.unwrap();
-        let delivery = self.model.deliveries.get_mut(&id).unwrap();
-        if matches!(delivery.state, State::Pending { .. }) {
-            for row in &mut delivery.rows {
-                if matches!(row.stage, Stage::Accepted | Stage::Rendered) {
-                    row.due_at = now;
-                }
-            }
-            assert_eq!(answer, Resend::Hastened(delivery.rows.clone()));
-            self.model.refresh_due(id);
-            return;
-        }
-        if matches!(delivery.state, State::Filtered { .. }) {
-            assert_eq!(answer, Resend::Filtered);
-            return;
-        }
-        let plain = |row: &Pending| row.stage == Stage::Accepted;
-        let requests = &self.model.requests;
-        let kept = self.model.events.contains(&delivery.event)
-            && delivery
-                .ended
-                .iter()
-                .all(|row| plain(row) || requests.contains(&row.request.number()));
-        if !kept {
-            assert_eq!(answer, Resend::Expired);
-            return;
-        }
-        let was_failed = matches!(delivery.state, State::Failed { .. });
-        let again = |row: &Pending| Pending {
-            tries: 0,
-            throttles: 0,
-            due_at: now,
-            stage: match row.stage {
-                Stage::Accepted => Stage::Accepted,
-                Stage::PartDelivered if was_failed => Stage::PartDelivered,
-                _ => Stage::Rendered,
-            },
-            ..*row
-        };
-        let rows: Vec<_> = delivery.ended.iter().map(again).collect();
-        assert_eq!(answer, Resend::Queued(rows.clone()));
-        self.model.set(id, State::Pending { due_at: now });
-        self.model.deliveries.get_mut(&id).unwrap().rows = rows;
-    }
-
-    async fn expire(&mut self, days: u64, kilobytes: u64) {
-        let age = Duration::from_secs(days * 24 * 3_600);
-        let retention = Retention {
-            age,
-            bytes: kilobytes << 10,
-        };
-        self.store.expire(self.maker.now, retention).await.unwrap();
-        let query = DeliveryQuery {
-            limit: 1_000,
-            ..DeliveryQuery::default()
-        };
-        let left: BTreeSet<_> = self
-            .store
-            .deliveries(query)
-            .await
-            .unwrap()
-            .iter()
-            .map(|d| d.id)
-            .collect();
-        self.model
-            .deliveries
-            .retain(|id, delivery| left.contains(id) || matches!(delivery.state, State::Pending { .. }));
-        let ids: Vec<_> = self.model.events.iter().copied().collect();
-        let bodies = self.store.events_by_id(ids.clone()).await.unwrap();
-        let needed: BTreeSet<_> = self.model.ledger().iter().map(|row| row.event).collect();
-        for (id, body) in ids.iter().zip(bodies) {
-            if body.is_none() {
-                assert!(!needed.contains(id), "an undelivered event is gone");
-                self.model.events.remove(id);
-            }
-        }
-        let rendered: BTreeSet<_> = self
-            .model
-            .ledger()
-            .iter()
-            .map(|row| row.request.number())
-            .collect();
-        for id in self.model.requests.clone() {
-            if self
-                .store
-                .request(crate::id::RequestId::from_number(id))
-                .await
-                .unwrap()
-                .is_none()
-            {
-                assert!(!rendered.contains(&id), "an unsent request is gone");
-                self.model.requests.remove(&id);
-            }
-        }
-    }
-
-    async fn compare(&self) {
-        let store = &*self.store;
-        assert_eq!(all_pending(store).await, self.model.ledger());
-        let mut sum = Counters::default();
-        for subscription in self.subscriptions {
-            let counters = store.counters(Some(subscription)).await.unwrap();
-            assert_eq!(
-                counters,
-                self.model
-                    .counters
-                    .get(&subscription)
-                    .copied()
-                    .unwrap_or_default()
-            );
-            let Counters {
-                created,
-                delivered,
-                filtered,
-                failed,
-                pending,
-            } = counters;
-            assert_eq!(created, delivered + filtered + failed + pending);
-            sum.created += created;
-            sum.pending += pending;
-        }
-        let whole = store.counters(None).await.unwrap();
-        assert_eq!((whole.created, whole.pending), (sum.created, sum.pending));
-        let query = DeliveryQuery {
-            limit: 1_000,
-            ..DeliveryQuery::default()
-        };
-        let listed = store.deliveries(query).await.unwrap();
-        let listed = listed
-            .iter()
-            .map(|d| (d.id, d.event, d.state.clone(), d.attempts));
-        let expected = self.model.deliveries.iter().rev();
-        let expected = expected.map(|(id, d)| (*id, d.event, d.state.clone(), d.attempts));
-        assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
 }

@@ -421,8 +421,8 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn any_history_agrees_with_the_model(steps in contract::model::steps()) {
+    fn any_history_agrees_with_the_model(steps in contract::histories::steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(contract::model::agrees::<Directory>(steps));
+        runtime.block_on(contract::histories::agrees::<Directory>(steps));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use subtle::ConstantTimeEq;
 
-use super::{KEY_BYTES_MAX, Principal, Scope, Scopes, Who, hash_key};
+use crate::auth::{KEY_BYTES_MAX, Principal, Scope, Scopes, Who, hash_key};
 use crate::digest::Digest;
 use crate::store::Key;
 

@@ -1,0 +1,244 @@
+//! Sending one request: signed now, sent, judged, committed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{abandon, record};
+use super::permit::{Fate, Permit};
+use super::queue::Health;
+use super::tell;
+use super::tools::{Stop, Tools};
+use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, Request};
+use crate::egress;
+use crate::event::Event;
+use crate::id::SubscriptionId;
+use crate::outbound;
+use crate::profile::{self, Profile};
+use crate::retry::{Counts, Decision};
+use crate::routing::Route;
+use crate::store;
+use crate::subscription::Subscription;
+use crate::time::Timestamp;
+
+/// A request under way for longer gives its permit to others.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+
+/// Sends a request and commits what came of it.
+pub(super) async fn send(
+    tools: &Tools,
+    permit: &mut Permit,
+    row: Pending,
+    route: &Arc<Route>,
+    event: &Arc<Event>,
+    request: Option<Request>,
+) -> store::Result<Fate> {
+    let subscription = route.subscription();
+    let Some(profile) = profile::built_in(&subscription.profile) else {
+        return abandon(tools, row, "the subscription's profile does not exist any more").await;
+    };
+    let started_at = tools.clock.now();
+    let number = row.attempts.saturating_add(1);
+    let (result, duration_ms, signature_headers) = match build(
+        tools,
+        subscription,
+        profile,
+        event,
+        &row,
+        request.as_ref(),
+        started_at,
+    ) {
+        Ok((outbound, signature_headers)) => {
+            let reply = watch_for_slowness(permit, tools.egress.send(outbound)).await;
+            (reply.result, reply.duration_ms, signature_headers)
+        }
+        Err(fault) => (
+            AttemptResult::Error {
+                kind: ErrorKind::Invalid,
+                detail: fault.to_string(),
+            },
+            0,
+            Vec::new(),
+        ),
+    };
+    let now = tools.clock.now();
+    permit.health = health_of(&result);
+    let decision = decide(
+        tools,
+        profile,
+        &row,
+        subscription.endpoint.disable_on_gone,
+        &result,
+        now,
+    );
+    let attempt = Attempt {
+        request: row.request,
+        delivery: row.delivery,
+        number,
+        started_at,
+        duration_ms,
+        result,
+        // The schedule starts anew when a person asks for another attempt.
+        resend: row.attempts > 0 && row.tries == 0 && row.throttles == 0,
+        signature_headers,
+    };
+    let mut row = Pending {
+        attempts: number,
+        ..row
+    };
+    let next = next_of(decision, permit, row.subscription, tools, now).await;
+    tell::attempted(tools, &row, event, &attempt, &next, now);
+    let change = Change::Attempted {
+        pending: Pending {
+            attempts: number - 1,
+            ..row
+        },
+        attempt,
+        next: next.clone(),
+        at: now,
+    };
+    record(tools, change).await?;
+    Ok(match next {
+        Next::Again {
+            due_at,
+            tries,
+            throttles,
+        } => {
+            row = Pending {
+                due_at,
+                tries,
+                throttles,
+                ..row
+            };
+            Fate::Again(row)
+        }
+        Next::Delivered | Next::PartDelivered => {
+            tell::ended(tools, &row, event, "delivered", None, now);
+            Fate::Finished
+        }
+        Next::Failed { reason } => {
+            tell::ended(tools, &row, event, "failed", Some(reason), now);
+            Fate::Finished
+        }
+        Next::PartFailed => Fate::Finished,
+    })
+}
+
+/// The request with its signature, ready to leave.
+fn build(
+    tools: &Tools,
+    subscription: &Subscription,
+    profile: &Profile,
+    event: &Event,
+    row: &Pending,
+    request: Option<&Request>,
+    now: Timestamp,
+) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
+    let endpoint = tools.endpoints.of(subscription, profile, now)?;
+    let mut outbound = endpoint.request(subscription, profile, event, request)?;
+    let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
+    outbound::add_headers(&mut outbound.headers, &signature)?;
+    let outbound::Outbound {
+        method,
+        url,
+        headers,
+        body,
+    } = outbound;
+    let timeout = profile.timeout;
+    let response_body_max = profile.response_body_bytes_max;
+    Ok((
+        egress::Outbound {
+            method,
+            url,
+            headers,
+            body,
+            timeout,
+            response_body_max,
+        },
+        signature,
+    ))
+}
+
+fn decide(
+    tools: &Tools,
+    profile: &Profile,
+    row: &Pending,
+    disable_on_gone: bool,
+    result: &AttemptResult,
+    now: Timestamp,
+) -> Decision {
+    let verdict = profile.classes.verdict(result, disable_on_gone, now);
+    let schedule = tools.schedule.as_ref().unwrap_or(&profile.schedule);
+    let counts = Counts {
+        tries: row.tries,
+        throttles: row.throttles,
+    };
+    schedule.decide(counts, verdict, now, rand::random())
+}
+
+async fn next_of(
+    decision: Decision,
+    permit: &mut Permit,
+    subscription: SubscriptionId,
+    tools: &Tools,
+    now: Timestamp,
+) -> Next {
+    let row = permit.row;
+    let held = Next::Again {
+        due_at: now,
+        tries: row.tries,
+        throttles: row.throttles,
+    };
+    match decision {
+        Decision::Again {
+            due_at,
+            tries,
+            throttles,
+        } => {
+            if throttles > row.throttles {
+                permit.pause = Some(due_at);
+            }
+            Next::Again {
+                due_at,
+                tries,
+                throttles,
+            }
+        }
+        Decision::Delivered => Next::Delivered,
+        Decision::Failed { reason } => Next::Failed {
+            reason: reason.to_string(),
+        },
+        Decision::Hold { reason } => {
+            tools
+                .steward
+                .stop(subscription, Stop::Hold, reason.to_string())
+                .await;
+            held
+        }
+        Decision::Disable { reason } => {
+            tools
+                .steward
+                .stop(subscription, Stop::Disable, reason.to_string())
+                .await;
+            held
+        }
+    }
+}
+
+async fn watch_for_slowness<T>(permit: &mut Permit, sending: impl Future<Output = T>) -> T {
+    let mut sending = std::pin::pin!(sending);
+    match tokio::time::timeout(SLOW_AFTER, &mut sending).await {
+        Ok(reply) => reply,
+        Err(_slow) => {
+            permit.became_slow();
+            sending.await
+        }
+    }
+}
+
+fn health_of(result: &AttemptResult) -> Health {
+    match result {
+        AttemptResult::Response { status, .. } if *status >= 500 => Health::Sick,
+        AttemptResult::Response { .. } => Health::Well,
+        AttemptResult::Error { .. } => Health::Sick,
+    }
+}

@@ -1,0 +1,57 @@
+//! What seeing a row through takes, and who stops subscriptions on the dispatcher's word.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::endpoints::Endpoints;
+use crate::activity::Feed;
+use crate::clock::Clock;
+use crate::egress::Egress;
+use crate::id::{Generator, SubscriptionId};
+use crate::ingest::Ingest;
+use crate::registry::Registry;
+use crate::render::Renderer;
+use crate::retry::Schedule;
+use crate::store::Store;
+
+/// Why the router stops a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It may be resumed: the endpoint or the configuration is at fault for now.
+    Hold,
+    /// The endpoint is gone.
+    Disable,
+}
+
+/// Stops subscriptions on the dispatcher's word.
+pub trait Steward: Send + Sync + 'static {
+    /// Stops one, durably; nothing where it is stopped already.
+    fn stop(&self, subscription: SubscriptionId, how: Stop, reason: String) -> BoxFuture<'_, ()>;
+}
+
+/// Everything that seeing a row through takes.
+pub struct Tools {
+    /// History and ledger.
+    pub store: Arc<dyn Store>,
+    /// The subscriptions.
+    pub registry: Arc<Registry>,
+    /// Runs plugins.
+    pub renderer: Renderer,
+    /// Sends requests.
+    pub egress: Egress,
+    /// Where emitted events enter.
+    pub ingest: Arc<Ingest>,
+    /// Makes ids.
+    pub ids: Arc<Generator>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Hears what happens.
+    pub feed: Feed,
+    /// Stops subscriptions.
+    pub steward: Arc<dyn Steward>,
+    /// Endpoints, prepared once.
+    pub endpoints: Endpoints,
+    /// In place of the profiles' own schedules, if the operator said so.
+    pub schedule: Option<Schedule>,
+}
