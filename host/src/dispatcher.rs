@@ -14,7 +14,7 @@ mod send;
 mod tell;
 mod tools;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -179,18 +179,30 @@ impl Wake for Dispatcher {
     }
 }
 
-/// Payloads of rows that wait, within a budget of bytes.
+/// Payloads of rows that wait, within a budget of bytes; the oldest give way. A row whose payload is
+/// not here reads it from the store.
 #[derive(Default)]
 struct Payloads {
     events: HashMap<EventId, (Arc<Event>, usize)>,
+    /// In the order in which they came; ids that are gone are skipped.
+    order: VecDeque<EventId>,
     bytes: usize,
 }
 
 impl Payloads {
     fn keep(&mut self, event: Arc<Event>, rows: usize) {
-        if rows > 0 && self.bytes + event.data.len() <= PAYLOAD_BYTES_MAX {
-            self.bytes += event.data.len();
-            self.events.insert(event.id, (event, rows));
+        if rows == 0 {
+            return;
+        }
+        self.bytes += event.data.len();
+        self.order.push_back(event.id);
+        self.events.insert(event.id, (event, rows));
+        while let Some(oldest) = self.order.front().copied() {
+            if self.bytes <= PAYLOAD_BYTES_MAX && self.events.contains_key(&oldest) {
+                break;
+            }
+            self.order.pop_front();
+            self.forget(oldest);
         }
     }
 
@@ -199,10 +211,15 @@ impl Payloads {
         let event = event.clone();
         *rows -= 1;
         if *rows == 0 {
-            self.bytes -= event.data.len();
-            self.events.remove(&id);
+            self.forget(id);
         }
         Some(event)
+    }
+
+    fn forget(&mut self, id: EventId) {
+        if let Some((event, _)) = self.events.remove(&id) {
+            self.bytes -= event.data.len();
+        }
     }
 }
 
@@ -243,6 +260,11 @@ impl Loop {
             if lost != i64::MAX {
                 running.queue.unread(RequestId::from_number(lost));
             }
+            // Before anything starts: a subscription that was just stopped gets nothing more.
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                running.queue.refresh(now, |id| mode_of(&tools.registry, id));
+            }
             running.queue.tick(now);
             if page.is_none() && retry_at.is_none_or(|at| at <= now) && !running.stopping {
                 retry_at = None;
@@ -275,10 +297,8 @@ impl Loop {
                 read = async { page.as_mut().expect("guarded by the condition").await }, if page.is_some() => {
                     page = running.read(read, &mut retry_at);
                 }
-                Ok(()) = changes.changed() => {
-                    let registry = running.tools.registry.clone();
-                    running.queue.refresh(running.tools.clock.now(), |id| mode_of(&registry, id));
-                }
+                // The top of the loop looks at what changed.
+                Ok(()) = changes.changed() => changes.mark_changed(),
                 Ok(()) = self.stop.changed() => running.stopping = true,
                 () = wait_until(&tools, wake) => {}
             }
@@ -373,6 +393,12 @@ impl Running {
                             self.queue.revive(part.request);
                             self.offer(part);
                         }
+                    }
+                    Fate::Broken => {
+                        tracing::error!(
+                            delivery.id = %row.delivery,
+                            "a delivery ended in a bug of the router; it waits for the next start"
+                        );
                     }
                     Fate::Unrecorded => {
                         // The store has failed for good. What was sent and not recorded is sent again

@@ -83,6 +83,12 @@ struct Input {
     content_type: String,
 }
 
+/// What follows from the output of one plugin.
+enum Step {
+    HandOn(Input),
+    Done(Rendered, Vec<Arc<Event>>),
+}
+
 impl Renderer {
     /// A renderer over these plugins.
     pub fn new(
@@ -139,17 +145,14 @@ impl Renderer {
                     };
                 }
             };
-            let checked = if at == last {
+            let step_done = if at == last {
                 self.finish(event, output)
             } else {
-                hand_on(output).map(|next| {
-                    input = next;
-                    None
-                })
+                hand_on(output).map(Step::HandOn)
             };
-            match checked {
-                Ok(None) => {}
-                Ok(Some((result, emitted))) => {
+            match step_done {
+                Ok(Step::HandOn(next)) => input = next,
+                Ok(Step::Done(result, emitted)) => {
                     return Rendering {
                         runs,
                         result,
@@ -272,11 +275,7 @@ impl Renderer {
     }
 
     /// Checks what the last plugin made.
-    fn finish(
-        &self,
-        event: &Event,
-        output: GuestOutput,
-    ) -> Result<Option<(Rendered, Vec<Arc<Event>>)>, String> {
+    fn finish(&self, event: &Event, output: GuestOutput) -> Result<Step, String> {
         let GuestOutput { mut requests, events } = output;
         let mut seen = std::collections::HashSet::new();
         requests.retain(|request| {
@@ -305,7 +304,7 @@ impl Renderer {
                 reason: format!("no request, but {} emitted events", emitted.len()),
             }
         };
-        Ok(Some((result, emitted)))
+        Ok(Step::Done(result, emitted))
     }
 
     fn emit(&self, from: &Event, new: GuestEvent) -> Result<Arc<Event>, String> {

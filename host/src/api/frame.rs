@@ -5,7 +5,7 @@
 //! leaves: between the commit in the store and the hand-over in memory nothing may be cut off.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -24,7 +24,7 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     // Ours, never the client's: what stands in the log must not be written from outside.
     let id = BASE32_DNSSEC.encode(&rand::random::<[u8; 10]>());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let started = Instant::now();
+    let started = state.clock.now();
     let mut answer = run(request, next, state.limits.answer_timeout).await;
     if let Some(problem) = unshaped(&answer) {
         answer.extensions_mut().insert(Arc::new(problem));
@@ -50,7 +50,7 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
         %method,
         path,
         status = answer.status().as_u16(),
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        duration_ms = state.clock.now().since(started).as_millis(),
         "answered"
     );
     answer

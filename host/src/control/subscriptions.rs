@@ -234,11 +234,13 @@ impl Control {
         check::subscription(&subscription, profile, &mut faults);
         match subscription.endpoint.url.reveal() {
             "" => faults.add("/url", "must be given"),
-            url => {
-                if let Err(fault) = check_url(url, &self.parts.policy) {
-                    faults.add("/url", fault.to_string());
+            url => match check_url(url, &self.parts.policy) {
+                Err(fault) => faults.add("/url", fault.to_string()),
+                Ok(url) if https_only(profile) && url.scheme() != "https" => {
+                    faults.add("/url", "must be https: the profile sends nowhere else");
                 }
-            }
+                Ok(_) => {}
+            },
         }
         check_secrets(&subscription, "/secret", &mut faults);
         let taken = subscription
@@ -289,4 +291,8 @@ fn compiled(subscription: Subscription) -> std::result::Result<Arc<Route>, Fault
         Ok(route) => Ok(Arc::new(route)),
         Err(error) => Err(Faults::one(error.pointer, error.detail)),
     }
+}
+
+fn https_only(profile: Option<&profile::Profile>) -> bool {
+    profile.is_some_and(|profile| profile.transport == profile::Transport::HttpsOnly)
 }

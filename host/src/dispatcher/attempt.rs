@@ -23,6 +23,8 @@ use crate::routing::Route;
 use crate::store::{self, AcceptedEvent};
 use crate::time::Timestamp;
 
+/// Pause before a row is tried again whose data the store could not give now.
+const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Pause before a full or busy store is asked again to record an outcome.
 const RECORD_RETRY: Duration = Duration::from_millis(500);
 /// Most runs of the plugins of one delivery that ended in `retry` or a passing fault.
@@ -32,15 +34,42 @@ const RUN_RETRY: Duration = Duration::from_secs(5);
 
 /// Sees a row through.
 pub(super) async fn run(tools: Arc<Tools>, mut permit: Permit, event: Option<Arc<Event>>) {
-    let fate = see_through(&tools, &mut permit, event).await;
-    permit.fate = Some(fate.unwrap_or_else(|error| {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            delivery.id = %permit.row.delivery,
-            "a delivery could not go on because the store failed"
-        );
-        Fate::Unrecorded
-    }));
+    let row = permit.row;
+    let fate = match see_through(&tools, &mut permit, event).await {
+        Ok(fate) => fate,
+        Err(error) => after_store_error(&tools, row, error).await,
+    };
+    permit.fate = Some(fate);
+}
+
+/// What becomes of a row whose store call failed. One row's trouble is its own; a store that has
+/// failed for good ends the dispatcher.
+async fn after_store_error(tools: &Tools, row: Pending, error: store::Error) -> Fate {
+    let shown = &error as &dyn std::error::Error;
+    match &error {
+        // Somebody ended it in between, such as a person or housekeeping.
+        store::Error::Missing { .. } => Fate::Finished,
+        store::Error::Damaged { what } => {
+            tracing::error!(delivery.id = %row.delivery, what, "stored data is damaged; the delivery fails");
+            match abandon(tools, row, &format!("stored data is damaged: {what}")).await {
+                Ok(fate) => fate,
+                Err(_) => Fate::Unrecorded,
+            }
+        }
+        store::Error::Full(_) | store::Error::Busy => Fate::Again(later(tools, row)),
+        _ => {
+            tracing::error!(error = shown, delivery.id = %row.delivery, "the store failed");
+            Fate::Unrecorded
+        }
+    }
+}
+
+/// The row again, a little later; the ledger still has it as it was.
+pub(super) fn later(tools: &Tools, row: Pending) -> Pending {
+    Pending {
+        due_at: tools.clock.now().plus(STORE_RETRY),
+        ..row
+    }
 }
 
 async fn see_through(tools: &Tools, permit: &mut Permit, event: Option<Arc<Event>>) -> store::Result<Fate> {

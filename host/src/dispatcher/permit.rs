@@ -32,6 +32,8 @@ pub(super) enum Fate {
     Parts(Vec<Pending>),
     /// The store has failed for good.
     Unrecorded,
+    /// The task panicked.
+    Broken,
 }
 
 /// The right to be under way. When it goes, however that happens, the loop hears of it.
@@ -71,8 +73,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // Without a fate the task panicked: a bug of ours, after which nothing is known.
-        let fate = self.fate.take().unwrap_or(Fate::Unrecorded);
+        // Without a fate the task panicked: a bug of ours. The row is not tried again before the next
+        // start, so that the bug cannot burn an endpoint; the ledger still has it.
+        let fate = self.fate.take().unwrap_or(Fate::Broken);
         let (row, was_slow, health, pause) = (self.row, self.was_slow, self.health, self.pause);
         self.send(Outcome::Ended(Ended {
             row,

@@ -135,6 +135,8 @@ pub(super) struct Queue {
     known: HashSet<RequestId>,
     in_flight: usize,
     slow: usize,
+    /// Slow requests that still count as in flight, because too many were slow when they became so.
+    slow_in_flight: usize,
     /// When the earliest row is due that was spilled because the timers were full.
     timer_spill: Option<Timestamp>,
     /// From this number on, rows of any lane may be in the store only: at the start, and after rows
@@ -155,6 +157,7 @@ impl Queue {
             known: HashSet::new(),
             in_flight: 0,
             slow: 0,
+            slow_in_flight: 0,
             timer_spill: None,
             unread_from: Some(RequestId::from_number(0)),
             finished_while_reading: None,
@@ -263,10 +266,14 @@ impl Queue {
         Some(row)
     }
 
-    /// A request under way takes long: its permit goes to somebody else.
+    /// A request under way takes long: its permit goes to somebody else, unless too many are slow.
     pub(super) fn became_slow(&mut self, subscription: SubscriptionId) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.slow += 1;
+        if self.slow < self.limits.slow_max {
+            self.in_flight = self.in_flight.saturating_sub(1);
+            self.slow += 1;
+        } else {
+            self.slow_in_flight += 1;
+        }
         if let Some(lane) = self.lanes.get_mut(&subscription) {
             lane.sick = true;
         }
@@ -275,12 +282,7 @@ impl Queue {
     /// A row is no longer under way. It is either offered again by [`Self::again`] or finished by
     /// [`Self::finished`], by the caller, in the same breath.
     pub(super) fn ended(&mut self, subscription: SubscriptionId, was_slow: bool, health: Health) {
-        let count = if was_slow {
-            &mut self.slow
-        } else {
-            &mut self.in_flight
-        };
-        *count = count.saturating_sub(1);
+        self.give_back(was_slow);
         if let Some(lane) = self.lanes.get_mut(&subscription) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             match health {
@@ -290,6 +292,17 @@ impl Queue {
             }
         }
         self.give_turn(subscription);
+    }
+
+    fn give_back(&mut self, was_slow: bool) {
+        if was_slow && self.slow_in_flight == 0 {
+            self.slow = self.slow.saturating_sub(1);
+            return;
+        }
+        if was_slow {
+            self.slow_in_flight -= 1;
+        }
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// A row that was under way is due again.

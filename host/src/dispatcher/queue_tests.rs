@@ -207,3 +207,33 @@ fn rows_of_a_deleted_subscription_are_taken_out() {
     queue.offer(row(1, 1, 0), at(0), || LaneMode::Gone);
     assert_eq!(start_all(&mut queue, 0), [1]);
 }
+
+#[test]
+fn no_more_than_the_limit_are_slow_and_every_permit_comes_back() {
+    let mut queue = Queue::new(QueueLimits {
+        slow_max: 1,
+        ..LIMITS
+    });
+    queue.reading(Id::from_number(0));
+    queue.read();
+    for subscription in 1..=9 {
+        queue.offer(row(subscription, subscription, 0), at(0), || OPEN);
+    }
+    assert_eq!(start_all(&mut queue, 0), [1, 2, 3, 4]);
+    for subscription in 1..=4 {
+        queue.became_slow(Id::from_number(subscription));
+    }
+    assert_eq!(
+        start_all(&mut queue, 0),
+        [5],
+        "only one permit was given to others"
+    );
+    for subscription in 1..=4 {
+        queue.ended(Id::from_number(subscription), true, Health::Sick);
+        queue.finished(Id::from_number(subscription));
+    }
+    queue.ended(Id::from_number(5), false, Health::Well);
+    queue.finished(Id::from_number(5));
+    assert_eq!(queue.under_way(), 0);
+    assert_eq!(start_all(&mut queue, 0), [6, 7, 8, 9]);
+}

@@ -133,6 +133,10 @@ impl Egress {
             policy: Arc::clone(&policy),
             lookup,
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one client, with the guard in it"
+        )]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(guard)

@@ -185,7 +185,7 @@ fn check_name(name: &str, policy: &Policy) -> Result<(), UrlFault> {
         name.strip_suffix(*suffix)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    let inside = !name.contains('.') || INSIDE_SUFFIXES.iter().any(|suffix| below(suffix));
+    let inside = !name.contains('.') || INSIDE_SUFFIXES.iter().any(below);
     if inside && !policy.allows_inside_names(name) {
         return Err(UrlFault::InsideName {
             host: name.to_owned(),

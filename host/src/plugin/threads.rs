@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_subscription_and_one_plugin_leave_room_for_others() {
         let threads = Arc::new(Threads::start(4, 16, 64 << 10).unwrap());
-        let (started, starts) = mpsc::channel();
+        let (started, starts) = mpsc::sync_channel(16);
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let stuck = |plugin, subscription| {
             let (threads, started, gate) = (Arc::clone(&threads), started.clone(), Arc::clone(&gate));

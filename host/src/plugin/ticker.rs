@@ -41,6 +41,7 @@ impl Ticker {
                     if seen.running.load(Ordering::SeqCst) == 0 {
                         thread::park();
                     } else {
+                        #[expect(clippy::disallowed_methods, reason = "ticking is what this thread is for")]
                         thread::sleep(tick);
                         engine.increment_epoch();
                     }

@@ -5,6 +5,9 @@
 //! time. Rates are the machine's, CPU time and the ratio to the bare forwarder are the software's:
 //! compare those. Event ids are left to the router unless a workload says otherwise.
 
+#![allow(clippy::print_stdout, reason = "a report is what this program is for")]
+#![allow(clippy::disallowed_methods, reason = "it measures time, and its forwarder is to be the simplest")]
+
 mod forwarder;
 mod generator;
 mod receiver;

@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(problem.kind(), Kind::Invalid);
         let text = format!("{problem:?}");
         assert!(text.contains("\"/1/x\"") && text.contains("\"/2\""), "{text}");
-        let many = format!("[{}]", vec![r#"{"type":"a","data":1}"#; 4].join(","));
+        let many = format!("[{}]", [r#"{"type":"a","data":1}"#; 4].join(","));
         assert!(drafts(&JsonBody { bytes: many.into() }, true, 3).is_err());
         assert!(
             drafts(

@@ -252,10 +252,10 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
 fn hold(
     store: &SqliteStore,
 ) -> (
-    mpsc::Sender<()>,
+    mpsc::SyncSender<()>,
     impl Future<Output = crate::store::Result<()>> + '_,
 ) {
-    let (release, held) = mpsc::channel::<()>();
+    let (release, held) = mpsc::sync_channel::<()>(1);
     let wait = move |_: &mut super::work::Work<'_>| {
         let _ = held.recv();
         Ok(())
