@@ -8,6 +8,7 @@
 mod attempt;
 mod bucket;
 mod endpoints;
+mod lane;
 mod permit;
 mod queue;
 mod send;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub use endpoints::Endpoints;
@@ -32,8 +33,9 @@ use crate::event::Event;
 use crate::id::{EventId, RequestId, SubscriptionId};
 use crate::ingest::{Handover, Wake};
 use crate::store;
+use lane::LaneMode;
 use permit::{Ended, Fate, Outcome, Permit};
-use queue::{LaneMode, Queue};
+use queue::{Offered, Queue};
 
 /// Hand-overs that may wait for the loop; more are read from the ledger instead.
 const INBOX_MAX: usize = 16_384;
@@ -43,6 +45,8 @@ const INBOX_BATCH: usize = 256;
 const LEDGER_PAGE: usize = 1_000;
 /// Payloads kept for rows that wait, in bytes; rows without one read theirs from the store.
 const PAYLOAD_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// What an event costs beside its data, about, in bytes.
+const PAYLOAD_OVERHEAD: usize = 512;
 /// A lane with more waiting rows gets no payloads.
 const PAYLOAD_LANE_ROWS_MAX: usize = 1_024;
 /// Pause before the ledger is read again after the store failed to answer.
@@ -53,6 +57,7 @@ const LEDGER_RETRY: Duration = Duration::from_secs(1);
 pub struct Dispatcher {
     inbox: mpsc::Sender<Message>,
     lost: Arc<AtomicI64>,
+    lost_some: Arc<Notify>,
     stop: Arc<watch::Sender<bool>>,
     state: watch::Receiver<Progress>,
 }
@@ -85,6 +90,7 @@ enum Message {
 pub struct Loop {
     inbox: mpsc::Receiver<Message>,
     lost: Arc<AtomicI64>,
+    lost_some: Arc<Notify>,
     stop: watch::Receiver<bool>,
     state: watch::Sender<Progress>,
     limits: QueueLimits,
@@ -95,11 +101,13 @@ impl Dispatcher {
     pub fn new(limits: QueueLimits) -> (Self, Loop) {
         let (inbox, receiver) = mpsc::channel(INBOX_MAX);
         let lost = Arc::new(AtomicI64::new(i64::MAX));
+        let lost_some = Arc::new(Notify::new());
         let stop = Arc::new(watch::Sender::new(false));
         let (state, watching) = watch::channel(Progress::default());
         let work = Loop {
             inbox: receiver,
             lost: lost.clone(),
+            lost_some: lost_some.clone(),
             stop: stop.subscribe(),
             state,
             limits,
@@ -108,6 +116,7 @@ impl Dispatcher {
             Self {
                 inbox,
                 lost,
+                lost_some,
                 stop,
                 state: watching,
             },
@@ -163,6 +172,7 @@ impl Dispatcher {
             };
             let lowest = rows.iter().map(|row| row.request.number()).min();
             self.lost.fetch_min(lowest.unwrap_or(i64::MAX), Ordering::SeqCst);
+            self.lost_some.notify_one();
         }
     }
 }
@@ -194,9 +204,12 @@ impl Payloads {
         if rows == 0 {
             return;
         }
-        self.bytes += event.data.len();
+        self.bytes += event.data.len() + PAYLOAD_OVERHEAD;
         self.order.push_back(event.id);
         self.events.insert(event.id, (event, rows));
+        if self.order.len() > 2 * self.events.len() + INBOX_MAX {
+            self.order.retain(|id| self.events.contains_key(id));
+        }
         while let Some(oldest) = self.order.front().copied() {
             if self.bytes <= PAYLOAD_BYTES_MAX && self.events.contains_key(&oldest) {
                 break;
@@ -218,7 +231,7 @@ impl Payloads {
 
     fn forget(&mut self, id: EventId) {
         if let Some((event, _)) = self.events.remove(&id) {
-            self.bytes -= event.data.len();
+            self.bytes -= event.data.len() + PAYLOAD_OVERHEAD;
         }
     }
 }
@@ -271,7 +284,7 @@ impl Loop {
                 page = running.begin_reading(now);
             }
             running.start_what_may(now);
-            let progress = running.progress(page.is_none());
+            let progress = running.progress(page.is_none() && retry_at.is_none());
             self.state.send_if_modified(|state| {
                 let changed = *state != progress;
                 *state = progress;
@@ -280,10 +293,8 @@ impl Loop {
             if running.stopping && progress.under_way == 0 {
                 break;
             }
-            let wake = [running.queue.next_due().filter(|_| !running.stopping), retry_at]
-                .into_iter()
-                .flatten()
-                .min();
+            let wakes = [running.queue.next_due(), retry_at].into_iter().flatten();
+            let wake = wakes.min().filter(|_| !running.stopping);
             tokio::select! {
                 biased;
                 Some(outcome) = ended.recv() => running.ended(outcome),
@@ -299,6 +310,8 @@ impl Loop {
                 }
                 // The top of the loop looks at what changed.
                 Ok(()) = changes.changed() => changes.mark_changed(),
+                // The top of the loop takes it up.
+                () = self.lost_some.notified() => {}
                 Ok(()) = self.stop.changed() => running.stopping = true,
                 () = wait_until(&tools, wake) => {}
             }
@@ -335,16 +348,18 @@ impl Running {
                 let mut with_payload = 0;
                 for row in rows {
                     let behind = self.queue.is_behind(row.subscription, PAYLOAD_LANE_ROWS_MAX);
-                    if self.offer(row) && !behind {
+                    if self.offer(row) == Offered::Placed && !behind {
                         with_payload += 1;
                     }
                 }
                 self.payloads.keep(event, with_payload);
             }
             Message::Queue { rows } => {
+                let now = self.tools.clock.now();
                 for row in rows {
-                    self.queue.hasten(row.request);
-                    self.offer(row);
+                    if !self.queue.hasten(row.request, now) {
+                        self.offer(row);
+                    }
                 }
             }
             // Nobody waits any more: fine.
@@ -352,7 +367,7 @@ impl Running {
         }
     }
 
-    fn offer(&mut self, row: Pending) -> bool {
+    fn offer(&mut self, row: Pending) -> Offered {
         let registry = &self.tools.registry;
         self.queue.offer(row, self.tools.clock.now(), || {
             mode_of(registry, row.subscription)
@@ -376,12 +391,14 @@ impl Running {
             Outcome::Ended(Ended {
                 row,
                 was_slow,
-                health,
-                pause,
+                report,
                 fate,
             }) => {
-                self.queue.ended(row.subscription, was_slow, health);
-                if let Some(until) = pause {
+                if !report.sent {
+                    self.queue.sent_nothing(row.subscription);
+                }
+                self.queue.ended(row.subscription, was_slow, report.health);
+                if let Some(until) = report.pause {
                     self.queue.pause(row.subscription, until);
                 }
                 match fate {
@@ -394,7 +411,9 @@ impl Running {
                             self.offer(part);
                         }
                     }
+                    Fate::Misread => self.queue.misread(row.request),
                     Fate::Broken => {
+                        self.queue.broken(row.request);
                         tracing::error!(
                             delivery.id = %row.delivery,
                             "a delivery ended in a bug of the router; it waits for the next start"
@@ -434,6 +453,12 @@ impl Running {
                     self.offer(*row);
                 }
                 match rows.last() {
+                    Some(last) if rows.len() == LEDGER_PAGE && self.queue.has_no_room() => {
+                        self.queue.read();
+                        self.queue
+                            .unread(RequestId::from_number(last.request.number() + 1));
+                        None
+                    }
                     Some(last) if rows.len() == LEDGER_PAGE => Some(self.page_after(last.request)),
                     _ => {
                         self.queue.read();
@@ -459,7 +484,7 @@ impl Running {
         let under_way = self.queue.under_way();
         Progress {
             under_way,
-            settled: under_way == 0 && nothing_read && !self.queue.is_reading(),
+            settled: under_way == 0 && nothing_read,
             ended: false,
         }
     }

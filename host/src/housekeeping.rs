@@ -12,6 +12,8 @@ use crate::delivery::{Change, Pending};
 use crate::id::RequestId;
 use crate::registry::Registry;
 use crate::store::{self, Retention, Store};
+use crate::subscription::Status;
+use crate::time::Timestamp;
 
 /// Time between rounds.
 const EVERY: Duration = Duration::from_secs(5 * 60);
@@ -43,13 +45,13 @@ impl Housekeeping {
     /// Runs until it is told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {
+            let next = self.clock.now().plus(EVERY);
             if let Err(error) = self.round().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "housekeeping could not finish its round"
                 );
             }
-            let next = self.clock.now().plus(EVERY);
             tokio::select! {
                 () = self.clock.sleep_until(next) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -57,20 +59,19 @@ impl Housekeeping {
         }
     }
 
-    /// One round.
+    /// One round. The one half is done whatever became of the other.
     pub async fn round(&self) -> store::Result<()> {
-        self.fail_held_too_long().await?;
-        loop {
-            let expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
-            if expired.segments == 0 {
-                return Ok(());
-            }
+        let failed = self.fail_held_too_long().await;
+        let mut expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
+        while expired.segments > 0 {
             tracing::info!(
                 segments = expired.segments,
                 carried = expired.carried,
                 "old history was dropped"
             );
+            expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
         }
+        failed
     }
 
     async fn fail_held_too_long(&self) -> store::Result<()> {
@@ -84,16 +85,10 @@ impl Housekeeping {
             };
             // Rows are in the order of their age: behind the first young one there are no old ones.
             let old = rows.iter().take_while(|row| row.delivery.time() < oldest);
-            let changes: Vec<Change> = old
-                .filter(|row| self.is_held(row))
-                .map(|row| abandoned(*row, now))
-                .collect();
-            if !changes.is_empty() {
-                tracing::warn!(
-                    deliveries = changes.len(),
-                    "deliveries were held too long and have failed"
-                );
-                self.store.record(self.store.epoch(), changes).await?;
+            // One row a delivery: what ends it ends all its requests.
+            let old = old.filter(|row| row.request.number() == row.delivery.number());
+            for row in old.filter(|row| self.is_held_since(row, oldest)) {
+                self.fail(*row, now).await?;
             }
             if rows.len() < PAGE || last.delivery.time() >= oldest {
                 return Ok(());
@@ -102,17 +97,28 @@ impl Housekeeping {
         }
     }
 
-    fn is_held(&self, row: &Pending) -> bool {
-        self.registry
-            .route(row.subscription)
-            .is_some_and(|route| !route.subscription().status.is_enabled())
+    async fn fail(&self, pending: Pending, at: Timestamp) -> store::Result<()> {
+        let reason = "it was held longer than dispatch.held_max".to_owned();
+        let change = Change::Abandoned { pending, reason, at };
+        match self.store.record(self.store.epoch(), vec![change]).await {
+            Ok(()) => {
+                tracing::warn!(delivery.id = %pending.delivery, "a delivery was held too long and has failed");
+                Ok(())
+            }
+            // Somebody ended it in between.
+            Err(store::Error::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
-}
 
-fn abandoned(pending: Pending, at: crate::time::Timestamp) -> Change {
-    Change::Abandoned {
-        pending,
-        reason: "it was held longer than dispatch.held_max".to_owned(),
-        at,
+    /// Whether the row's subscription has been held all the time since then.
+    fn is_held_since(&self, row: &Pending, time: Timestamp) -> bool {
+        let Some(route) = self.registry.route(row.subscription) else {
+            return false;
+        };
+        match &route.subscription().status {
+            Status::Enabled => false,
+            Status::Disabled { since, .. } | Status::Held { since, .. } => *since <= time,
+        }
     }
 }

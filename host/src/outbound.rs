@@ -111,7 +111,6 @@ impl Endpoint {
     /// The request for a delivery: what a plugin made of it, or the event in its profile's envelope.
     pub fn request(
         &self,
-        subscription: &Subscription,
         profile: &Profile,
         event: &Event,
         request: Option<&Request>,
@@ -138,17 +137,6 @@ impl Endpoint {
             let (name, value) = header(name, value)?;
             headers.entry(name).or_insert(value);
         }
-        let body = match subscription.envelope {
-            subscription::Envelope::Auto => request.body.clone(),
-            subscription::Envelope::Profile => {
-                let made = headers
-                    .get(http::header::CONTENT_TYPE)
-                    .and_then(|value| value.to_str().ok());
-                let rendered = profile.wrap(event, request.body.clone(), made.unwrap_or(event::JSON));
-                headers.insert(http::header::CONTENT_TYPE, content_type(&rendered.content_type)?);
-                rendered.body.into_bytes()
-            }
-        };
         headers
             .entry(http::header::CONTENT_TYPE)
             .or_insert(HeaderValue::from_static(event::JSON));
@@ -159,7 +147,7 @@ impl Endpoint {
             method,
             url: self.joined(request.path.as_deref())?,
             headers,
-            body,
+            body: request.body.clone(),
         })
     }
 

@@ -18,8 +18,9 @@ use crate::id::{DeliveryId, Generator};
 use crate::plugin::{
     Fault, GuestEvent, GuestOutcome, GuestOutput, GuestRequest, InstanceKey, Run, RunCall, Runtime,
 };
+use crate::profile::{self, Profile};
 use crate::routing::Route;
-use crate::subscription::{PluginStep, Subscription};
+use crate::subscription::{Envelope, PluginStep, Subscription};
 use crate::time::Timestamp;
 
 /// Most plugins one after another that an event may be derived through, so that plugins that feed
@@ -59,6 +60,11 @@ pub enum Rendered {
         reason: String,
         /// Not before this long from now.
         after: Option<Duration>,
+    },
+    /// A plugin could not be had now; that is nobody's fault but the router's.
+    Unavailable {
+        /// Why.
+        reason: String,
     },
     /// The configuration is at fault.
     Misconfigured {
@@ -336,13 +342,20 @@ impl Renderer {
     }
 }
 
-/// Gives every request its id; the first shares the delivery's number.
+/// Gives every request its id, the first the delivery's number, and puts the profile's envelope around
+/// the bodies where the subscription asks for it. What comes of it is stored and never changes.
 pub fn requests_of(
     made: Vec<GuestRequest>,
+    subscription: &Subscription,
+    event: &Event,
     delivery: DeliveryId,
     ids: &Generator,
     now: Timestamp,
 ) -> Vec<Request> {
+    let envelope = match subscription.envelope {
+        Envelope::Profile => profile::built_in(&subscription.profile),
+        Envelope::Auto => None,
+    };
     let id_of = |at| {
         if at == 0 {
             delivery.same_number()
@@ -350,18 +363,37 @@ pub fn requests_of(
             ids.next(now)
         }
     };
-    let requests = made.into_iter().enumerate().map(|(at, made)| Request {
-        id: id_of(at),
-        delivery,
-        method: made.method.unwrap_or("POST").to_owned(),
-        path: made.path,
-        headers: made.headers,
-        body: made.body,
-        not_before: made
-            .delay_ms
-            .map(|delay| now.plus(Duration::from_millis(u64::from(delay)))),
+    let requests = made.into_iter().enumerate().map(|(at, made)| {
+        let (headers, body) = match envelope {
+            Some(profile) => wrapped(profile, event, made.headers, made.body),
+            None => (made.headers, made.body),
+        };
+        Request {
+            id: id_of(at),
+            delivery,
+            method: made.method.unwrap_or("POST").to_owned(),
+            path: made.path,
+            headers,
+            body,
+            not_before: made
+                .delay_ms
+                .map(|delay| now.plus(Duration::from_millis(u64::from(delay)))),
+        }
     });
     requests.collect()
+}
+
+fn wrapped(
+    profile: &Profile,
+    event: &Event,
+    mut headers: Vec<(String, String)>,
+    body: Bytes,
+) -> (Vec<(String, String)>, Bytes) {
+    let at = headers.iter().position(|(name, _)| name == "content-type");
+    let made = at.map(|at| headers.remove(at).1);
+    let rendered = profile.wrap(event, body, made.as_deref().unwrap_or(event::JSON));
+    headers.push(("content-type".to_owned(), rendered.content_type.to_string()));
+    (headers, rendered.body.into_bytes())
 }
 
 /// What a plugin that is not the last gives to the next one. Its media type may go along.
@@ -402,7 +434,9 @@ fn ended_early(outcome: GuestOutcome) -> Rendered {
 
 fn after_fault(step: &PluginStep, run: u16, fault: &Fault) -> Rendered {
     let reason = format!("plugin {}: {}", step.name, fault.detail);
-    if run >= FAULT_RUNS_MAX {
+    if fault.kind == FaultKind::Unavailable {
+        Rendered::Unavailable { reason }
+    } else if run >= FAULT_RUNS_MAX {
         Rendered::Failed { reason }
     } else {
         Rendered::Again { reason, after: None }

@@ -122,6 +122,7 @@ pub enum Ended {
 impl Router {
     /// Builds everything and resumes what is pending. It serves when this returns.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        allow_many_files();
         let options = settings::store(&config, clock.now());
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await;
         let store = opened.map_err(|_| StartError::Interrupted)??;
@@ -251,6 +252,20 @@ impl Router {
             (api::server::Drained::Whole, Ok(())) => Ended::Whole,
             _ => Ended::CutOff,
         })
+    }
+}
+
+/// Every connection is a file, and the usual soft limit of 1,024 is less than the limits of this
+/// program allow; the hard limit is what the operator means.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, files = limit.current, "the limit of open files could not be raised");
     }
 }
 

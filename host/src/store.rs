@@ -29,6 +29,9 @@ use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId}
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
+/// [`Error::Damaged`] of everything at once.
+pub const WHOLE_DATABASE: &str = "the database file";
+
 /// What can go wrong in a store. A variant exists because somebody branches on it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

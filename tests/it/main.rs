@@ -2,15 +2,25 @@
 //! and a clock that the test moves.
 
 #![allow(unreachable_pub, reason = "nothing outside this crate can see any of it")]
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there")]
-#![allow(clippy::disallowed_methods, reason = "a test has its own client, beside the router's")]
-#![allow(clippy::field_reassign_with_default, reason = "a test says only what it changes")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets the unexpected should stop there"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test has its own client, beside the router's"
+)]
+#![allow(
+    clippy::field_reassign_with_default,
+    reason = "a test says only what it changes"
+)]
 
 mod support;
 
 mod bad_input;
 mod delivery;
 mod ingest;
+mod interference;
 mod plugins;
 mod restart;
 mod security;

@@ -175,7 +175,7 @@ fn sent(
 ) -> Option<Sent> {
     let profile = profile::built_in(&subscription.profile)?;
     let endpoint = Endpoint::new(subscription, profile, attempt.started_at).ok()?;
-    let mut outbound = endpoint.request(subscription, profile, event, request).ok()?;
+    let mut outbound = endpoint.request(profile, event, request).ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some(Sent {

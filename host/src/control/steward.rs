@@ -9,8 +9,7 @@ use super::Control;
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
 use crate::dispatcher::{Steward, Stop};
-use crate::id::SubscriptionId;
-use crate::subscription::Status;
+use crate::subscription::{Status, Subscription};
 
 /// Stops subscriptions, and tells who is watching.
 pub struct Keeper {
@@ -23,8 +22,9 @@ pub struct Keeper {
 }
 
 impl Steward for Keeper {
-    fn stop(&self, id: SubscriptionId, how: Stop, reason: String) -> BoxFuture<'_, ()> {
+    fn stop<'a>(&'a self, subscription: &'a Subscription, how: Stop, reason: String) -> BoxFuture<'a, bool> {
         Box::pin(async move {
+            let id = subscription.id;
             let since = self.clock.now();
             let status = match how {
                 Stop::Hold => Status::Held {
@@ -36,9 +36,10 @@ impl Steward for Keeper {
                     reason: reason.clone(),
                 },
             };
-            match self.control.stop(id, status).await {
+            match self.control.stop(id, subscription.version, status).await {
                 Ok(Some(stopped)) => {
-                    tracing::warn!(subscription.id = %id, reason, "the router stopped a subscription");
+                    // The reason may be a plugin's words, which are for the subscription's owner, not the log.
+                    tracing::warn!(subscription.id = %id, "the router stopped a subscription");
                     let what = What::Stopped {
                         subscription_id: id,
                         reason,
@@ -50,12 +51,16 @@ impl Steward for Keeper {
                     });
                 }
                 Ok(None) => {}
-                Err(error) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    subscription.id = %id,
-                    "a subscription that should stop could not be stopped"
-                ),
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        subscription.id = %id,
+                        "a subscription that should stop could not be stopped"
+                    );
+                    return false;
+                }
             }
+            true
         })
     }
 }

@@ -149,11 +149,17 @@ impl Control {
     }
 
     /// Holds or disables a subscription on the router's own account: the endpoint is gone, a plugin's
-    /// configuration is at fault. Gives nothing where the subscription is gone or not enabled.
-    pub async fn stop(&self, id: SubscriptionId, status: Status) -> Result<Option<Arc<Subscription>>> {
+    /// configuration is at fault. Gives nothing where the subscription is gone, not enabled, or has
+    /// another version by now than the one that went wrong.
+    pub async fn stop(
+        &self,
+        id: SubscriptionId,
+        version: u64,
+        status: Status,
+    ) -> Result<Option<Arc<Subscription>>> {
         let _one_at_a_time = self.changing.lock().await;
         match self.parts.registry.route(id) {
-            Some(old) if old.subscription().status.is_enabled() => {
+            Some(old) if old.subscription().status.is_enabled() && old.subscription().version == version => {
                 self.set_status(&old, status).await.map(Some)
             }
             _ => Ok(None),

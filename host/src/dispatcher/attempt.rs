@@ -12,17 +12,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::permit::{Fate, Permit};
+use super::lane::Health;
+use super::permit::{Fate, Permit, Report};
 use super::send::send;
 use super::tell;
 use super::tools::{Stop, Tools};
-use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, Stage};
+use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, RunOutcome, Stage};
 use crate::event::Event;
 use crate::render::{self, Rendered};
 use crate::routing::Route;
 use crate::store::{self, AcceptedEvent};
 use crate::time::Timestamp;
 
+/// A row under way for longer gives its permit to others.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+/// Wait before plugins that are not available are asked for again; it costs no run.
+const UNAVAILABLE_RETRY: Duration = Duration::from_secs(30);
+/// Wait before a row of a subscription is tried again that could not be stopped.
+pub(super) const STOP_RETRY: Duration = Duration::from_secs(5);
 /// Pause before a row is tried again whose data the store could not give now.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Pause before a full or busy store is asked again to record an outcome.
@@ -32,14 +39,25 @@ const RUNS_MAX: u16 = 5;
 /// Wait after a run that asked to be run again and named no time; doubles with each run.
 const RUN_RETRY: Duration = Duration::from_secs(5);
 
-/// Sees a row through.
+/// Sees a row through. One that takes long, in a plugin or at an endpoint, gives its permit to others.
 pub(super) async fn run(tools: Arc<Tools>, mut permit: Permit, event: Option<Arc<Event>>) {
     let row = permit.row;
-    let fate = match see_through(&tools, &mut permit, event).await {
+    let mut report = Report::default();
+    let seen = {
+        let mut seeing = std::pin::pin!(see_through(&tools, row, event, &mut report));
+        match tokio::time::timeout(SLOW_AFTER, &mut seeing).await {
+            Ok(seen) => seen,
+            Err(_slow) => {
+                permit.became_slow();
+                seeing.await
+            }
+        }
+    };
+    permit.report = report;
+    permit.fate = Some(match seen {
         Ok(fate) => fate,
         Err(error) => after_store_error(&tools, row, error).await,
-    };
-    permit.fate = Some(fate);
+    });
 }
 
 /// What becomes of a row whose store call failed. One row's trouble is its own; a store that has
@@ -47,9 +65,9 @@ pub(super) async fn run(tools: Arc<Tools>, mut permit: Permit, event: Option<Arc
 async fn after_store_error(tools: &Tools, row: Pending, error: store::Error) -> Fate {
     let shown = &error as &dyn std::error::Error;
     match &error {
-        // Somebody ended it in between, such as a person or housekeeping.
-        store::Error::Missing { .. } => Fate::Finished,
-        store::Error::Damaged { what } => {
+        // Somebody ended it in between, such as housekeeping, or our reading of it was old.
+        store::Error::Missing { .. } => Fate::Misread,
+        store::Error::Damaged { what } if *what != store::WHOLE_DATABASE => {
             tracing::error!(delivery.id = %row.delivery, what, "stored data is damaged; the delivery fails");
             match abandon(tools, row, &format!("stored data is damaged: {what}")).await {
                 Ok(fate) => fate,
@@ -72,8 +90,12 @@ pub(super) fn later(tools: &Tools, row: Pending) -> Pending {
     }
 }
 
-async fn see_through(tools: &Tools, permit: &mut Permit, event: Option<Arc<Event>>) -> store::Result<Fate> {
-    let row = permit.row;
+async fn see_through(
+    tools: &Tools,
+    row: Pending,
+    event: Option<Arc<Event>>,
+    report: &mut Report,
+) -> store::Result<Fate> {
     let Some(route) = tools.registry.route(row.subscription) else {
         return abandon(tools, row, "the subscription was deleted").await;
     };
@@ -91,15 +113,16 @@ async fn see_through(tools: &Tools, permit: &mut Permit, event: Option<Arc<Event
         return abandon(tools, row, "the event's payload has expired").await;
     };
     match row.stage {
-        Stage::Accepted if !route.subscription().plugins.is_empty() => {
-            match run_plugins(tools, permit, &route, &event).await? {
-                Ready::Send(row, request) => send(tools, permit, row, &route, &event, Some(request)).await,
+        // What was sent once without plugins stays what it was: the same id never carries other bytes.
+        Stage::Accepted if row.attempts == 0 && !route.subscription().plugins.is_empty() => {
+            match run_plugins(tools, row, &route, &event, report).await? {
+                Ready::Send(row, request) => send(tools, report, row, &route, &event, Some(request)).await,
                 Ready::Ended(fate) => Ok(fate),
             }
         }
-        Stage::Accepted => send(tools, permit, row, &route, &event, None).await,
+        Stage::Accepted => send(tools, report, row, &route, &event, None).await,
         Stage::Rendered => match tools.store.request(row.request).await? {
-            Some(request) => send(tools, permit, row, &route, &event, Some(request)).await,
+            Some(request) => send(tools, report, row, &route, &event, Some(request)).await,
             None => abandon(tools, row, "the request's body has expired").await,
         },
         // The ledger only keeps these for the count; they are never due.
@@ -115,11 +138,11 @@ enum Ready {
 /// Runs the plugins and commits what they made, before anything of it is sent.
 async fn run_plugins(
     tools: &Tools,
-    permit: &mut Permit,
+    mut row: Pending,
     route: &Arc<Route>,
     event: &Arc<Event>,
+    report: &mut Report,
 ) -> store::Result<Ready> {
-    let mut row = permit.row;
     row.runs = row.runs.saturating_add(1);
     let rendering = tools.renderer.render(route, event, row.delivery, row.runs);
     let render::Rendering {
@@ -132,9 +155,16 @@ async fn run_plugins(
         .into_iter()
         .map(|event| tools.ingest.route(event, now))
         .collect::<Vec<_>>();
+    if runs
+        .iter()
+        .any(|run| matches!(run.outcome, RunOutcome::Fault { .. }))
+    {
+        report.health = Health::Sick;
+    }
     let fate = match result {
         Rendered::Requests(made) => {
-            let requests = render::requests_of(made, row.delivery, &tools.ids, now);
+            let requests =
+                render::requests_of(made, route.subscription(), event, row.delivery, &tools.ids, now);
             let rows: Vec<Pending> = requests
                 .iter()
                 .map(|request| rendered_row(row, request, now))
@@ -159,6 +189,12 @@ async fn run_plugins(
         }
         Rendered::Filtered { reason } => AfterRun::Filtered { reason },
         Rendered::Failed { reason } => AfterRun::Failed { reason },
+        Rendered::Unavailable { reason } => {
+            tracing::warn!(delivery.id = %row.delivery, reason, "a plugin is not available");
+            AfterRun::Again {
+                due_at: now.plus(UNAVAILABLE_RETRY),
+            }
+        }
         Rendered::Again { reason, .. } if row.runs >= RUNS_MAX => AfterRun::Failed {
             reason: format!("given up after {RUNS_MAX} plugin runs: {reason}"),
         },
@@ -169,8 +205,10 @@ async fn run_plugins(
             }
         }
         Rendered::Misconfigured { reason } => {
-            tools.steward.stop(row.subscription, Stop::Hold, reason).await;
-            AfterRun::Again { due_at: now }
+            let stopped = tools.steward.stop(route.subscription(), Stop::Hold, reason).await;
+            AfterRun::Again {
+                due_at: if stopped { now } else { now.plus(STOP_RETRY) },
+            }
         }
     };
     record(

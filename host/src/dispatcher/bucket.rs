@@ -41,6 +41,11 @@ impl Bucket {
         Err(now.plus(Duration::from_millis(millis)))
     }
 
+    /// A token that was taken was not used.
+    pub(super) fn give_back(&mut self) {
+        self.level = (self.level + ONE).min(u64::from(self.limit.burst.get()) * ONE);
+    }
+
     fn fill(&mut self, now: Timestamp) {
         let elapsed = u64::try_from(now.since(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         let gained = elapsed.saturating_mul(self.requests()).saturating_mul(ONE) / self.millis_per_thousand();

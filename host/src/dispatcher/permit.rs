@@ -5,7 +5,7 @@
 
 use tokio::sync::mpsc;
 
-use super::queue::Health;
+use super::lane::Health;
 use crate::delivery::Pending;
 use crate::id::SubscriptionId;
 use crate::time::Timestamp;
@@ -18,9 +18,29 @@ pub(super) enum Outcome {
 pub(super) struct Ended {
     pub(super) row: Pending,
     pub(super) was_slow: bool,
-    pub(super) health: Health,
-    pub(super) pause: Option<Timestamp>,
+    pub(super) report: Report,
     pub(super) fate: Fate,
+}
+
+/// What was learnt on the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report {
+    /// How the endpoint, or the plugin before it, did.
+    pub(super) health: Health,
+    /// Until when the endpoint wants to be left alone.
+    pub(super) pause: Option<Timestamp>,
+    /// Whether a request was sent, which is what a rate counts.
+    pub(super) sent: bool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            health: Health::Unknown,
+            pause: None,
+            sent: false,
+        }
+    }
 }
 
 pub(super) enum Fate {
@@ -30,6 +50,8 @@ pub(super) enum Fate {
     Again(Pending),
     /// Replaced in the ledger by these rows.
     Parts(Vec<Pending>),
+    /// The ledger says something else of it than we did.
+    Misread,
     /// The store has failed for good.
     Unrecorded,
     /// The task panicked.
@@ -40,8 +62,7 @@ pub(super) enum Fate {
 pub(super) struct Permit {
     pub(super) row: Pending,
     was_slow: bool,
-    pub(super) health: Health,
-    pub(super) pause: Option<Timestamp>,
+    pub(super) report: Report,
     pub(super) fate: Option<Fate>,
     outcomes: mpsc::Sender<Outcome>,
 }
@@ -51,8 +72,7 @@ impl Permit {
         Self {
             row,
             was_slow: false,
-            health: Health::Unknown,
-            pause: None,
+            report: Report::default(),
             fate: None,
             outcomes,
         }
@@ -76,13 +96,12 @@ impl Drop for Permit {
         // Without a fate the task panicked: a bug of ours. The row is not tried again before the next
         // start, so that the bug cannot burn an endpoint; the ledger still has it.
         let fate = self.fate.take().unwrap_or(Fate::Broken);
-        let (row, was_slow, health, pause) = (self.row, self.was_slow, self.health, self.pause);
-        self.send(Outcome::Ended(Ended {
-            row,
-            was_slow,
-            health,
-            pause,
+        let ended = Ended {
+            row: self.row,
+            was_slow: self.was_slow,
+            report: self.report,
             fate,
-        }));
+        };
+        self.send(Outcome::Ended(ended));
     }
 }

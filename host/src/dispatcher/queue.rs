@@ -5,23 +5,21 @@
 //! limit, an endpoint that asked for it) wait in `wakes`.
 //!
 //! Memory is bounded. A row that does not fit is *spilled*: it stays in the store, and the lowest
-//! spilled number per lane says from where the ledger has to be read again when there is room. Rows
-//! of a held lane are always spilled, so that a backlog nobody can deliver costs nothing.
+//! spilled number per lane says from where the ledger has to be read again when there is room. What is
+//! due goes before what is due later: a due row that finds memory full takes the place of the latest
+//! timer, and every lane may have [`LANE_ROWS_MIN`] rows whatever the others have. Rows of a held lane
+//! are always spilled, so that a backlog nobody can deliver costs nothing.
 //!
 //! A sick endpoint costs the others nothing: a request that takes longer than a moment gives its
 //! permit back and is counted as slow instead, and a lane whose last request failed or was slow may
-//! only have [`SICK_IN_FLIGHT_MAX`] requests under way.
+//! only probe.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::bucket::Bucket;
+use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, bucket_of};
 use crate::delivery::Pending;
 use crate::id::{RequestId, SubscriptionId};
-use crate::subscription::RateLimit;
 use crate::time::Timestamp;
-
-/// Requests under way to an endpoint that is failing or slow: one that hangs and one that probes.
-pub(super) const SICK_IN_FLIGHT_MAX: u16 = 2;
 
 /// How much may be in memory and under way.
 #[derive(Clone, Copy, Debug)]
@@ -36,91 +34,25 @@ pub struct QueueLimits {
     pub lane_rows_max: usize,
 }
 
-/// What a lane needs to know of its subscription.
+/// What became of a row that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LaneMode {
-    /// Deliveries go out.
-    Open {
-        /// Requests under way at once.
-        max_in_flight: u16,
-        /// Requests per time.
-        rate: Option<RateLimit>,
-    },
-    /// Deliveries are held.
-    Held,
-    /// The subscription was deleted: its rows are taken out to be failed.
-    Gone,
+pub(super) enum Offered {
+    /// It is in memory now.
+    Placed,
+    /// It was already, or it has just been finished.
+    Known,
+    /// It stays in the store only.
+    Spilled,
 }
 
-/// How an endpoint did.
+/// Where a known row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
-    /// It answered, and in time.
-    Well,
-    /// It failed or was slow.
-    Sick,
-    /// Nothing was learnt.
-    Unknown,
-}
-
-#[derive(Debug)]
-struct Lane {
-    mode: LaneMode,
-    due: VecDeque<Pending>,
-    in_flight: u16,
-    in_ring: bool,
-    sick: bool,
-    bucket: Option<Bucket>,
-    paused_until: Option<Timestamp>,
-    /// Lowest number of a row that is only in the store.
-    spilled_from: Option<RequestId>,
-}
-
-impl Lane {
-    fn new(mode: LaneMode, now: Timestamp) -> Self {
-        let bucket = bucket_of(mode, now);
-        Self {
-            mode,
-            due: VecDeque::new(),
-            in_flight: 0,
-            in_ring: false,
-            sick: false,
-            bucket,
-            paused_until: None,
-            spilled_from: None,
-        }
-    }
-
-    fn in_flight_max(&self) -> u16 {
-        match self.mode {
-            LaneMode::Open { max_in_flight, .. } if self.sick => max_in_flight.min(SICK_IN_FLIGHT_MAX),
-            LaneMode::Open { max_in_flight, .. } => max_in_flight,
-            LaneMode::Held => 0,
-            LaneMode::Gone => SICK_IN_FLIGHT_MAX,
-        }
-    }
-
-    fn wants_turn(&self) -> bool {
-        !self.due.is_empty() && self.in_flight < self.in_flight_max()
-    }
-
-    fn spill(&mut self, row: RequestId) {
-        self.spilled_from = Some(self.spilled_from.map_or(row, |from| from.min(row)));
-    }
-
-    fn is_idle(&self) -> bool {
-        self.due.is_empty()
-            && self.in_flight == 0
-            && self.spilled_from.is_none()
-            && self.paused_until.is_none()
-    }
-}
-
-fn bucket_of(mode: LaneMode, now: Timestamp) -> Option<Bucket> {
-    match mode {
-        LaneMode::Open { rate: Some(rate), .. } => Some(Bucket::new(rate, now)),
-        _ => None,
-    }
+enum Place {
+    Due,
+    Timer(Timestamp),
+    UnderWay,
+    /// Under way, and a person wants it (or what follows it) once more.
+    UnderWayAndWanted,
 }
 
 /// All lanes and timers.
@@ -132,18 +64,21 @@ pub(super) struct Queue {
     timers: BTreeMap<(Timestamp, RequestId), Pending>,
     wakes: BTreeSet<(Timestamp, SubscriptionId)>,
     /// Every row that is in a lane, in a timer or under way.
-    known: HashSet<RequestId>,
+    known: HashMap<RequestId, Place>,
+    /// Lanes that have spilled rows.
+    spilled: HashSet<SubscriptionId>,
     in_flight: usize,
     slow: usize,
     /// Slow requests that still count as in flight, because too many were slow when they became so.
     slow_in_flight: usize,
-    /// When the earliest row is due that was spilled because the timers were full.
-    timer_spill: Option<Timestamp>,
+    /// Of the rows that were spilled because the timers were full: when the first is due, and the
+    /// lowest number. They are read when that time has come, for before they would not fit again.
+    timer_spill: Option<(Timestamp, RequestId)>,
     /// From this number on, rows of any lane may be in the store only: at the start, and after rows
     /// were offered that did not arrive.
     unread_from: Option<RequestId>,
-    /// Rows that were finished while the ledger is being read: what a page says of them is old.
-    finished_while_reading: Option<HashSet<RequestId>>,
+    /// Rows that ended or were spilled while the ledger is being read: what a page says of them may be old.
+    changed_while_reading: Option<HashSet<RequestId>>,
 }
 
 impl Queue {
@@ -154,62 +89,100 @@ impl Queue {
             ring: VecDeque::new(),
             timers: BTreeMap::new(),
             wakes: BTreeSet::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
+            spilled: HashSet::new(),
             in_flight: 0,
             slow: 0,
             slow_in_flight: 0,
             timer_spill: None,
             unread_from: Some(RequestId::from_number(0)),
-            finished_while_reading: None,
+            changed_while_reading: None,
         }
     }
 
     /// Takes a row in, or spills it. `mode` is asked for a lane that does not exist yet.
-    pub(super) fn offer(&mut self, row: Pending, now: Timestamp, mode: impl FnOnce() -> LaneMode) -> bool {
-        let finished = self
-            .finished_while_reading
-            .as_ref()
-            .is_some_and(|set| set.contains(&row.request));
-        if finished || self.known.contains(&row.request) {
-            return true;
+    pub(super) fn offer(&mut self, row: Pending, now: Timestamp, mode: impl FnOnce() -> LaneMode) -> Offered {
+        let changed = self.changed_while_reading.as_ref();
+        if changed.is_some_and(|set| set.contains(&row.request)) || self.known.contains_key(&row.request) {
+            return Offered::Known;
         }
         let lane = self
             .lanes
             .entry(row.subscription)
             .or_insert_with(|| Lane::new(mode(), now));
-        let full = self.known.len() >= self.limits.rows_max || lane.due.len() >= self.limits.lane_rows_max;
-        if lane.mode == LaneMode::Held || full && row.due_at <= now {
-            lane.spill(row.request);
-            return false;
+        if lane.mode == LaneMode::Held {
+            self.spill(row.subscription, row.request);
+            return Offered::Spilled;
         }
-        self.known.insert(row.request);
+        if row.due_at <= now && lane.due.len() >= LANE_ROWS_MIN {
+            let lane_full = lane.due.len() >= lane.rows_max(&self.limits);
+            if lane_full || self.is_full() && !self.spill_latest_timer() {
+                self.spill(row.subscription, row.request);
+                return Offered::Spilled;
+            }
+        }
         self.place(row, now);
-        true
+        Offered::Placed
+    }
+
+    fn is_full(&self) -> bool {
+        self.known.len() >= self.limits.rows_max
     }
 
     /// Puts a row that is under way, or new, where its due time says.
     fn place(&mut self, row: Pending, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&row.subscription) else {
+            // Only a lane without any row is ever removed, so this cannot be; the ledger has the row.
+            self.forget(row.request);
+            return self.unread(row.request);
+        };
         if row.due_at > now {
+            lane.timed += 1;
+            self.known.insert(row.request, Place::Timer(row.due_at));
             self.timers.insert((row.due_at, row.request), row);
-            self.spill_latest_timer();
+            if self.known.len() > self.limits.rows_max {
+                self.spill_latest_timer();
+            }
             return;
         }
-        if let Some(lane) = self.lanes.get_mut(&row.subscription) {
-            lane.due.push_back(row);
-        }
+        lane.due.push_back(row);
+        self.known.insert(row.request, Place::Due);
         self.give_turn(row.subscription);
     }
 
-    fn spill_latest_timer(&mut self) {
-        if self.known.len() <= self.limits.rows_max {
-            return;
+    /// Leaves a row to the store.
+    fn spill(&mut self, subscription: SubscriptionId, row: RequestId) {
+        self.forget(row);
+        self.changed(row);
+        if let Some(lane) = self.lanes.get_mut(&subscription) {
+            lane.spilled_from = Some(lane.spilled_from.map_or(row, |from| from.min(row)));
+            self.spilled.insert(subscription);
         }
-        if let Some(((due, request), row)) = self.timers.pop_last() {
-            self.known.remove(&request);
-            self.timer_spill = Some(self.timer_spill.map_or(due, |earliest| earliest.min(due)));
-            if let Some(lane) = self.lanes.get_mut(&row.subscription) {
-                lane.spill(request);
-            }
+    }
+
+    fn forget(&mut self, row: RequestId) {
+        self.known.remove(&row);
+    }
+
+    /// Makes room where what is due last waits. False where nothing waits.
+    fn spill_latest_timer(&mut self) -> bool {
+        let Some(((due, request), row)) = self.timers.pop_last() else {
+            return false;
+        };
+        if let Some(lane) = self.lanes.get_mut(&row.subscription) {
+            lane.timed -= 1;
+        }
+        self.forget(request);
+        self.changed(request);
+        let (earliest, lowest) = self.timer_spill.unwrap_or((due, request));
+        self.timer_spill = Some((earliest.min(due), lowest.min(request)));
+        true
+    }
+
+    /// What a page of the ledger that is being read says of a row is old from now on.
+    fn changed(&mut self, row: RequestId) {
+        if let Some(changed) = &mut self.changed_while_reading {
+            changed.insert(row);
         }
     }
 
@@ -262,11 +235,12 @@ impl Queue {
         let row = lane.due.pop_front()?;
         lane.in_flight += 1;
         self.in_flight += 1;
+        self.known.insert(row.request, Place::UnderWay);
         self.give_turn(subscription);
         Some(row)
     }
 
-    /// A request under way takes long: its permit goes to somebody else, unless too many are slow.
+    /// A row under way takes long: its permit goes to somebody else, unless too many are slow.
     pub(super) fn became_slow(&mut self, subscription: SubscriptionId) {
         if self.slow < self.limits.slow_max {
             self.in_flight = self.in_flight.saturating_sub(1);
@@ -279,8 +253,8 @@ impl Queue {
         }
     }
 
-    /// A row is no longer under way. It is either offered again by [`Self::again`] or finished by
-    /// [`Self::finished`], by the caller, in the same breath.
+    /// A row is no longer under way. What becomes of it, the caller says in the same breath:
+    /// [`Self::again`], [`Self::finished`] or [`Self::broken`].
     pub(super) fn ended(&mut self, subscription: SubscriptionId, was_slow: bool, health: Health) {
         self.give_back(was_slow);
         if let Some(lane) = self.lanes.get_mut(&subscription) {
@@ -305,45 +279,86 @@ impl Queue {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
+    /// A row that was under way sent nothing: it costs the lane's rate nothing.
+    pub(super) fn sent_nothing(&mut self, subscription: SubscriptionId) {
+        if let Some(bucket) = self
+            .lanes
+            .get_mut(&subscription)
+            .and_then(|lane| lane.bucket.as_mut())
+        {
+            bucket.give_back();
+        }
+    }
+
     /// A row that was under way is due again.
     pub(super) fn again(&mut self, row: Pending, now: Timestamp) {
-        let held = self
-            .lanes
-            .get(&row.subscription)
-            .is_none_or(|lane| lane.mode == LaneMode::Held);
-        if held {
-            self.known.remove(&row.request);
-            if let Some(lane) = self.lanes.get_mut(&row.subscription) {
-                lane.spill(row.request);
-            }
-            return;
+        let wanted = self.known.get(&row.request) == Some(&Place::UnderWayAndWanted);
+        let row = Pending {
+            due_at: if wanted { now } else { row.due_at },
+            ..row
+        };
+        match self.lanes.get(&row.subscription) {
+            Some(lane) if lane.mode != LaneMode::Held => self.place(row, now),
+            _ => self.spill(row.subscription, row.request),
         }
-        self.place(row, now);
     }
 
-    /// A row is gone from the ledger.
+    /// A row is gone from the ledger, or replaced by others.
     pub(super) fn finished(&mut self, row: RequestId) {
-        self.known.remove(&row);
-        if let Some(finished) = &mut self.finished_while_reading {
-            finished.insert(row);
+        let place = self.known.remove(&row);
+        if place == Some(Place::UnderWayAndWanted) {
+            // It was put into the ledger again while it was under way.
+            self.unread(row);
+        } else {
+            self.changed(row);
         }
     }
 
-    /// A row is in the ledger again after it was finished, or replaces one with its number.
+    /// The ledger says something else of a row than we did: it is read again.
+    pub(super) fn misread(&mut self, row: RequestId) {
+        self.forget(row);
+        self.changed(row);
+        self.unread(row);
+    }
+
+    /// A row that stays in the ledger but is not to be tried again by this process.
+    pub(super) fn broken(&mut self, row: RequestId) {
+        self.forget(row);
+    }
+
+    /// A row is in the ledger anew with the number of one that was finished.
     pub(super) fn revive(&mut self, row: RequestId) {
-        if let Some(finished) = &mut self.finished_while_reading {
-            finished.remove(&row);
+        if let Some(changed) = &mut self.changed_while_reading {
+            changed.remove(&row);
         }
     }
 
-    /// A person wants a row now: it no longer waits for its time, and may be offered anew. A row that
-    /// is due or under way stays where it is.
-    pub(super) fn hasten(&mut self, row: RequestId) {
+    /// A person wants a row now. One that waits is due now, one that is under way is looked at again
+    /// when it has ended. False where the row is not known and has to be offered.
+    pub(super) fn hasten(&mut self, row: RequestId, now: Timestamp) -> bool {
         self.revive(row);
-        let waiting = self.timers.keys().find(|(_, request)| *request == row).copied();
-        if let Some(key) = waiting {
-            self.timers.remove(&key);
-            self.known.remove(&row);
+        match self.known.get(&row).copied() {
+            Some(Place::Timer(due)) => {
+                if let Some(waiting) = self.timers.remove(&(due, row)) {
+                    if let Some(lane) = self.lanes.get_mut(&waiting.subscription) {
+                        lane.timed -= 1;
+                    }
+                    self.place(
+                        Pending {
+                            due_at: now,
+                            ..waiting
+                        },
+                        now,
+                    );
+                }
+                true
+            }
+            Some(Place::UnderWay) => {
+                self.known.insert(row, Place::UnderWayAndWanted);
+                true
+            }
+            Some(Place::Due | Place::UnderWayAndWanted) => true,
+            None => false,
         }
     }
 
@@ -361,18 +376,16 @@ impl Queue {
                 break;
             }
             let row = entry.remove();
-            match self.lanes.get_mut(&row.subscription) {
-                Some(lane) if lane.mode == LaneMode::Held => {
-                    lane.spill(row.request);
-                    self.known.remove(&row.request);
-                }
-                Some(lane) => {
-                    lane.due.push_back(row);
-                    self.give_turn(row.subscription);
-                }
-                None => {
-                    self.known.remove(&row.request);
-                }
+            let Some(lane) = self.lanes.get_mut(&row.subscription) else {
+                self.forget(row.request);
+                self.unread(row.request);
+                continue;
+            };
+            lane.timed -= 1;
+            if lane.mode == LaneMode::Held {
+                self.spill(row.subscription, row.request);
+            } else {
+                self.place(row, now);
             }
         }
         while let Some((due, subscription)) = self.wakes.first().copied() {
@@ -388,7 +401,10 @@ impl Queue {
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let timer = self.timers.first_key_value().map(|((due, _), _)| *due);
         let wake = self.wakes.first().map(|(due, _)| *due);
-        let spilled = self.timer_spill.filter(|_| self.finished_while_reading.is_none());
+        let spilled = self
+            .timer_spill
+            .filter(|_| self.changed_while_reading.is_none())
+            .map(|(due, _)| due);
         [timer, wake, spilled].into_iter().flatten().min()
     }
 
@@ -396,23 +412,22 @@ impl Queue {
     pub(super) fn refresh(&mut self, now: Timestamp, mode: impl Fn(SubscriptionId) -> LaneMode) {
         let lanes: Vec<SubscriptionId> = self.lanes.keys().copied().collect();
         for subscription in lanes {
-            let new = mode(subscription);
             let Some(lane) = self.lanes.get_mut(&subscription) else {
                 continue;
             };
+            let new = mode(subscription);
             if lane.mode != new {
                 lane.mode = new;
                 lane.bucket = bucket_of(new, now);
                 lane.sick = false;
                 lane.paused_until = None;
                 if new == LaneMode::Held {
-                    while let Some(row) = lane.due.pop_front() {
-                        self.known.remove(&row.request);
-                        lane.spill(row.request);
+                    for row in std::mem::take(&mut lane.due) {
+                        self.spill(subscription, row.request);
                     }
                 }
             }
-            if lane.is_idle() && !lane.in_ring {
+            if self.lanes.get(&subscription).is_some_and(Lane::is_idle) {
                 self.lanes.remove(&subscription);
             } else {
                 self.give_turn(subscription);
@@ -421,49 +436,49 @@ impl Queue {
     }
 
     /// From where the ledger should be read now, because rows are only there and there is room.
-    pub(super) fn read_from(&mut self, now: Timestamp) -> Option<RequestId> {
-        if self.finished_while_reading.is_some() {
+    pub(super) fn read_from(&self, now: Timestamp) -> Option<RequestId> {
+        if self.changed_while_reading.is_some() {
             return None;
         }
-        let timers_due = self.timer_spill.is_some_and(|due| due <= now);
-        let room = self.known.len() <= self.limits.rows_max / 2;
-        let wants = |lane: &&Lane| {
-            lane.mode != LaneMode::Held
-                && (timers_due || room && lane.due.len() <= self.limits.lane_rows_max / 2)
-        };
-        let lanes = self
-            .lanes
-            .values()
-            .filter(wants)
-            .filter_map(|lane| lane.spilled_from)
-            .min();
-        let from = [lanes, self.unread_from.filter(|_| room)]
-            .into_iter()
-            .flatten()
-            .min();
-        if timers_due && from.is_none() {
-            // Only held lanes have spilled rows; they are read when they are released.
-            self.timer_spill = None;
+        let timers = self
+            .timer_spill
+            .filter(|(due, _)| *due <= now)
+            .map(|(_, lowest)| lowest);
+        if self.known.len() - self.timers.len() > self.limits.rows_max / 2 {
+            return timers;
         }
-        from
+        let wants =
+            |lane: &&Lane| lane.mode != LaneMode::Held && lane.due.len() <= lane.rows_max(&self.limits) / 2;
+        let lanes = self.spilled.iter().filter_map(|id| self.lanes.get(id));
+        let lanes = lanes.filter(wants).filter_map(|lane| lane.spilled_from).min();
+        [timers, lanes, self.unread_from].into_iter().flatten().min()
     }
 
-    /// The ledger is being read from `from` to its end: lanes forget what they spilled there, for it
-    /// will be offered again.
+    /// The ledger is being read from `from` to its end: what was spilled there is offered again.
     pub(super) fn reading(&mut self, from: RequestId) {
-        self.finished_while_reading = Some(HashSet::new());
-        self.timer_spill = None;
-        self.unread_from = None;
-        for lane in self.lanes.values_mut().filter(|lane| lane.mode != LaneMode::Held) {
-            if lane.spilled_from.is_some_and(|spilled| spilled >= from) {
+        self.changed_while_reading = Some(HashSet::new());
+        self.timer_spill = self.timer_spill.filter(|(_, lowest)| *lowest < from);
+        self.unread_from = self.unread_from.filter(|unread| *unread < from);
+        let lanes = &mut self.lanes;
+        self.spilled.retain(|id| {
+            let Some(lane) = lanes.get_mut(id) else {
+                return false;
+            };
+            if lane.mode != LaneMode::Held && lane.spilled_from.is_some_and(|spilled| spilled >= from) {
                 lane.spilled_from = None;
             }
-        }
+            lane.spilled_from.is_some()
+        });
     }
 
-    /// The ledger was read to its end.
+    /// The ledger was read to its end, or to where memory is full.
     pub(super) fn read(&mut self) {
-        self.finished_while_reading = None;
+        self.changed_while_reading = None;
+    }
+
+    /// Whether reading on would only spill.
+    pub(super) fn has_no_room(&self) -> bool {
+        self.known.len() - self.timers.len() >= self.limits.rows_max
     }
 
     /// From this number on, rows may be in the store that nobody offered, or whose offer was lost.
@@ -475,17 +490,12 @@ impl Queue {
     pub(super) fn is_behind(&self, subscription: SubscriptionId, rows: usize) -> bool {
         self.lanes
             .get(&subscription)
-            .is_some_and(|lane| lane.due.len() > rows || lane.sick)
+            .is_some_and(|lane| lane.due.len() > rows || lane.is_stuck())
     }
 
-    /// Requests under way, slow ones included.
+    /// Rows under way, slow ones included.
     pub(super) fn under_way(&self) -> usize {
         self.in_flight + self.slow
-    }
-
-    /// Whether rows are still to be read from the ledger before this memory can be called complete.
-    pub(super) fn is_reading(&self) -> bool {
-        self.finished_while_reading.is_some() || self.unread_from.is_some()
     }
 }
 

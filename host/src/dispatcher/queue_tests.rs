@@ -1,14 +1,16 @@
 use std::num::NonZeroU32;
 
+use super::super::lane::LaneMode;
 use super::*;
 use crate::delivery::Stage;
 use crate::id::Id;
+use crate::subscription::RateLimit;
 
 const LIMITS: QueueLimits = QueueLimits {
     in_flight_max: 4,
     slow_max: 4,
     rows_max: 100,
-    lane_rows_max: 10,
+    lane_rows_max: 20,
 };
 const OPEN: LaneMode = LaneMode::Open {
     max_in_flight: 3,
@@ -153,17 +155,17 @@ fn held_rows_are_not_in_memory_and_come_back_by_reading() {
 #[test]
 fn a_full_lane_spills_and_is_read_again_when_half_is_done() {
     let mut queue = queue();
-    let kept = (1..=15)
-        .filter(|number| queue.offer(row(*number, 1, 0), at(0), || OPEN))
+    let kept = (1..=30)
+        .filter(|number| queue.offer(row(*number, 1, 0), at(0), || OPEN) == Offered::Placed)
         .count();
-    assert_eq!(kept, 10);
+    assert_eq!(kept, 20);
     assert_eq!(queue.read_from(at(0)), None);
-    for _ in 0..5 {
+    for _ in 0..10 {
         let row = queue.next(at(0)).unwrap();
         queue.ended(row.subscription, false, Health::Well);
         queue.finished(row.request);
     }
-    assert_eq!(queue.read_from(at(0)), Some(Id::from_number(11)));
+    assert_eq!(queue.read_from(at(0)), Some(Id::from_number(21)));
 }
 
 #[test]
@@ -236,4 +238,162 @@ fn no_more_than_the_limit_are_slow_and_every_permit_comes_back() {
     queue.finished(Id::from_number(5));
     assert_eq!(queue.under_way(), 0);
     assert_eq!(start_all(&mut queue, 0), [6, 7, 8, 9]);
+}
+
+#[test]
+fn a_change_of_subscriptions_forgets_no_row_that_waits() {
+    let mut queue = queue();
+    queue.offer(row(1, 1, 50), at(0), || OPEN);
+    queue.refresh(at(0), |_| OPEN);
+    queue.tick(at(50));
+    assert_eq!(start_all(&mut queue, 50), [1]);
+    queue.ended(Id::from_number(1), false, Health::Well);
+    queue.finished(Id::from_number(1));
+    queue.refresh(at(50), |_| OPEN);
+    assert!(queue.lanes.is_empty(), "a lane without rows goes");
+}
+
+#[test]
+fn a_person_hastens_the_row_that_is_in_memory() {
+    let mut queue = queue();
+    let newest = Pending {
+        attempts: 3,
+        ..row(1, 1, 5_000)
+    };
+    queue.offer(newest, at(0), || OPEN);
+    assert!(queue.hasten(Id::from_number(1), at(10)));
+    let started = queue.next(at(10)).unwrap();
+    assert_eq!(
+        (started.attempts, started.due_at),
+        (3, at(10)),
+        "not what an older reading says"
+    );
+    assert_eq!(queue.next_due(), None);
+    assert!(
+        !queue.hasten(Id::from_number(2), at(10)),
+        "an unknown row is to be offered"
+    );
+}
+
+#[test]
+fn a_row_that_is_wanted_while_it_is_under_way_is_looked_at_again() {
+    let mut queue = queue();
+    for number in [1, 2] {
+        queue.offer(row(number, 1, 0), at(0), || OPEN);
+    }
+    assert_eq!(start_all(&mut queue, 0), [1, 2]);
+    for number in [1, 2] {
+        assert!(queue.hasten(Id::from_number(number), at(0)));
+        queue.ended(Id::from_number(1), false, Health::Well);
+    }
+    queue.again(row(1, 1, 9_000), at(1));
+    assert_eq!(start_all(&mut queue, 1), [1], "it does not wait for the schedule");
+    queue.finished(Id::from_number(2));
+    assert_eq!(
+        queue.read_from(at(1)),
+        Some(Id::from_number(2)),
+        "the ledger has it anew"
+    );
+}
+
+#[test]
+fn what_is_due_goes_before_what_waits_when_memory_is_full() {
+    let mut queue = Queue::new(QueueLimits {
+        rows_max: 30,
+        in_flight_max: 100,
+        ..LIMITS
+    });
+    queue.reading(Id::from_number(0));
+    queue.read();
+    for number in 1..=30 {
+        queue.offer(row(number, 1, 1_000_000), at(0), || OPEN);
+    }
+    for number in 101..=120 {
+        assert_eq!(
+            queue.offer(row(number, 2, 0), at(0), || OPEN),
+            Offered::Placed,
+            "{number}"
+        );
+    }
+    assert!(queue.next(at(0)).is_some());
+    assert!(queue.known.len() <= 30 + LANE_ROWS_MIN);
+    assert!(
+        queue.next_due().is_some(),
+        "the timers that gave way are not forgotten"
+    );
+}
+
+#[test]
+fn a_row_that_sends_nothing_costs_the_rate_nothing() {
+    let mut queue = queue();
+    let one = NonZeroU32::MIN;
+    let rate = RateLimit {
+        requests: one,
+        per_seconds: one,
+        burst: one,
+    };
+    for number in 1..=2 {
+        queue.offer(row(number, 1, 0), at(0), || LaneMode::Open {
+            max_in_flight: 1,
+            rate: Some(rate),
+        });
+    }
+    assert_eq!(start_all(&mut queue, 0), [1]);
+    queue.sent_nothing(Id::from_number(1));
+    queue.ended(Id::from_number(1), false, Health::Unknown);
+    queue.finished(Id::from_number(1));
+    assert_eq!(start_all(&mut queue, 0), [2]);
+}
+
+#[test]
+fn a_page_that_is_older_than_what_happened_to_a_row_is_not_believed() {
+    let mut queue = Queue::new(QueueLimits {
+        rows_max: 1,
+        ..LIMITS
+    });
+    queue.reading(Id::from_number(0));
+    queue.read();
+    queue.offer(row(1, 1, 0), at(0), || OPEN);
+    assert_eq!(start_all(&mut queue, 0), [1]);
+    queue.unread(Id::from_number(0));
+    queue.reading(Id::from_number(0));
+    queue.ended(Id::from_number(1), false, Health::Sick);
+    queue.again(
+        Pending {
+            attempts: 1,
+            ..row(1, 1, 60_000)
+        },
+        at(1),
+    );
+    queue.offer(row(2, 1, 70_000), at(1), || OPEN);
+    queue.offer(row(3, 1, 50_000), at(1), || OPEN);
+    assert_eq!(
+        queue.offer(row(1, 1, 0), at(1), || OPEN),
+        Offered::Known,
+        "an old page"
+    );
+    queue.read();
+    assert!(queue.next(at(1)).is_none());
+}
+
+#[test]
+fn reading_for_one_reason_forgets_no_other() {
+    let mut queue = Queue::new(QueueLimits {
+        rows_max: 2,
+        ..LIMITS
+    });
+    queue.reading(Id::from_number(0));
+    queue.read();
+    for number in 1..=3 {
+        queue.offer(row(number, 1, 1_000 * (10 - number)), at(0), || OPEN);
+    }
+    queue.unread(Id::from_number(5));
+    assert_eq!(queue.read_from(at(0)), Some(Id::from_number(5)));
+    queue.reading(Id::from_number(5));
+    queue.read();
+    assert_eq!(
+        queue.read_from(at(9_000)),
+        Some(Id::from_number(1)),
+        "the row that gave way"
+    );
 }

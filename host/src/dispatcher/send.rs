@@ -1,17 +1,15 @@
 //! Sending one request: signed now, sent, judged, committed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::attempt::{abandon, record};
-use super::permit::{Fate, Permit};
-use super::queue::Health;
+use super::attempt::{STOP_RETRY, abandon, record};
+use super::lane::Health;
+use super::permit::{Fate, Report};
 use super::tell;
 use super::tools::{Stop, Tools};
 use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
 use crate::event::Event;
-use crate::id::SubscriptionId;
 use crate::outbound;
 use crate::profile::{self, Profile};
 use crate::retry::{Counts, Decision};
@@ -20,13 +18,10 @@ use crate::store;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
-/// A request under way for longer gives its permit to others.
-const SLOW_AFTER: Duration = Duration::from_secs(1);
-
 /// Sends a request and commits what came of it.
 pub(super) async fn send(
     tools: &Tools,
-    permit: &mut Permit,
+    report: &mut Report,
     row: Pending,
     route: &Arc<Route>,
     event: &Arc<Event>,
@@ -48,7 +43,8 @@ pub(super) async fn send(
         started_at,
     ) {
         Ok((outbound, signature_headers)) => {
-            let reply = watch_for_slowness(permit, tools.egress.send(outbound)).await;
+            let reply = tools.egress.send(outbound).await;
+            report.sent = true;
             (reply.result, reply.duration_ms, signature_headers)
         }
         Err(fault) => (
@@ -61,7 +57,7 @@ pub(super) async fn send(
         ),
     };
     let now = tools.clock.now();
-    permit.health = health_of(&result);
+    report.health = health_of(&result);
     let decision = decide(
         tools,
         profile,
@@ -85,7 +81,7 @@ pub(super) async fn send(
         attempts: number,
         ..row
     };
-    let next = next_of(decision, permit, row.subscription, tools, now).await;
+    let next = next_of(decision, report, &row, subscription, tools, now).await;
     tell::attempted(tools, &row, event, &attempt, &next, now);
     let change = Change::Attempted {
         pending: Pending {
@@ -134,7 +130,7 @@ fn build(
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
     let endpoint = tools.endpoints.of(subscription, profile, now)?;
-    let mut outbound = endpoint.request(subscription, profile, event, request)?;
+    let mut outbound = endpoint.request(profile, event, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
     let outbound::Outbound {
@@ -177,61 +173,42 @@ fn decide(
 
 async fn next_of(
     decision: Decision,
-    permit: &mut Permit,
-    subscription: SubscriptionId,
+    report: &mut Report,
+    row: &Pending,
+    subscription: &Subscription,
     tools: &Tools,
     now: Timestamp,
 ) -> Next {
-    let row = permit.row;
-    let held = Next::Again {
-        due_at: now,
-        tries: row.tries,
-        throttles: row.throttles,
-    };
-    match decision {
+    let (how, reason) = match decision {
         Decision::Again {
             due_at,
             tries,
             throttles,
         } => {
             if throttles > row.throttles {
-                permit.pause = Some(due_at);
+                report.pause = Some(due_at);
             }
-            Next::Again {
+            return Next::Again {
                 due_at,
                 tries,
                 throttles,
-            }
+            };
         }
-        Decision::Delivered => Next::Delivered,
-        Decision::Failed { reason } => Next::Failed {
-            reason: reason.to_string(),
-        },
-        Decision::Hold { reason } => {
-            tools
-                .steward
-                .stop(subscription, Stop::Hold, reason.to_string())
-                .await;
-            held
+        Decision::Delivered => return Next::Delivered,
+        Decision::Failed { reason } => {
+            return Next::Failed {
+                reason: reason.to_string(),
+            };
         }
-        Decision::Disable { reason } => {
-            tools
-                .steward
-                .stop(subscription, Stop::Disable, reason.to_string())
-                .await;
-            held
-        }
-    }
-}
-
-async fn watch_for_slowness<T>(permit: &mut Permit, sending: impl Future<Output = T>) -> T {
-    let mut sending = std::pin::pin!(sending);
-    match tokio::time::timeout(SLOW_AFTER, &mut sending).await {
-        Ok(reply) => reply,
-        Err(_slow) => {
-            permit.became_slow();
-            sending.await
-        }
+        Decision::Hold { reason } => (Stop::Hold, reason),
+        Decision::Disable { reason } => (Stop::Disable, reason),
+    };
+    let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;
+    let due_at = if stopped { now } else { now.plus(STOP_RETRY) };
+    Next::Again {
+        due_at,
+        tries: row.tries,
+        throttles: row.throttles,
     }
 }
 

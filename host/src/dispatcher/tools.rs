@@ -8,12 +8,13 @@ use super::endpoints::Endpoints;
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::id::{Generator, SubscriptionId};
+use crate::id::Generator;
 use crate::ingest::Ingest;
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::retry::Schedule;
 use crate::store::Store;
+use crate::subscription::Subscription;
 
 /// Why the router stops a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,9 @@ pub enum Stop {
 
 /// Stops subscriptions on the dispatcher's word.
 pub trait Steward: Send + Sync + 'static {
-    /// Stops one, durably; nothing where it is stopped already.
-    fn stop(&self, subscription: SubscriptionId, how: Stop, reason: String) -> BoxFuture<'_, ()>;
+    /// Stops one, durably, if it still has the version that went wrong. False where it could not be
+    /// stopped; true where it is stopped, gone or changed.
+    fn stop<'a>(&'a self, subscription: &'a Subscription, how: Stop, reason: String) -> BoxFuture<'a, bool>;
 }
 
 /// Everything that seeing a row through takes.

@@ -6,7 +6,10 @@
 //! compare those. Event ids are left to the router unless a workload says otherwise.
 
 #![allow(clippy::print_stdout, reason = "a report is what this program is for")]
-#![allow(clippy::disallowed_methods, reason = "it measures time, and its forwarder is to be the simplest")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it measures time, and its forwarder is to be the simplest"
+)]
 
 mod forwarder;
 mod generator;

@@ -234,4 +234,19 @@ impl TestRouter {
         self.clock.advance(by);
         self.settle().await;
     }
+
+    /// Waits until the only delivery of an event has this status.
+    pub async fn until(&self, event: &str, status: &str) {
+        let reached = async {
+            while self.delivery_of(event).await["status"] != status {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(
+            waited.is_ok(),
+            "it is not {status}: {}",
+            self.delivery_of(event).await
+        );
+    }
 }

@@ -372,11 +372,14 @@ async fn the_router_itself_stops_only_what_is_enabled() {
     let house = house().await;
     let made = house.subscribe(json!({})).await.field("id");
     let id = made.parse().unwrap();
+    let version = 1;
     let held = || Status::Held {
         since: Timestamp::from_millis(1),
         reason: "gone".into(),
     };
-    assert!(house.control.stop(id, held()).await.unwrap().is_some());
+    let other_version = house.control.stop(id, version + 1, held()).await.unwrap();
+    assert!(other_version.is_none(), "what went wrong was another version");
+    assert!(house.control.stop(id, version, held()).await.unwrap().is_some());
     assert_eq!(
         house
             .call("GET", &format!("/subscriptions/{made}"), NOTHING)
@@ -388,7 +391,7 @@ async fn the_router_itself_stops_only_what_is_enabled() {
         .call("POST", &format!("/subscriptions/{made}/disable"), NOTHING)
         .await;
     assert!(
-        house.control.stop(id, held()).await.unwrap().is_none(),
+        house.control.stop(id, version, held()).await.unwrap().is_none(),
         "a person's word stays"
     );
     let shown = house

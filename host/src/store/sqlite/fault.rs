@@ -13,7 +13,7 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error.into()),
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
-                what: "the database file".to_owned(),
+                what: super::super::WHOLE_DATABASE.to_owned(),
             },
             _ => Self::Backend(error.into()),
         }

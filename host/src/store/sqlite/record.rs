@@ -1,7 +1,8 @@
 //! Recording what happened: the attempt or run and the next state, in one transaction.
 //!
 //! The ledger decides what a change means. A change to something that is not pending is an error of
-//! the caller ([`Error::Missing`]) and the call leaves nothing. A delivery with several requests ends
+//! the caller ([`Error::Missing`]) and the call leaves nothing; so is an attempt that is not the next
+//! one of its request, for its caller went by an old reading. A delivery with several requests ends
 //! when none of its parts is open, whatever the caller believed: a part that is still open can never
 //! be lost by a wrong guess. It is delivered when every part was.
 
@@ -250,7 +251,7 @@ fn attempted(
         } => {
             let mut update = work.statement(
                 "UPDATE pending SET attempts = ?2, due_at = ?3, tries = ?4, throttles = ?5
-                 WHERE request = ?1 AND stage < 2",
+                 WHERE request = ?1 AND stage < 2 AND attempts = ?2 - 1",
             )?;
             let request = pending.request.number();
             let values = params![request, attempt.number, due_at.as_millis(), tries, throttles];
@@ -296,6 +297,7 @@ fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Resu
         .find(|part| part.request == pending.request);
     let part = part
         .filter(|part| ledger::is_open(part.stage))
+        .filter(|part| ending.attempts.is_none_or(|number| number == part.attempts + 1))
         .ok_or(NOT_PENDING)?;
     part.stage = match ending.end {
         End::Delivered => Stage::PartDelivered,

@@ -107,7 +107,8 @@ impl SegmentSql {
                 "INSERT INTO delivery_{n}
                  SELECT request, tenant, event, subscription, event_type, ?2, ?3, ?4,
                         coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL
-                 FROM pending WHERE request = ?1 AND delivery = ?1 AND siblings IS NULL"
+                 FROM pending WHERE request = ?1 AND delivery = ?1 AND siblings IS NULL
+                   AND (?5 IS NULL OR attempts = ?5 - 1)"
             ),
         }
     }
