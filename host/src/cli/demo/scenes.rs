@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::receiver::{FLAKY_PATH, Received, Receiver};
 use super::show::Show;
-use crate::cli::client::{Body, Client};
+use crate::cli::client::{Answer, Body, Client};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell;
 use crate::cli::signature::{check, keyring_of};
@@ -321,7 +321,7 @@ impl Demo {
         subscription: &Subscription,
         sent: &Sent,
         status: &str,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Answer, Failure> {
         let path = ["subscriptions", &subscription.id, "deliveries"];
         let deadline = self.clock.now().plus(PATIENCE);
         loop {
