@@ -39,20 +39,20 @@ const PLUGINS: [&str; 2] = ["slack", "jq"];
 /// What is said at the end.
 const AFTER_THE_END: &str = r#"How to go on:
 
-  hookway demo --keep                     the same, left running to play with
-  hookway serve                           a router of your own, in ./hookway-data
-  hookway subscriptions create --help     where your events should go
-  hookway send alert.created --data '{"title":"Disk full","severity":"critical"}'
-  hookway tail                            what happens, as it happens
+  {hookway} demo --keep                   # the same, left running to play with
+  {hookway} serve                         # a router of your own, in ./hookway-data
+  {hookway} subscriptions create --help   # where your events should go
+  {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
+  {hookway} tail                          # what happens, as it happens
 "#;
 /// What is said where it is left running.
 const KEPT: &str = r#"Router and receiver keep running until Ctrl-C. In another terminal:
 
   export HOOKWAY_URL={url}
   export HOOKWAY_KEY="$(cat {key})"
-  hookway tail
-  hookway send alert.created --data '{"title":"Disk full","severity":"critical"}'
-  hookway deliveries list
+  {hookway} tail
+  {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
+  {hookway} deliveries list
   curl {url}api/v1/events -H "Authorization: Bearer $HOOKWAY_KEY" \
     -H 'Content-Type: application/json' -d '{"type":"push","data":{"ref":"refs/heads/main"}}'
 "#;
@@ -364,8 +364,8 @@ impl Demo {
         )
     }
 
-    /// Says how to go on.
-    pub(super) fn go_on(&self, took: Duration, ending: Ending<'_>) -> Result<(), Failure> {
+    /// Says how to go on, with the command as it was typed.
+    pub(super) fn go_on(&self, took: Duration, ending: Ending<'_>, program: &str) -> Result<(), Failure> {
         let show = self.show;
         show.chapter(&format!("All of it took {:.1} s.", took.as_secs_f64()))?;
         let text = match ending {
@@ -374,7 +374,7 @@ impl Demo {
                 .replace("{url}", self.client.base().as_str())
                 .replace("{key}", &key.display().to_string()),
         };
-        show.0.line(text.trim_end())
+        show.0.line(text.replace("{hookway}", program).trim_end())
     }
 }
 
