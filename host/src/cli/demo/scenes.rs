@@ -33,6 +33,8 @@ const JQ_PROGRAM: &str = r#"select(.severity == "critical") | {summary: .title, 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two looks at a delivery.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Of a small event, all is shown.
+const EVERY_LINE: usize = usize::MAX;
 /// The plugins that the demonstration needs.
 const PLUGINS: [&str; 2] = ["slack", "jq"];
 
@@ -201,7 +203,7 @@ impl Demo {
         self.show
             .chapter("3. An alert, as WorkFlows describes it, goes two ways: Slack and jq")?;
         let sent = self
-            .send("alert.created", "workflows", WORKFLOWS_ALERT, usize::MAX)
+            .send("alert.created", "workflows", WORKFLOWS_ALERT, EVERY_LINE)
             .await?;
         // Whichever comes first: both are waited for before anything is shown.
         let first = self.next().await?;
@@ -231,7 +233,7 @@ impl Demo {
     async fn order_to_an_endpoint_that_fails(&mut self, orders: &Subscription) -> Result<(), Failure> {
         self.show
             .chapter("4. An endpoint that fails twice: retries save the delivery")?;
-        let sent = self.send("order.paid", "shop", ORDER, usize::MAX).await?;
+        let sent = self.send("order.paid", "shop", ORDER, EVERY_LINE).await?;
         let mut requests = Vec::new();
         while requests
             .last()
