@@ -21,6 +21,7 @@ mod demo;
 mod events;
 mod failure;
 mod health;
+mod indent;
 mod input;
 mod keys;
 mod openapi;

@@ -3,13 +3,16 @@
 //! Not an egress: it goes where the person at the keyboard says, with the person's own key. It follows
 //! no redirect, since a redirect would carry the key elsewhere, and reads answers up to a limit.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::failure::Failure;
@@ -30,6 +33,46 @@ const TENANT_HEADER: &str = "hookway-tenant";
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+}
+
+/// What a router answered: as a tree for who looks into it, and as the text that came for who shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    tree: Value,
+    text: String,
+}
+
+impl Answer {
+    /// Reads an answer; nothing at all is `null`.
+    fn read(bytes: &[u8]) -> serde_json::Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let text: &RawValue = serde_json::from_slice(bytes)?;
+        Ok(Self {
+            tree: serde_json::from_str(text.get())?,
+            text: text.get().to_owned(),
+        })
+    }
+
+    /// The JSON as it came; empty where nothing did.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The JSON of one member as it came.
+    pub fn member(&self, name: &str) -> Option<&str> {
+        let members: HashMap<String, &RawValue> = serde_json::from_str(&self.text).ok()?;
+        members.get(name).map(|raw| raw.get())
+    }
+}
+
+impl Deref for Answer {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.tree
+    }
 }
 
 /// What is sent with a call.
@@ -85,7 +128,7 @@ impl Client {
     }
 
     /// Reads a resource of `/api/v1`.
-    pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, Failure> {
+    pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, Failure> {
         self.call(Method::GET, path, query, Body::Nothing).await
     }
 
@@ -96,7 +139,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
         body: Body,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Answer, Failure> {
         self.call_with(method, path, query, body, &[]).await
     }
 
@@ -108,7 +151,7 @@ impl Client {
         query: &[(&str, String)],
         body: Body,
         headers: &[(&str, &str)],
-    ) -> Result<Value, Failure> {
+    ) -> Result<Answer, Failure> {
         let mut request = self
             .http
             .request(method, self.api_url(path, query))
@@ -126,10 +169,7 @@ impl Client {
                 .body(bytes),
         };
         let bytes = self.answer(request).await?;
-        if bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&bytes)
+        Answer::read(&bytes)
             .map_err(|error| Failure::because(format!("what {} answered is not JSON", self.origin()), error))
     }
 
@@ -209,6 +249,9 @@ impl Client {
         // reqwest's own sentence repeats the URL; its cause says what happened.
         let source: Box<dyn std::error::Error + Send + Sync> = match error.source() {
             _ if error.is_timeout() => "it took too long".into(),
+            Some(cause) if speaks_no_tls(cause) => {
+                "what answers there does not speak TLS; try http://".into()
+            }
             Some(cause) => innermost(cause).into(),
             None => error.without_url().into(),
         };
@@ -217,6 +260,11 @@ impl Client {
             source,
         }
     }
+}
+
+/// Whether a plain HTTP server answered a TLS handshake. The library says so in its own words only.
+fn speaks_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    innermost(error).contains("InvalidContentType")
 }
 
 fn innermost(mut error: &(dyn std::error::Error + 'static)) -> String {
@@ -306,6 +354,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_answer_keeps_its_text() {
+        let answer = Answer::read(b" {\"b\":1.50,\"a\":{ \"n\": 12345678901234567890123 }} ").unwrap();
+        assert_eq!(answer["b"], 1.5);
+        assert!(answer.text().starts_with("{\"b\":1.50"), "{}", answer.text());
+        assert_eq!(answer.member("a"), Some("{ \"n\": 12345678901234567890123 }"));
+        assert_eq!(answer.member("c"), None);
+        assert!(Answer::read(b"").unwrap().is_null() && Answer::read(b"<html>").is_err());
+    }
+
+    #[tokio::test]
+    async fn https_where_http_is_spoken_says_so() {
+        let plain = router_that_answers("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 0).await;
+        let mut base = plain.base().clone();
+        base.set_scheme("https").unwrap();
+        let failure = Client::new(base, None, None)
+            .unwrap()
+            .get(&["events"], &[])
+            .await
+            .unwrap_err();
+        assert!(
+            failure.chain().join(" ").contains("does not speak TLS"),
+            "{failure:?}"
+        );
+    }
+
     #[tokio::test]
     async fn nobody_there_is_unreachable() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -367,6 +441,6 @@ mod tests {
                 .contains("not JSON")
         );
         let nothing = router_that_answers("HTTP/1.1 204 No Content\r\n\r\n", 0).await;
-        assert_eq!(nothing.get(&["events"], &[]).await.unwrap(), Value::Null);
+        assert_eq!(*nothing.get(&["events"], &[]).await.unwrap(), Value::Null);
     }
 }

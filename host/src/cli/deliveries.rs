@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::Body;
+use super::indent::indented;
 use super::output::{Column, Output, Tone, cell};
 use super::{Context, Failure};
 
@@ -122,7 +123,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Show { id, full } => {
             let delivery = client.get(&["deliveries", &id], &[]).await?;
             if output.json {
-                output.json(&delivery)
+                output.answer(&delivery)
             } else {
                 output.lines(&lines_of(output, &delivery, full))
             }
@@ -132,11 +133,11 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 .call(Method::POST, &["deliveries", &id, "resend"], &[], Body::Nothing)
                 .await?;
             if output.json {
-                return output.json(&if answer.is_null() {
-                    json!({ "id": id })
+                return if answer.is_null() {
+                    output.json(&json!({ "id": id }))
                 } else {
-                    answer
-                });
+                    output.answer(&answer)
+                };
             }
             output.line(&format!(
                 "{id} is on its way again; `hookway deliveries show {id}` tells how it goes"
@@ -185,10 +186,15 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A run: what the plugin decided, how long it took, what memory it had.
+/// A run, in a line that begins with what it is.
 pub(super) fn run_line(output: &Output, run: &Value) -> String {
+    format!("{} {}", output.tone(Tone::Title, "plugin"), run_text(output, run))
+}
+
+/// A run: what the plugin decided, how long it took, what memory it had.
+pub(super) fn run_text(output: &Output, run: &Value) -> String {
     let outcome = cell(&run["outcome"]);
-    let name = output.tone(Tone::Title, &format!("plugin {}", cell(&run["plugin"])));
+    let name = output.tone(Tone::Title, &cell(&run["plugin"]));
     let micros = run["duration_us"].as_f64().unwrap_or_default();
     let digest = cell(&run["digest"]);
     let digest: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
@@ -267,7 +273,7 @@ fn body(output: &Output, what: &str, part: &Value, full: bool) -> Vec<String> {
 /// A body as lines that are safe to show: JSON indented, other text as it is.
 pub(super) fn pretty(text: &str) -> Vec<String> {
     let text = match serde_json::from_str::<Value>(text) {
-        Ok(value) => format!("{value:#}"),
+        Ok(_) => indented(text),
         Err(_) => text.to_owned(),
     };
     text.lines().map(super::output::clean).collect()
@@ -341,7 +347,10 @@ mod tests {
 
     #[test]
     fn bodies_are_indented_where_they_are_json() {
-        assert_eq!(pretty("{\"a\":1}"), ["{", "  \"a\": 1", "}"]);
+        assert_eq!(
+            pretty("{\"b\":1.0,\"a\":1}"),
+            ["{", "  \"b\": 1.0,", "  \"a\": 1", "}"]
+        );
         assert_eq!(pretty("a\x1b[2J\nb"), ["a\\u{1b}[2J", "b"]);
     }
 }

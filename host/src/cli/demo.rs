@@ -77,6 +77,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             } else {
                 Ending::Over
             },
+            &program(),
         ),
         Err(failure) => Err(failure),
     };
@@ -88,6 +89,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     ended
         .map(drop)
         .map_err(|error| Failure::because("the store did not close", error))
+}
+
+/// What to type to call this program again: after a build it is in no directory of the path.
+fn program() -> String {
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let here = std::env::current_dir().unwrap_or_default();
+    let near = called.strip_prefix(&here).ok();
+    // Without a slash a shell would look for it in the path.
+    let near = near.filter(|near| near.components().nth(1).is_some());
+    near.unwrap_or(&called).display().to_string()
 }
 
 /// The defaults, but for what the demonstration needs.

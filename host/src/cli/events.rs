@@ -91,12 +91,12 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Show { id } => {
             let event = client.get(&["events", &id], &[]).await?;
             if output.json {
-                return output.json(&event);
+                return output.answer(&event);
             }
             output.fields(&event, &FIELDS)?;
-            if let Some(data) = event.get("data").or(event.get("data_base64")) {
+            if let Some(data) = event.member("data").or_else(|| event.member("data_base64")) {
                 output.line(&output.tone(Tone::Faint, "data"))?;
-                for line in pretty(&data.to_string()) {
+                for line in pretty(data) {
                     output.line(&line)?;
                 }
             }

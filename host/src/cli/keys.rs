@@ -74,7 +74,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             let body = Body::Json(json!({ "name": name, "scopes": scopes, "router": router }).to_string());
             let key = client.call(Method::POST, &["keys"], &[], body).await?;
             if output.json {
-                output.json(&key)
+                output.answer(&key)
             } else {
                 created(context, &key)
             }

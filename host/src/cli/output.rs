@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::ColourWhen;
+use super::client::Answer;
 use super::failure::Failure;
+use super::indent::indented;
 use crate::telemetry::Colour;
 
 /// Longest text in a cell of a table; the rest is cut.
@@ -107,25 +109,35 @@ impl Output {
         );
     }
 
-    /// Writes JSON, indented.
+    /// Writes what the router answered, indented and otherwise as it came.
+    pub(super) fn answer(&self, answer: &Answer) -> Result<(), Failure> {
+        self.line(&indented(answer.text()))
+    }
+
+    /// Writes JSON of our own, indented.
     pub(super) fn json(&self, value: &Value) -> Result<(), Failure> {
         self.line(&format!("{value:#}"))
     }
 
     /// Writes a page of a list: as it came for machines, as a table for people.
-    pub(super) fn page(&self, page: &Value, columns: &[Column], nothing: &str) -> Result<(), Failure> {
+    pub(super) fn page(&self, page: &Answer, columns: &[Column], nothing: &str) -> Result<(), Failure> {
         if self.json {
-            return self.json(page);
+            return self.answer(page);
         }
         let rows = page["data"].as_array().map(Vec::as_slice).unwrap_or_default();
         if rows.is_empty() {
             return self.line(nothing);
         }
-        write(&self.table(rows, columns))?;
+        self.rows(rows, columns)?;
         if let Some(cursor) = page["next"].as_str() {
             self.line(&self.tone(Tone::Faint, &format!("more: --cursor {}", clean(cursor))))?;
         }
         Ok(())
+    }
+
+    /// Writes a table.
+    pub(super) fn rows(&self, rows: &[Value], columns: &[Column]) -> Result<(), Failure> {
+        write(&self.table(rows, columns))
     }
 
     /// Writes single values, one a line, as far as they are there.

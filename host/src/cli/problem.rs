@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::output::clean;
 
+const NOT_FOUND: u16 = 404;
+
 /// What the router says when it refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -52,19 +54,33 @@ impl Problem {
     }
 }
 
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.pointer.is_empty() {
+            write!(f, "{}: ", clean(&self.pointer))?;
+        }
+        write!(f, "{}", clean(&self.detail))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", clean(&self.title), self.status)?;
-        if let Some(detail) = self.detail.as_ref().filter(|detail| **detail != self.title) {
-            write!(f, ": {}", clean(detail))?;
-        }
-        for error in &self.errors {
-            let pointer = if error.pointer.is_empty() {
-                "(the whole)"
-            } else {
-                &error.pointer
-            };
-            write!(f, "\n  {}: {}", clean(pointer), clean(&error.detail))?;
+        let detail = self.detail.as_deref().filter(|detail| *detail != self.title);
+        // "There is no such thing" adds nothing to what is not there.
+        let (title, detail) = match detail {
+            Some(detail) if self.status == NOT_FOUND => (detail, None),
+            detail => (self.title.as_str(), detail),
+        };
+        write!(f, "{} ({})", clean(title), self.status)?;
+        match (self.errors.as_slice(), detail) {
+            // The detail says it already, in other words.
+            ([only], Some(detail)) if detail.ends_with(&only.detail) => write!(f, ": {only}")?,
+            (errors, detail) => {
+                if let Some(detail) = detail {
+                    write!(f, ": {}", clean(detail))?;
+                }
+                errors.iter().try_for_each(|error| write!(f, "\n  {error}"))?;
+            }
         }
         if let Some(id) = &self.request_id {
             write!(f, "\n  request {}", clean(id))?;
@@ -86,7 +102,41 @@ mod tests {
         assert_eq!(
             Problem::from_answer(422, body).to_string(),
             "The request is invalid (422): 2 fields are wrong\n  /events/0: must not be empty\n  \
-             (the whole): x\\u{1b}[31m\n  request r1"
+             x\\u{1b}[31m\n  request r1"
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let shown = |status: u16, detail: &str, errors: &[(&str, &str)]| {
+            let errors = errors.iter().map(|(pointer, detail)| FieldError {
+                pointer: (*pointer).to_owned(),
+                detail: (*detail).to_owned(),
+            });
+            let problem = Problem {
+                title: "The title".to_owned(),
+                status,
+                detail: Some(detail.to_owned()),
+                errors: errors.collect(),
+                ..Problem::default()
+            };
+            problem.to_string()
+        };
+        assert_eq!(
+            shown(404, "there is no such event", &[]),
+            "there is no such event (404)"
+        );
+        assert_eq!(
+            shown(422, "`/url` is bad", &[("/url", "is bad")]),
+            "The title (422): /url: is bad"
+        );
+        assert_eq!(
+            shown(422, "the body is bad", &[("", "is bad")]),
+            "The title (422): is bad"
+        );
+        assert_eq!(
+            shown(409, "1 is held", &[("/a", "b")]),
+            "The title (409): 1 is held\n  /a: b"
         );
     }
 

@@ -100,14 +100,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         .await?;
     let output = &context.output;
     if output.json {
-        return output.json(&answer);
+        return output.answer(&answer);
     }
     let id = cell(&answer["id"]);
     let count = answer["matched"].as_u64().unwrap_or(0);
     let (tone, subscriptions) = match count {
         0 => (
             Tone::Odd,
-            "no subscription matched; `hookway events why` says why not".to_owned(),
+            format!("no subscription matched; `hookway events why {id}` says why not"),
         ),
         1 => (Tone::Good, "1 subscription matched".to_owned()),
         count => (Tone::Good, format!("{count} subscriptions matched")),

@@ -47,7 +47,8 @@ pub(super) fn keyring_of(secret: &Secret) -> Result<Keyring, Failure> {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookway sign --secret-file secret.txt --id msg_1 body.json
-  curl -d @body.json $(hookway sign --secret-file secret.txt --id msg_1 --curl body.json) https://example.com")]
+  curl --data-binary @body.json https://example.com \\
+      $(hookway sign --secret-file secret.txt --id msg_1 --curl body.json)")]
 pub(super) struct SignArgs {
     #[command(flatten)]
     secret: SecretFrom,

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::{Body, Client};
+use super::client::{Answer, Body, Client};
 use super::output::{Column, cell};
 use super::{Context, Failure, input};
 
@@ -11,15 +11,14 @@ const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
     ("KEY", "/key"),
     ("NAME", "/name"),
-    ("ENABLED", "/enabled"),
+    ("STATUS", "/status"),
     ("EVENTS", "/events"),
     ("URL", "/url"),
 ];
-const FIELDS: [Column; 19] = [
+const FIELDS: [Column; 20] = [
     ("id", "/id"),
     ("key", "/key"),
     ("name", "/name"),
-    ("enabled", "/enabled"),
     ("status", "/status"),
     ("because", "/status_reason"),
     ("events", "/events"),
@@ -27,6 +26,8 @@ const FIELDS: [Column; 19] = [
     ("plugins", "/plugins"),
     ("url", "/url"),
     ("profile", "/profile"),
+    ("envelope", "/envelope"),
+    ("isolation", "/isolation"),
     ("rate limit", "/rate_limit"),
     ("max in flight", "/max_in_flight"),
     ("created", "/created_at"),
@@ -36,6 +37,9 @@ const FIELDS: [Column; 19] = [
     ("failed", "/deliveries/failed"),
     ("pending", "/deliveries/pending"),
 ];
+
+/// Characters of a pinned digest that are shown; as many as where a run is.
+const PIN_CHARACTERS: usize = 12;
 
 /// What to do with subscriptions.
 #[derive(Debug, clap::Subcommand)]
@@ -58,10 +62,10 @@ pub(super) enum Verb {
     },
     /// Make a subscription; its signing secret is shown once
     #[command(after_help = "Examples:
-  hookway subscriptions create --name 'Alerts to Slack' --url https://hooks.slack.com/services/T0/B0/x \\
-      --event 'alert.*' --plugin slack
+  hookway subscriptions create --name 'Alerts to Slack' --event 'alert.*' --plugin slack \\
+      --url https://hooks.slack.com/services/T0/B0/x
   hookway subscriptions create --name Leads --key leads --url https://n8n.example.com/webhook/1 \\
-      --event lead.created --plugin 'jq={\"program\":\".data\"}'
+      --event lead.created --plugin 'jq={\"program\":\"{mail: .email}\"}'
   hookway subscriptions create --file subscription.json")]
     Create(Box<Fields>),
     /// Change a subscription; what is not given stays
@@ -105,18 +109,18 @@ pub(super) enum Verb {
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Fields {
     /// A file with the subscription as JSON, in place of the other flags (- for standard input)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "key", "url", "events", "filter", "plugins", "profile", "headers", "rate_limit", "max_in_flight"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "key", "url", "events", "filter", "plugins", "profile", "envelope", "isolation", "headers", "rate_limit", "max_in_flight"])]
     file: Option<String>,
-    /// A name for people
+    /// A name for people; needed to make one
     #[arg(long)]
     name: Option<String>,
     /// A unique slug that may stand for the id
     #[arg(long)]
     key: Option<String>,
-    /// Where deliveries go (@FILE keeps a URL with a token out of the shell's history)
+    /// Where deliveries go; needed to make one (@FILE keeps a URL with a token out of the shell's history)
     #[arg(long)]
     url: Option<String>,
-    /// An event type or pattern, such as alert.*; may be repeated
+    /// An event type or pattern, such as alert.*; needed to make one, may be repeated
     #[arg(long = "event", value_name = "PATTERN")]
     events: Vec<String>,
     /// A CEL expression over the event
@@ -128,6 +132,12 @@ pub(super) struct Fields {
     /// How deliveries look and behave
     #[arg(long)]
     profile: Option<String>,
+    /// Whether the profile's envelope is put around what plugins made: auto (it is not) or profile
+    #[arg(long)]
+    envelope: Option<String>,
+    /// Who shares a plugin's instance: subscription, or event for a fresh one every time
+    #[arg(long)]
+    isolation: Option<String>,
     /// A header of every delivery; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
@@ -151,6 +161,8 @@ impl Fields {
             ("key", &self.key),
             ("filter", &self.filter),
             ("profile", &self.profile),
+            ("envelope", &self.envelope),
+            ("isolation", &self.isolation),
         ];
         for (name, text) in texts {
             body.extend(text.as_ref().map(|text| (name.to_owned(), json!(text))));
@@ -257,6 +269,9 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 .call(Method::POST, &["subscriptions"], &[], body)
                 .await?;
             shown(context, &made)?;
+            if !output.json {
+                output.line("")?;
+            }
             secret(context, &made)
         }
         Verb::Update { id, fields } => {
@@ -290,7 +305,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::RotateSecret { id } => {
             let rotated = post(&context.client()?, &id, "rotate-secret").await?;
             if output.json {
-                output.json(&rotated)
+                output.answer(&rotated)
             } else {
                 secret(context, &rotated)
             }
@@ -298,17 +313,46 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
     }
 }
 
-async fn post(client: &Client, id: &str, verb: &str) -> Result<Value, Failure> {
+async fn post(client: &Client, id: &str, verb: &str) -> Result<Answer, Failure> {
     client
         .call(Method::POST, &["subscriptions", id, verb], &[], Body::Nothing)
         .await
 }
 
-fn shown(context: &Context, subscription: &Value) -> Result<(), Failure> {
-    if context.output.json {
-        return context.output.json(subscription);
+fn shown(context: &Context, subscription: &Answer) -> Result<(), Failure> {
+    let output = &context.output;
+    if output.json {
+        return output.answer(subscription);
     }
-    context.output.fields(subscription, &FIELDS)
+    output.fields(&readable(subscription), &FIELDS)
+}
+
+/// A subscription with its plugins and its rate as people write them.
+fn readable(subscription: &Value) -> Value {
+    let mut shown = subscription.clone();
+    let steps = subscription["plugins"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    shown["plugins"] = steps.iter().map(plugin_text).collect();
+    let rate = &subscription["rate_limit"];
+    if rate.is_object() {
+        shown["rate_limit"] = json!(format!("{}/{}", rate["requests"], rate["per_seconds"]));
+    }
+    shown
+}
+
+/// A plugin as it is given to `--plugin`; a pinned one with the start of its digest.
+fn plugin_text(step: &Value) -> String {
+    let config = &step["config"];
+    let config = match config.as_object() {
+        Some(members) if members.is_empty() => String::new(),
+        _ => format!("={config}"),
+    };
+    let pin = step["digest"].as_str().unwrap_or_default();
+    let pin: String = pin.chars().take(PIN_CHARACTERS).collect();
+    let at = if pin.is_empty() { "" } else { "@" };
+    format!("{}{at}{pin}{config}", cell(&step["name"]))
 }
 
 /// Shows the signing secret where the answer has one.
@@ -317,7 +361,6 @@ fn secret(context: &Context, answer: &Value) -> Result<(), Failure> {
     if output.json || !answer["secret"].is_string() {
         return Ok(());
     }
-    output.line("")?;
     output.line(&cell(&answer["secret"]))?;
     output.note("Keep this signing secret now: it is not shown again.");
     Ok(())
@@ -346,6 +389,24 @@ mod tests {
                 "plugins": [{"name": "slack", "config": {}}, {"name": "jq", "config": {"program": ".data"}}],
                 "headers": {"X-Team": "ops"}, "rate_limit": {"requests": 10, "per_seconds": 1},
             })
+        );
+    }
+
+    #[test]
+    fn a_subscription_is_shown_as_it_is_written() {
+        let shown = readable(&json!({
+            "plugins": [{"name": "slack", "digest": null, "config": {}},
+                        {"name": "jq", "digest": "0123456789abcdef", "config": {"program": "."}}],
+            "rate_limit": {"requests": 10, "per_seconds": 2, "burst": 10},
+        }));
+        assert_eq!(
+            shown["plugins"],
+            json!(["slack", "jq@0123456789ab={\"program\":\".\"}"])
+        );
+        assert_eq!(shown["rate_limit"], "10/2");
+        assert_eq!(
+            readable(&json!({"plugins": [], "rate_limit": null}))["rate_limit"],
+            Value::Null
         );
     }
 

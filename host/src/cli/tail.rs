@@ -158,8 +158,9 @@ fn line(output: &Output, activity: &Value) -> String {
                 format!("  next {next}")
             };
             format!(
-                "{time}  attempt    {}  #{}  {}  {} ms{next}",
+                "{time}  attempt    {}  {}  #{}  {}  {} ms{next}",
                 at("delivery_id"),
+                at("subscription_id"),
                 at("number"),
                 output.tone(tone, &result),
                 at("duration_ms"),
@@ -168,7 +169,8 @@ fn line(output: &Output, activity: &Value) -> String {
         "ended" => {
             let status = at("status");
             let status = output.tone(Tone::of_status(&status), &format!("{status:9}"));
-            format!("{time}  {status}  {}  {}", at("delivery_id"), at("reason"))
+            let (delivery, subscription) = (at("delivery_id"), at("subscription_id"));
+            format!("{time}  {status}  {delivery}  {subscription}  {}", at("reason"))
                 .trim_end()
                 .to_owned()
         }
@@ -199,13 +201,15 @@ mod tests {
                 "16:30:00.000Z  event      evt_1  a.b  matched 2",
             ),
             (
-                json!({"time": time, "activity": "attempted", "delivery_id": "dlv_1", "number": 1,
+                json!({"time": time, "activity": "attempted", "delivery_id": "dlv_1",
+                       "subscription_id": "sub_1", "number": 1,
                        "status_code": 503, "error": null, "duration_ms": 4, "next_attempt_at": "T"}),
-                "16:30:00.000Z  attempt    dlv_1  #1  503  4 ms  next T",
+                "16:30:00.000Z  attempt    dlv_1  sub_1  #1  503  4 ms  next T",
             ),
             (
-                json!({"time": time, "activity": "ended", "delivery_id": "dlv_1", "status": "delivered", "reason": null}),
-                "16:30:00.000Z  delivered  dlv_1",
+                json!({"time": time, "activity": "ended", "delivery_id": "dlv_1", "subscription_id": "sub_1",
+                       "status": "delivered", "reason": null}),
+                "16:30:00.000Z  delivered  dlv_1  sub_1",
             ),
             (
                 json!({"time": time, "activity": "stopped", "subscription_id": "sub_1", "reason": "410\u{7}"}),

@@ -31,7 +31,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             let body = Body::Json(json!({ "name": name }).to_string());
             let tenant = client.call(Method::POST, &["tenants"], &[], body).await?;
             if context.output.json {
-                context.output.json(&tenant)
+                context.output.answer(&tenant)
             } else {
                 context.output.fields(&tenant, &COLUMNS)
             }

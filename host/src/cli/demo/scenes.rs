@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::receiver::{FLAKY_PATH, Received, Receiver};
 use super::show::Show;
-use crate::cli::client::{Body, Client};
+use crate::cli::client::{Answer, Body, Client};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell;
 use crate::cli::signature::{check, keyring_of};
@@ -33,26 +33,28 @@ const JQ_PROGRAM: &str = r#"select(.severity == "critical") | {summary: .title, 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two looks at a delivery.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Of a small event, all is shown.
+const EVERY_LINE: usize = usize::MAX;
 /// The plugins that the demonstration needs.
 const PLUGINS: [&str; 2] = ["slack", "jq"];
 
 /// What is said at the end.
 const AFTER_THE_END: &str = r#"How to go on:
 
-  hookway demo --keep                     the same, left running to play with
-  hookway serve                           a router of your own, in ./hookway-data
-  hookway subscriptions create --help     where your events should go
-  hookway send alert.created --data '{"title":"Disk full","severity":"critical"}'
-  hookway tail                            what happens, as it happens
+  {hookway} demo --keep                   # the same, left running to play with
+  {hookway} serve                         # a router of your own, in ./hookway-data
+  {hookway} subscriptions create --help   # where your events should go
+  {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
+  {hookway} tail                          # what happens, as it happens
 "#;
 /// What is said where it is left running.
 const KEPT: &str = r#"Router and receiver keep running until Ctrl-C. In another terminal:
 
   export HOOKWAY_URL={url}
   export HOOKWAY_KEY="$(cat {key})"
-  hookway tail
-  hookway send alert.created --data '{"title":"Disk full","severity":"critical"}'
-  hookway deliveries list
+  {hookway} tail
+  {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
+  {hookway} deliveries list
   curl {url}api/v1/events -H "Authorization: Bearer $HOOKWAY_KEY" \
     -H 'Content-Type: application/json' -d '{"type":"push","data":{"ref":"refs/heads/main"}}'
 "#;
@@ -201,7 +203,7 @@ impl Demo {
         self.show
             .chapter("3. An alert, as WorkFlows describes it, goes two ways: Slack and jq")?;
         let sent = self
-            .send("alert.created", "workflows", WORKFLOWS_ALERT, usize::MAX)
+            .send("alert.created", "workflows", WORKFLOWS_ALERT, EVERY_LINE)
             .await?;
         // Whichever comes first: both are waited for before anything is shown.
         let first = self.next().await?;
@@ -231,7 +233,7 @@ impl Demo {
     async fn order_to_an_endpoint_that_fails(&mut self, orders: &Subscription) -> Result<(), Failure> {
         self.show
             .chapter("4. An endpoint that fails twice: retries save the delivery")?;
-        let sent = self.send("order.paid", "shop", ORDER, usize::MAX).await?;
+        let sent = self.send("order.paid", "shop", ORDER, EVERY_LINE).await?;
         let mut requests = Vec::new();
         while requests
             .last()
@@ -321,7 +323,7 @@ impl Demo {
         subscription: &Subscription,
         sent: &Sent,
         status: &str,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Answer, Failure> {
         let path = ["subscriptions", &subscription.id, "deliveries"];
         let deadline = self.clock.now().plus(PATIENCE);
         loop {
@@ -364,8 +366,8 @@ impl Demo {
         )
     }
 
-    /// Says how to go on.
-    pub(super) fn go_on(&self, took: Duration, ending: Ending<'_>) -> Result<(), Failure> {
+    /// Says how to go on, with the command as it was typed.
+    pub(super) fn go_on(&self, took: Duration, ending: Ending<'_>, program: &str) -> Result<(), Failure> {
         let show = self.show;
         show.chapter(&format!("All of it took {:.1} s.", took.as_secs_f64()))?;
         let text = match ending {
@@ -374,7 +376,7 @@ impl Demo {
                 .replace("{url}", self.client.base().as_str())
                 .replace("{key}", &key.display().to_string()),
         };
-        show.0.line(text.trim_end())
+        show.0.line(text.replace("{hookway}", program).trim_end())
     }
 }
 

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use super::receiver::Received;
-use crate::cli::deliveries::{attempt_line, pretty, run_line};
+use crate::cli::deliveries::{attempt_line, pretty, run_text};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Tone, cell, clean};
 
@@ -70,7 +70,7 @@ impl Show {
             .map(Vec::as_slice)
             .unwrap_or_default()
         {
-            self.line("plugin", &run_line(&self.0, run).replace('\n', "\n           "))?;
+            self.line("plugin", &run_text(&self.0, run).replace('\n', "\n         "))?;
         }
         Ok(())
     }
