@@ -276,7 +276,7 @@ pub fn read<T: DeserializeOwned>(
         Err(_) => {
             let kind = kind_of(raw.get());
             // "must be a number from 1 to 5, not a number" would help nobody.
-            let not = if expected.starts_with(kind) {
+            let not = if expected.starts_with(kind) || kind == "a string" && expected.contains("such as") {
                 String::new()
             } else {
                 format!(", not {kind}")

@@ -103,9 +103,12 @@ impl Classes {
                     | ErrorKind::Connect
                     | ErrorKind::Tls
                     | ErrorKind::Timeout
-                    | ErrorKind::Protocol => Verdict::Retry { after: None, reason },
-                    // Both are decided by us before anything is sent: another try gives the same.
-                    ErrorKind::Refused | ErrorKind::Invalid => Verdict::Fail { reason },
+                    | ErrorKind::Protocol
+                    // The operator's rules and what a name leads to may be other ones at the next try:
+                    // a switch that was forgotten at a restart must not make dead letters of everything.
+                    | ErrorKind::Refused => Verdict::Retry { after: None, reason },
+                    // Decided by us before anything is sent: another try gives the same.
+                    ErrorKind::Invalid => Verdict::Fail { reason },
                 }
             }
         }
@@ -190,7 +193,7 @@ mod tests {
             (ErrorKind::Tls, "retry"),
             (ErrorKind::Timeout, "retry"),
             (ErrorKind::Protocol, "retry"),
-            (ErrorKind::Refused, "fail"),
+            (ErrorKind::Refused, "retry"),
             (ErrorKind::Invalid, "fail"),
         ];
         for (kind, expected) in kinds {

@@ -220,6 +220,7 @@ pub(super) fn shown(
             requests.push(RequestOut::stored(request));
         }
     }
+    requests.sort_by_key(|request| request.id);
     (requests, attempts)
 }
 

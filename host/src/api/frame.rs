@@ -45,14 +45,13 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }
-    tracing::debug!(
-        request.id = id,
-        %method,
-        path,
-        status = answer.status().as_u16(),
-        duration_ms = state.clock.now().since(started).as_millis(),
-        "answered"
-    );
+    let (status, duration_ms) = (answer.status(), state.clock.now().since(started).as_millis());
+    // Who is refused is given the request id, so it has to lead somewhere.
+    if status.is_client_error() || status.is_server_error() {
+        tracing::info!(request.id = id, %method, path, status = status.as_u16(), duration_ms, "refused");
+    } else {
+        tracing::debug!(request.id = id, %method, path, status = status.as_u16(), duration_ms, "answered");
+    }
     answer
 }
 

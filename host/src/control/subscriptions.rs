@@ -105,6 +105,13 @@ impl Control {
             new.status = Status::Enabled;
         }
         lay(wish, &mut new, now, self.parts.max_in_flight);
+        if new.profile != old.subscription().profile {
+            // The body of a delivery without plugins follows from event and profile: with another
+            // profile a retry or a resend would carry other bytes under the same id.
+            let detail =
+                "cannot be changed, for what was sent once keeps its form; make another subscription";
+            return Err(Faults::one("/profile", detail).into());
+        }
         let route = self.checked(next_version(new, now)).await?;
         self.replace(&old, route).await
     }

@@ -51,6 +51,15 @@ pub(super) fn ended(
     reason: Option<String>,
     now: Timestamp,
 ) {
+    if status == "failed" {
+        // The reason is on the delivery; it may have a plugin's words in it, which no log should.
+        tracing::warn!(
+            delivery.id = %row.delivery,
+            subscription.id = %row.subscription,
+            attempts = row.attempts,
+            "a delivery has failed for good"
+        );
+    }
     tools.feed.tell(|| {
         let what = What::Ended {
             event_id: row.event,

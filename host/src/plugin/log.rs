@@ -36,7 +36,8 @@ impl Log {
 
     /// Adds a line, or counts it where there is no room.
     pub(super) fn add(&mut self, level: LogLevel, text: &str) {
-        if level == LogLevel::Error {
+        // A panic's second line is Rust's advice on back-traces, which tells nothing of the fault.
+        if level == LogLevel::Error && !text.starts_with("note: ") {
             self.last_error = Some(clean(text, self.line_bytes_most));
         }
         if self.lines.len() < self.lines_most {
