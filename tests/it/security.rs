@@ -131,7 +131,11 @@ async fn no_secret_is_in_the_database_or_the_answers() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let url = format!("{}?token=canary-url-token", receiver.url());
     let headers = json!({"authorization": "Bearer canary-header-token"});
-    let body = json!({"name": "n", "url": url, "events": ["*"], "secret": secret, "headers": headers});
+    let plugins = json!([{"name": "jq", "config": {"program": ". # canary-config-token"}}]);
+    let body = json!({
+        "name": "n", "key": "n", "url": url, "events": ["*"], "secret": secret, "headers": headers,
+        "plugins": plugins,
+    });
     router.subscribe(&body).await;
     let event = router.send(&json!({"type": "a", "data": 1})).await;
     let received = receiver.wait_for(1).await.remove(0);
@@ -143,7 +147,8 @@ async fn no_secret_is_in_the_database_or_the_answers() {
         .expect(201)
         .str("/key");
     router.use_key(&key);
-    let shown = router.delivery_of(&event).await.to_string();
+    let mut shown = router.delivery_of(&event).await.to_string();
+    shown += &router.get("/api/v1/subscriptions/n").await.expect(200).text;
     router.stop().await;
     let mut stored = Vec::new();
     for file in std::fs::read_dir(router.data_dir()).unwrap() {
@@ -157,6 +162,7 @@ async fn no_secret_is_in_the_database_or_the_answers() {
         "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "canary-url-token",
         "canary-header-token",
+        "canary-config-token",
         &key,
     ] {
         assert!(

@@ -101,9 +101,10 @@ pub struct StepOut {
     /// The one version that it uses; today's where none is named.
     #[schema(value_type = Option<String>)]
     digest: Option<Digest>,
-    /// Its configuration.
-    #[schema(value_type = serde_json::Value)]
-    config: Box<RawValue>,
+    /// Its configuration, which may hold tokens: for `manage` only.
+    #[schema(value_type = Option<serde_json::Value>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Box<RawValue>>,
 }
 
 /// Counts of deliveries. `created` is the sum of the others.
@@ -163,7 +164,11 @@ impl SubscriptionOut {
             url: if whole { url.to_owned() } else { masked_url(url) },
             events: subscription.events.clone(),
             filter: subscription.filter.clone(),
-            plugins: subscription.plugins.iter().map(StepOut::from).collect(),
+            plugins: subscription
+                .plugins
+                .iter()
+                .map(|step| StepOut::of(step, whole))
+                .collect(),
             profile: subscription.profile.clone(),
             envelope: subscription.envelope,
             isolation: subscription.isolation,
@@ -214,12 +219,12 @@ impl SubscriptionOut {
     }
 }
 
-impl From<&PluginStep> for StepOut {
-    fn from(step: &PluginStep) -> Self {
+impl StepOut {
+    fn of(step: &PluginStep, whole: bool) -> Self {
         Self {
             name: step.name.clone(),
             digest: step.digest,
-            config: step.config.clone(),
+            config: whole.then(|| step.config.clone()),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Rows of what is configured: subscriptions, tenants, keys, plugins.
 //!
-//! They are few and change rarely. A subscription is a JSON document, and beside it its endpoint
-//! sealed by the vault, because URL, headers and signing secrets are secrets. Both are made by the
+//! They are few and change rarely. A subscription is a JSON document, and beside it, sealed by the
+//! vault, what may be secret: its endpoint and the configuration of its plugins. Both are made by the
 //! caller's task. A component is kept as long as a version or a subscription that names its digest
 //! uses it; the one statement that looks after that runs with every change that can end a use.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -25,12 +27,18 @@ struct Document {
     status: Status,
     events: Vec<String>,
     filter: Option<String>,
-    plugins: Vec<PluginStep>,
     profile: String,
     envelope: Envelope,
     isolation: Isolation,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// The sealed part. Fields may be added with a default, never renamed.
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    endpoint: Cow<'a, Endpoint>,
+    plugins: Cow<'a, [PluginStep]>,
 }
 
 /// A subscription, ready to be written.
@@ -41,7 +49,7 @@ pub(super) struct SubscriptionRow {
     key: Option<String>,
     version: i64,
     document: String,
-    endpoint: Vec<u8>,
+    sealed: Vec<u8>,
     pins: Vec<Digest>,
 }
 
@@ -53,7 +61,7 @@ fn place(tenant: i64, subscription: i64) -> Place<'static> {
     Place {
         tenant,
         object: subscription,
-        field: "endpoint",
+        field: "sealed",
     }
 }
 
@@ -65,22 +73,25 @@ impl SubscriptionRow {
             status: subscription.status.clone(),
             events: subscription.events.clone(),
             filter: subscription.filter.clone(),
-            plugins: subscription.plugins.clone(),
             profile: subscription.profile.clone(),
             envelope: subscription.envelope,
             isolation: subscription.isolation,
             created_at: subscription.created_at,
             updated_at: subscription.updated_at,
         };
-        let endpoint = Zeroizing::new(serde_json::to_vec(&subscription.endpoint).map_err(backend)?);
+        let secret = Sealed {
+            endpoint: Cow::Borrowed(&subscription.endpoint),
+            plugins: Cow::Borrowed(&subscription.plugins),
+        };
+        let secret = Zeroizing::new(serde_json::to_vec(&secret).map_err(backend)?);
         Ok(Self {
             id,
             tenant,
             key: subscription.key.clone(),
             version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
             document: serde_json::to_string(&document).map_err(backend)?,
-            endpoint: vault
-                .seal(place(tenant, id), &endpoint, Nonce::random())
+            sealed: vault
+                .seal(place(tenant, id), &secret, Nonce::random())
                 .map_err(backend)?,
             pins: subscription
                 .plugins
@@ -125,7 +136,7 @@ impl SubscriptionRow {
             });
         }
         work.conn.execute(
-            "INSERT INTO subscription (id, tenant, key, version, document, endpoint)
+            "INSERT INTO subscription (id, tenant, key, version, document, sealed)
              VALUES (?, ?, ?, ?, ?, ?)",
             params![
                 self.id,
@@ -133,7 +144,7 @@ impl SubscriptionRow {
                 self.key,
                 self.version,
                 self.document,
-                self.endpoint
+                self.sealed
             ],
         )?;
         work.used(self.id);
@@ -152,8 +163,8 @@ impl SubscriptionRow {
             Some(_) => self.check_key(work)?,
         }
         work.conn.execute(
-            "UPDATE subscription SET key = ?2, version = ?3, document = ?4, endpoint = ?5 WHERE id = ?1",
-            params![self.id, self.key, self.version, self.document, self.endpoint],
+            "UPDATE subscription SET key = ?2, version = ?3, document = ?4, sealed = ?5 WHERE id = ?1",
+            params![self.id, self.key, self.version, self.document, self.sealed],
         )?;
         self.write_pins(work)?;
         drop_unused_components(work)
@@ -173,9 +184,8 @@ pub(super) fn remove_subscription(work: &mut Work<'_>, id: SubscriptionId) -> Re
 }
 
 pub(super) fn subscriptions(conn: &Connection, vault: &Vault) -> Result<Vec<Subscription>> {
-    let mut query = conn.prepare_cached(
-        "SELECT id, tenant, key, version, document, endpoint FROM subscription ORDER BY id",
-    )?;
+    let mut query = conn
+        .prepare_cached("SELECT id, tenant, key, version, document, sealed FROM subscription ORDER BY id")?;
     let mut rows = query.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -191,8 +201,8 @@ fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
     };
     let document: Document = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|_| damaged())?;
     let sealed: Vec<u8> = row.get(5)?;
-    let endpoint = vault.open(place(tenant, id), &sealed).map_err(|_| damaged())?;
-    let endpoint: Endpoint = serde_json::from_slice(&endpoint).map_err(|_| damaged())?;
+    let secret = vault.open(place(tenant, id), &sealed).map_err(|_| damaged())?;
+    let secret: Sealed<'_> = serde_json::from_slice(&secret).map_err(|_| damaged())?;
     Ok(Subscription {
         id: SubscriptionId::from_number(id),
         tenant: TenantId::from_number(tenant),
@@ -201,8 +211,8 @@ fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
         status: document.status,
         events: document.events,
         filter: document.filter,
-        plugins: document.plugins,
-        endpoint,
+        plugins: secret.plugins.into_owned(),
+        endpoint: secret.endpoint.into_owned(),
         profile: document.profile,
         envelope: document.envelope,
         isolation: document.isolation,

@@ -101,7 +101,7 @@ CREATE TABLE subscription (
     key TEXT,
     version INTEGER NOT NULL,
     document TEXT NOT NULL,
-    endpoint BLOB NOT NULL,
+    sealed BLOB NOT NULL,
     UNIQUE (tenant, key)
 ) STRICT;
 
