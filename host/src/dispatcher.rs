@@ -15,7 +15,7 @@ mod send;
 mod tell;
 mod tools;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -45,6 +45,8 @@ const INBOX_BATCH: usize = 256;
 const LEDGER_PAGE: usize = 1_000;
 /// Payloads kept for rows that wait, in bytes; rows without one read theirs from the store.
 const PAYLOAD_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// Rows of which it is remembered that a person asked for them; it is only shown.
+const ASKED_FOR_MAX: usize = 100_000;
 /// What an event costs beside its data, about, in bytes.
 const PAYLOAD_OVERHEAD: usize = 512;
 /// A lane with more waiting rows gets no payloads.
@@ -243,6 +245,8 @@ struct Running {
     queue: Queue,
     payloads: Payloads,
     tasks: JoinSet<()>,
+    /// Rows whose next attempt a person asked for.
+    asked_for: HashSet<RequestId>,
     outcomes: mpsc::Sender<Outcome>,
     stopping: bool,
     reading_from: Option<RequestId>,
@@ -258,6 +262,7 @@ impl Loop {
             queue: Queue::new(self.limits),
             payloads: Payloads::default(),
             tasks: JoinSet::new(),
+            asked_for: HashSet::new(),
             outcomes,
             stopping: false,
             reading_from: None,
@@ -356,7 +361,11 @@ impl Running {
             }
             Message::Queue { rows } => {
                 let now = self.tools.clock.now();
+                if self.asked_for.len() > ASKED_FOR_MAX {
+                    self.asked_for.clear();
+                }
                 for row in rows {
+                    self.asked_for.insert(row.request);
                     if !self.queue.hasten(row.request, now) {
                         self.offer(row);
                     }
@@ -378,7 +387,8 @@ impl Running {
         while !self.stopping {
             let Some(row) = self.queue.next(now) else { break };
             let event = self.payloads.take(row.event);
-            let permit = Permit::new(row, self.outcomes.clone());
+            let resend = self.asked_for.remove(&row.request);
+            let permit = Permit::new(row, resend, self.outcomes.clone());
             self.tasks.spawn(attempt::run(self.tools.clone(), permit, event));
         }
         while self.tasks.try_join_next().is_some() {}

@@ -202,6 +202,10 @@ async fn after_the_last_attempt_it_is_a_dead_letter_and_can_be_resent() {
     assert_eq!(delivery["status"], "delivered");
     assert_eq!(delivery["attempts"].as_array().unwrap().len(), 4);
     assert_eq!(delivery["attempts"][3]["number"], 4);
+    let resent: Vec<_> = (0..4)
+        .map(|at| delivery["attempts"][at]["resend"] == true)
+        .collect();
+    assert_eq!(resent, [false, false, false, true]);
 }
 
 #[tokio::test]

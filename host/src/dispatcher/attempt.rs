@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::lane::Health;
 use super::permit::{Fate, Permit, Report};
-use super::send::send;
+use super::send::{Asked, send};
 use super::tell;
 use super::tools::{Stop, Tools};
 use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, RunOutcome, Stage};
@@ -41,10 +41,10 @@ const RUN_RETRY: Duration = Duration::from_secs(5);
 
 /// Sees a row through. One that takes long, in a plugin or at an endpoint, gives its permit to others.
 pub(super) async fn run(tools: Arc<Tools>, mut permit: Permit, event: Option<Arc<Event>>) {
-    let row = permit.row;
+    let (row, resend) = (permit.row, permit.resend);
     let mut report = Report::default();
     let seen = {
-        let mut seeing = std::pin::pin!(see_through(&tools, row, event, &mut report));
+        let mut seeing = std::pin::pin!(see_through(&tools, row, resend, event, &mut report));
         match tokio::time::timeout(SLOW_AFTER, &mut seeing).await {
             Ok(seen) => seen,
             Err(_slow) => {
@@ -93,6 +93,7 @@ pub(super) fn later(tools: &Tools, row: Pending) -> Pending {
 async fn see_through(
     tools: &Tools,
     row: Pending,
+    resend: bool,
     event: Option<Arc<Event>>,
     report: &mut Report,
 ) -> store::Result<Fate> {
@@ -116,13 +117,33 @@ async fn see_through(
         // What was sent once without plugins stays what it was: the same id never carries other bytes.
         Stage::Accepted if row.attempts == 0 && !route.subscription().plugins.is_empty() => {
             match run_plugins(tools, row, &route, &event, report).await? {
-                Ready::Send(row, request) => send(tools, report, row, &route, &event, Some(request)).await,
+                Ready::Send(row, request) => {
+                    send(
+                        tools,
+                        report,
+                        Asked { row, resend },
+                        &route,
+                        &event,
+                        Some(request),
+                    )
+                    .await
+                }
                 Ready::Ended(fate) => Ok(fate),
             }
         }
-        Stage::Accepted => send(tools, report, row, &route, &event, None).await,
+        Stage::Accepted => send(tools, report, Asked { row, resend }, &route, &event, None).await,
         Stage::Rendered => match tools.store.request(row.request).await? {
-            Some(request) => send(tools, report, row, &route, &event, Some(request)).await,
+            Some(request) => {
+                send(
+                    tools,
+                    report,
+                    Asked { row, resend },
+                    &route,
+                    &event,
+                    Some(request),
+                )
+                .await
+            }
             None => abandon(tools, row, "the request's body has expired").await,
         },
         // The ledger only keeps these for the count; they are never due.

@@ -61,6 +61,8 @@ pub(super) enum Fate {
 /// The right to be under way. When it goes, however that happens, the loop hears of it.
 pub(super) struct Permit {
     pub(super) row: Pending,
+    /// Whether a person asked for this attempt.
+    pub(super) resend: bool,
     was_slow: bool,
     pub(super) report: Report,
     pub(super) fate: Option<Fate>,
@@ -68,9 +70,10 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    pub(super) fn new(row: Pending, outcomes: mpsc::Sender<Outcome>) -> Self {
+    pub(super) fn new(row: Pending, resend: bool, outcomes: mpsc::Sender<Outcome>) -> Self {
         Self {
             row,
+            resend,
             was_slow: false,
             report: Report::default(),
             fate: None,

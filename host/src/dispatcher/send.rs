@@ -18,11 +18,17 @@ use crate::store;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
+/// A row to be sent, and whether a person asked for it.
+pub(super) struct Asked {
+    pub(super) row: Pending,
+    pub(super) resend: bool,
+}
+
 /// Sends a request and commits what came of it.
 pub(super) async fn send(
     tools: &Tools,
     report: &mut Report,
-    row: Pending,
+    Asked { row, resend }: Asked,
     route: &Arc<Route>,
     event: &Arc<Event>,
     request: Option<Request>,
@@ -73,8 +79,7 @@ pub(super) async fn send(
         started_at,
         duration_ms,
         result,
-        // The schedule starts anew when a person asks for another attempt.
-        resend: row.attempts > 0 && row.tries == 0 && row.throttles == 0,
+        resend,
         signature_headers,
     };
     let mut row = Pending {

@@ -187,6 +187,13 @@ fn same_name(rule: &str, host: &str) -> bool {
         .eq_ignore_ascii_case(host.trim_end_matches('.'))
 }
 
+impl Refusal {
+    /// Whether no configuration opens the address.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.reach, Reach::Never(_))
+    }
+}
+
 /// Does not say which address a name has: who chose the name need not learn what our resolver knows.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -148,10 +148,20 @@ pub(super) fn check_parsed(url: &Url, policy: &Policy) -> Result<(), UrlFault> {
     {
         return Err(UrlFault::Port { port });
     }
-    match (host, literal) {
-        (_, Some(address)) => policy.check_address(text, address)?,
-        (Host::Domain(name), None) => check_name(name, policy)?,
-        (Host::Ipv4(_) | Host::Ipv6(_), None) => {}
+    let judged = match (host, literal) {
+        (_, Some(address)) => policy.check_address(text, address).map_err(UrlFault::from),
+        (Host::Domain(name), None) => check_name(name, policy),
+        (Host::Ipv4(_) | Host::Ipv6(_), None) => Ok(()),
+    };
+    match judged {
+        // One line of the configuration opens both the address and plain HTTP to it; that is the one to
+        // name, below.
+        Err(UrlFault::Address(refusal)) if url.scheme() == "http" && !refusal.is_final() => {
+            if policy.allows_http(text, literal) {
+                return Err(UrlFault::Address(refusal));
+            }
+        }
+        judged => judged?,
     }
     if url.scheme() == "http" && !policy.allows_http(text, literal) {
         let line = match literal.map(|address| address.to_canonical()) {
