@@ -9,13 +9,14 @@ mod attempt;
 mod bucket;
 mod endpoints;
 mod lane;
+mod payloads;
 mod permit;
 mod queue;
 mod send;
 mod tell;
 mod tools;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -25,15 +26,16 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 pub use endpoints::Endpoints;
-pub use queue::QueueLimits;
+pub use lane::QueueLimits;
 pub use tools::{Steward, Stop, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;
-use crate::id::{EventId, RequestId, SubscriptionId};
+use crate::id::{RequestId, SubscriptionId};
 use crate::ingest::{Handover, Wake};
 use crate::store;
 use lane::LaneMode;
+use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
 use queue::{Offered, Queue};
 
@@ -43,12 +45,8 @@ const INBOX_MAX: usize = 16_384;
 const INBOX_BATCH: usize = 256;
 /// Rows of the ledger in one page.
 const LEDGER_PAGE: usize = 1_000;
-/// Payloads kept for rows that wait, in bytes; rows without one read theirs from the store.
-const PAYLOAD_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// Rows of which it is remembered that a person asked for them; it is only shown.
 const ASKED_FOR_MAX: usize = 100_000;
-/// What an event costs beside its data, about, in bytes.
-const PAYLOAD_OVERHEAD: usize = 512;
 /// A lane with more waiting rows gets no payloads.
 const PAYLOAD_LANE_ROWS_MAX: usize = 1_024;
 /// Pause before the ledger is read again after the store failed to answer.
@@ -191,53 +189,6 @@ impl Wake for Dispatcher {
     }
 }
 
-/// Payloads of rows that wait, within a budget of bytes; the oldest give way. A row whose payload is
-/// not here reads it from the store.
-#[derive(Default)]
-struct Payloads {
-    events: HashMap<EventId, (Arc<Event>, usize)>,
-    /// In the order in which they came; ids that are gone are skipped.
-    order: VecDeque<EventId>,
-    bytes: usize,
-}
-
-impl Payloads {
-    fn keep(&mut self, event: Arc<Event>, rows: usize) {
-        if rows == 0 {
-            return;
-        }
-        self.bytes += event.data.len() + PAYLOAD_OVERHEAD;
-        self.order.push_back(event.id);
-        self.events.insert(event.id, (event, rows));
-        if self.order.len() > 2 * self.events.len() + INBOX_MAX {
-            self.order.retain(|id| self.events.contains_key(id));
-        }
-        while let Some(oldest) = self.order.front().copied() {
-            if self.bytes <= PAYLOAD_BYTES_MAX && self.events.contains_key(&oldest) {
-                break;
-            }
-            self.order.pop_front();
-            self.forget(oldest);
-        }
-    }
-
-    fn take(&mut self, id: EventId) -> Option<Arc<Event>> {
-        let (event, rows) = self.events.get_mut(&id)?;
-        let event = event.clone();
-        *rows -= 1;
-        if *rows == 0 {
-            self.forget(id);
-        }
-        Some(event)
-    }
-
-    fn forget(&mut self, id: EventId) {
-        if let Some((event, _)) = self.events.remove(&id) {
-            self.bytes -= event.data.len() + PAYLOAD_OVERHEAD;
-        }
-    }
-}
-
 type Page = store::Result<Vec<Pending>>;
 
 struct Running {
@@ -367,7 +318,8 @@ impl Running {
                 for row in rows {
                     self.asked_for.insert(row.request);
                     if !self.queue.hasten(row.request, now) {
-                        self.offer(row);
+                        // What the message says of it may be older than what happened since.
+                        self.queue.unread(row.request);
                     }
                 }
             }

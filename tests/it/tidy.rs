@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Longest source file. One that grows beyond holds more than one idea.
-const LINES_MAX: usize = 510;
+const LINES_MAX: usize = 500;
 
 /// Rooms without I/O, clock or async.
 const PURE: &[&str] = &[

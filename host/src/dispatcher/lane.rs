@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::bucket::Bucket;
-use super::queue::QueueLimits;
 use crate::delivery::Pending;
 use crate::id::RequestId;
 use crate::subscription::RateLimit;
@@ -16,6 +15,19 @@ const SICK_IN_FLIGHT_MAX: u16 = 2;
 pub(super) const LANE_ROWS_MIN: usize = 16;
 /// Due rows in memory for a lane that is sick or pausing: more would only wait there.
 const STUCK_LANE_ROWS_MAX: usize = 64;
+
+/// How much may be in memory and under way.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Requests under way in all, slow ones aside.
+    pub in_flight_max: usize,
+    /// Slow requests under way in all.
+    pub slow_max: usize,
+    /// Rows in memory in all.
+    pub rows_max: usize,
+    /// Due rows in memory for one subscription.
+    pub lane_rows_max: usize,
+}
 
 /// What a lane needs to know of its subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

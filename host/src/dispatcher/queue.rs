@@ -16,23 +16,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, bucket_of};
+use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, QueueLimits, bucket_of};
 use crate::delivery::Pending;
 use crate::id::{RequestId, SubscriptionId};
 use crate::time::Timestamp;
-
-/// How much may be in memory and under way.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueLimits {
-    /// Requests under way in all, slow ones aside.
-    pub in_flight_max: usize,
-    /// Slow requests under way in all.
-    pub slow_max: usize,
-    /// Rows in memory in all.
-    pub rows_max: usize,
-    /// Due rows in memory for one subscription.
-    pub lane_rows_max: usize,
-}
 
 /// What became of a row that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,9 +321,8 @@ impl Queue {
     }
 
     /// A person wants a row now. One that waits is due now, one that is under way is looked at again
-    /// when it has ended. False where the row is not known and has to be offered.
+    /// when it has ended. False where the row is not known: the ledger knows it.
     pub(super) fn hasten(&mut self, row: RequestId, now: Timestamp) -> bool {
-        self.revive(row);
         match self.known.get(&row).copied() {
             Some(Place::Timer(due)) => {
                 if let Some(waiting) = self.timers.remove(&(due, row)) {

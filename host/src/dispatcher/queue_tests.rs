@@ -271,7 +271,7 @@ fn a_person_hastens_the_row_that_is_in_memory() {
     assert_eq!(queue.next_due(), None);
     assert!(
         !queue.hasten(Id::from_number(2), at(10)),
-        "an unknown row is to be offered"
+        "an unknown row is to be read"
     );
 }
 
