@@ -3,7 +3,7 @@
 //! The packages bring a rustc and a cargo of their own with the source of the standard library,
 //! which is compiled once per target directory, and the C library that it stands on. The linker
 //! `wasm-component-ld` is not packaged: it comes with rustup's toolchain (which is installed, only
-//! without the target) or from crates.io.
+//! without the target) or from the package registry.
 
 use crate::command::{command, output, run};
 use crate::{Progress, TARGET, rustup};
