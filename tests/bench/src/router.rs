@@ -52,7 +52,7 @@ impl Process {
             ])
             .arg(data.path().join("data"))
             .env("HOOKWAY_ADMIN_KEY", KEY)
-            .env("RUST_LOG", "warn")
+            .env("HOOKWAY_LOG", "error")
             .current_dir(data.path())
             .stdout(Stdio::null())
             .spawn()
