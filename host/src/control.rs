@@ -26,14 +26,11 @@ use crate::catalogue::{self, Catalogue};
 use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::egress::Policy;
-use crate::id::{Generator, TenantId};
+use crate::id::Generator;
 use crate::json::Faults;
 use crate::plugin::{LoadError, Runtime};
 use crate::registry::Registry;
 use crate::store::{self, Store, Tenant};
-
-/// The tenant where nobody cares about tenants.
-pub const DEFAULT_TENANT: &str = "default";
 
 /// Why a verb was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -131,36 +128,20 @@ pub struct Control {
     parts: Parts,
     keyring: Keyring,
     tenants: ArcSwap<Vec<Tenant>>,
-    default_tenant: TenantId,
     /// Verbs that change something run one after another.
     changing: Mutex<()>,
 }
 
 impl Control {
-    /// Reads keys and tenants from the store; makes the default tenant in a new one.
+    /// Reads keys and tenants from the store, which has the default tenant from its start.
     pub async fn open(parts: Parts) -> store::Result<Arc<Self>> {
         let keyring = Keyring::new(parts.operator_key);
         keyring.replace(&parts.store.keys().await?);
-        let mut tenants = parts.store.tenants().await?;
-        let default_tenant = match tenants.iter().find(|tenant| tenant.name == DEFAULT_TENANT) {
-            Some(tenant) => tenant.id,
-            None => {
-                let now = parts.clock.now();
-                let tenant = Tenant {
-                    id: parts.ids.next(now),
-                    name: DEFAULT_TENANT.to_owned(),
-                    created_at: now,
-                };
-                parts.store.add_tenant(tenant.clone()).await?;
-                tenants.push(tenant.clone());
-                tenant.id
-            }
-        };
+        let tenants = parts.store.tenants().await?;
         Ok(Arc::new(Self {
             parts,
             keyring,
             tenants: ArcSwap::from_pointee(tenants),
-            default_tenant,
             changing: Mutex::default(),
         }))
     }

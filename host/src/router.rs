@@ -143,14 +143,15 @@ impl Router {
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
-        let egress = Egress::new(settings::policy(&config), settings::egress(&config))?;
+        let policy = settings::policy(&config);
+        let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
         let control = Control::open(control::Parts {
             store: store.clone(),
             registry: registry.clone(),
             catalogue: catalogue.clone(),
             runtime: runtime.clone(),
-            policy: Arc::new(settings::policy(&config)),
+            policy: Arc::new(policy),
             ids: ids.clone(),
             clock: clock.clone(),
             operator_key: Some(auth::hash_key(operator_key.reveal())),

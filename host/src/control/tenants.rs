@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Control, Error, Result, check};
 use crate::id::TenantId;
 use crate::json::Faults;
-use crate::store::Tenant;
+use crate::store::{self, Tenant};
 
 /// Most tenants: all are in memory, and looked through one by one.
 pub const TENANTS_MAX: usize = 10_000;
@@ -13,7 +13,7 @@ pub const TENANTS_MAX: usize = 10_000;
 impl Control {
     /// The tenant of requests that name none.
     pub fn default_tenant(&self) -> TenantId {
-        self.default_tenant
+        store::DEFAULT_TENANT
     }
 
     /// The tenant of this id or name.
