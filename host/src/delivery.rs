@@ -324,17 +324,13 @@ pub enum Next {
         /// New value of [`Pending::throttles`].
         throttles: u16,
     },
-    /// This request was accepted; it was the delivery's last open one.
+    /// This request was accepted. The ledger says whether others of the delivery are open.
     Delivered,
-    /// This request failed for good; no other of the delivery is open.
+    /// This request failed for good. The ledger says whether others of the delivery are open.
     Failed {
         /// Why.
         reason: String,
     },
-    /// This request was accepted; others of the delivery are open.
-    PartDelivered,
-    /// This request failed for good; others of the delivery are open.
-    PartFailed,
 }
 
 /// A change to one delivery; what the dispatcher asks the store to write. Each is atomic.

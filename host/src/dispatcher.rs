@@ -159,11 +159,6 @@ impl Dispatcher {
         }
     }
 
-    /// What the loop is doing.
-    pub fn progress(&self) -> Progress {
-        *self.state.borrow()
-    }
-
     fn send(&self, message: Message) {
         if let Err(refused) = self.inbox.try_send(message) {
             let rows = match refused.into_inner() {

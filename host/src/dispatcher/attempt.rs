@@ -83,7 +83,7 @@ async fn after_store_error(tools: &Tools, row: Pending, error: store::Error) -> 
 }
 
 /// The row again, a little later; the ledger still has it as it was.
-pub(super) fn later(tools: &Tools, row: Pending) -> Pending {
+fn later(tools: &Tools, row: Pending) -> Pending {
     Pending {
         due_at: tools.clock.now().plus(STORE_RETRY),
         ..row
@@ -113,42 +113,23 @@ async fn see_through(
     let Some(event) = event else {
         return abandon(tools, row, "the event's payload has expired").await;
     };
-    match row.stage {
+    let (row, request) = match row.stage {
         // What was sent once without plugins stays what it was: the same id never carries other bytes.
         Stage::Accepted if row.attempts == 0 && !route.subscription().plugins.is_empty() => {
             match run_plugins(tools, row, &route, &event, report).await? {
-                Ready::Send(row, request) => {
-                    send(
-                        tools,
-                        report,
-                        Asked { row, resend },
-                        &route,
-                        &event,
-                        Some(request),
-                    )
-                    .await
-                }
-                Ready::Ended(fate) => Ok(fate),
+                Ready::Send(row, request) => (row, Some(request)),
+                Ready::Ended(fate) => return Ok(fate),
             }
         }
-        Stage::Accepted => send(tools, report, Asked { row, resend }, &route, &event, None).await,
+        Stage::Accepted => (row, None),
         Stage::Rendered => match tools.store.request(row.request).await? {
-            Some(request) => {
-                send(
-                    tools,
-                    report,
-                    Asked { row, resend },
-                    &route,
-                    &event,
-                    Some(request),
-                )
-                .await
-            }
-            None => abandon(tools, row, "the request's body has expired").await,
+            Some(request) => (row, Some(request)),
+            None => return abandon(tools, row, "the request's body has expired").await,
         },
-        // The ledger only keeps these for the count; they are never due.
-        Stage::PartDelivered | Stage::PartFailed => Ok(Fate::Finished),
-    }
+        // The ledger keeps these for the count only; nothing is left to be done for them.
+        Stage::PartDelivered | Stage::PartFailed => return Ok(Fate::Finished),
+    };
+    send(tools, report, Asked { row, resend }, &route, &event, request).await
 }
 
 enum Ready {

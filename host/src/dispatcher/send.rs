@@ -82,17 +82,14 @@ pub(super) async fn send(
         resend,
         signature_headers,
     };
-    let mut row = Pending {
+    let next = next_of(decision, report, &row, subscription, tools, now).await;
+    let sent = Pending {
         attempts: number,
         ..row
     };
-    let next = next_of(decision, report, &row, subscription, tools, now).await;
-    tell::attempted(tools, &row, event, &attempt, &next, now);
+    tell::attempted(tools, &sent, event, &attempt, &next, now);
     let change = Change::Attempted {
-        pending: Pending {
-            attempts: number - 1,
-            ..row
-        },
+        pending: row,
         attempt,
         next: next.clone(),
         at: now,
@@ -103,24 +100,20 @@ pub(super) async fn send(
             due_at,
             tries,
             throttles,
-        } => {
-            row = Pending {
-                due_at,
-                tries,
-                throttles,
-                ..row
-            };
-            Fate::Again(row)
-        }
-        Next::Delivered | Next::PartDelivered => {
-            tell::ended(tools, &row, event, "delivered", None, now);
+        } => Fate::Again(Pending {
+            due_at,
+            tries,
+            throttles,
+            ..sent
+        }),
+        Next::Delivered => {
+            tell::ended(tools, &sent, event, "delivered", None, now);
             Fate::Finished
         }
         Next::Failed { reason } => {
-            tell::ended(tools, &row, event, "failed", Some(reason), now);
+            tell::ended(tools, &sent, event, "failed", Some(reason), now);
             Fate::Finished
         }
-        Next::PartFailed => Fate::Finished,
     })
 }
 

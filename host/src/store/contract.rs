@@ -172,8 +172,8 @@ impl Maker {
 
     pub(super) fn attempted(&self, pending: &Pending, next: Next) -> Change {
         let result = match &next {
-            Next::Delivered | Next::PartDelivered => answer(200),
-            Next::Again { .. } | Next::Failed { .. } | Next::PartFailed => AttemptResult::Error {
+            Next::Delivered => answer(200),
+            Next::Again { .. } | Next::Failed { .. } => AttemptResult::Error {
                 kind: ErrorKind::Timeout,
                 detail: "no whole answer within 15 s".to_owned(),
             },

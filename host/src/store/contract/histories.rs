@@ -322,11 +322,7 @@ impl<B: Backend> Pair<B> {
         let others = delivery.rows.iter().filter(|other| other.request != row.request);
         if others.clone().any(|other| other.stage == Stage::Rendered) {
             self.model.refresh_due(id);
-            let next = if good {
-                Next::PartDelivered
-            } else {
-                Next::PartFailed
-            };
+            let next = if good { Next::Delivered } else { failed("500") };
             return self.maker.attempted(&row, next);
         }
         let broken = others.clone().any(|other| other.stage == Stage::PartFailed);

@@ -187,14 +187,11 @@ pub(in crate::store) async fn several_requests_end_together<B: Backend>() {
     }
 
     store
-        .record(
-            store.epoch(),
-            vec![maker.attempted(&rows[1], Next::PartDelivered)],
-        )
+        .record(store.epoch(), vec![maker.attempted(&rows[1], Next::Delivered)])
         .await
         .unwrap();
     store
-        .record(store.epoch(), vec![maker.attempted(&rows[0], Next::PartFailed)])
+        .record(store.epoch(), vec![maker.attempted(&rows[0], failed("500"))])
         .await
         .unwrap();
     let parts = all_pending(&*store).await;
@@ -236,12 +233,9 @@ pub(in crate::store) async fn a_wrong_guess_loses_no_request<B: Backend>() {
     let parts = all_pending(&*store).await;
     assert_eq!(parts[0].stage, Stage::PartDelivered);
     assert_eq!(parts[1], rows[1]);
-    // It says that it is not the last, and is.
+    // The last one, as the ledger knows.
     store
-        .record(
-            store.epoch(),
-            vec![maker.attempted(&rows[1], Next::PartDelivered)],
-        )
+        .record(store.epoch(), vec![maker.attempted(&rows[1], Next::Delivered)])
         .await
         .unwrap();
     assert_eq!(

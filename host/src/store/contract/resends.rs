@@ -106,10 +106,7 @@ pub(in crate::store) async fn resend_of_parts_sends_what_failed<B: Backend>() {
     store.record(store.epoch(), vec![change]).await.unwrap();
     let rows = all_pending(&*store).await;
     store
-        .record(
-            store.epoch(),
-            vec![maker.attempted(&rows[0], Next::PartDelivered)],
-        )
+        .record(store.epoch(), vec![maker.attempted(&rows[0], Next::Delivered)])
         .await
         .unwrap();
     store

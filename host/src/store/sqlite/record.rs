@@ -257,9 +257,8 @@ fn attempted(
             let values = params![request, attempt.number, due_at.as_millis(), tries, throttles];
             require_one(update.execute(values)?)
         }
-        Next::Delivered | Next::PartDelivered => end_part(work, pending, &ending(End::Delivered, None)),
+        Next::Delivered => end_part(work, pending, &ending(End::Delivered, None)),
         Next::Failed { reason } => end_part(work, pending, &ending(End::Failed, Some(reason))),
-        Next::PartFailed => end_part(work, pending, &ending(End::Failed, None)),
     }
 }
 
