@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::router::{ADMIN_KEY_FILE, Ended, Router};
+use crate::router::{Ended, Router};
 use crate::telemetry;
 
 /// Flags of `serve`.
@@ -72,13 +72,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     warn_of(&config);
     let data_dir = config.data_dir.clone();
-    let admin_key = match &config.admin_key {
-        Some(_) => "from HOOKWAY_ADMIN_KEY".to_owned(),
-        None => data_dir.join(ADMIN_KEY_FILE).display().to_string(),
-    };
     let router = Router::start(config, Clock::system())
         .await
         .map_err(|error| Failure::because("the router cannot start", error))?;
+    let admin_key = match router.admin_key_path() {
+        Some(path) => path.display().to_string(),
+        None => "from HOOKWAY_ADMIN_KEY".to_owned(),
+    };
     tracing::info!(server.address = %router.address(), data_dir = %data_dir.display(), admin_key, "ready");
     let told = tokio::select! {
         () = signals.next() => Ok(()),
