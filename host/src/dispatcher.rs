@@ -6,7 +6,6 @@
 //! the loop sleeps until something enters, ends, changes or falls due.
 
 mod attempt;
-mod bucket;
 mod endpoints;
 mod lane;
 mod payloads;

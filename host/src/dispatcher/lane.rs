@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::bucket::Bucket;
+use crate::bucket::Bucket;
 use crate::delivery::Pending;
 use crate::id::RequestId;
 use crate::subscription::RateLimit;

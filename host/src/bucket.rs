@@ -1,4 +1,4 @@
-//! A token bucket: how a subscription's `rate_limit` is kept.
+//! A token bucket: how the `rate_limit` of a subscription and of a source is kept.
 //!
 //! Time is an argument. Tokens are counted in thousandths, so that slow rates lose nothing to
 //! rounding.
@@ -12,14 +12,15 @@ const ONE: u64 = 1_000;
 
 /// A bucket that is full at the start.
 #[derive(Clone, Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     limit: RateLimit,
     level: u64,
     filled_at: Timestamp,
 }
 
 impl Bucket {
-    pub(super) fn new(limit: RateLimit, now: Timestamp) -> Self {
+    /// A full bucket.
+    pub fn new(limit: RateLimit, now: Timestamp) -> Self {
         Self {
             limit,
             level: u64::from(limit.burst.get()) * ONE,
@@ -28,7 +29,7 @@ impl Bucket {
     }
 
     /// Takes a token, or says when there will be one.
-    pub(super) fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+    pub fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.fill(now);
         if self.level >= ONE {
             self.level -= ONE;
@@ -42,7 +43,7 @@ impl Bucket {
     }
 
     /// A token that was taken was not used.
-    pub(super) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         self.level = (self.level + ONE).min(u64::from(self.limit.burst.get()) * ONE);
     }
 
