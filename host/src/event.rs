@@ -53,10 +53,36 @@ pub struct Event {
     pub content_type: String,
     /// CloudEvents extension attributes, in the order given.
     pub extensions: Vec<(String, String)>,
+    /// Headers of the request that brought it, names in lower case, credentials masked. Only events of
+    /// sources have them; they are no part of what the event says.
+    pub headers: Vec<(String, String)>,
     /// The payload, byte for byte.
     pub data: Bytes,
     /// How many plugins, one after another, derived this event from others; 0 for one that came in.
     pub hops: u8,
+}
+
+/// An event as a producer gave it, not yet checked.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The CloudEvents `id`.
+    pub id: Option<String>,
+    /// The CloudEvents `source`.
+    pub source: Option<String>,
+    /// The type.
+    pub event_type: String,
+    /// The subject.
+    pub subject: Option<String>,
+    /// When it happened; now where it is not said.
+    pub time: Option<Timestamp>,
+    /// The media type of `data`; JSON where it is not said.
+    pub content_type: Option<String>,
+    /// Extension attributes.
+    pub extensions: Vec<(String, String)>,
+    /// Headers of the request that brought it, where a source keeps them.
+    pub headers: Vec<(String, String)>,
+    /// The payload.
+    pub data: Bytes,
 }
 
 impl Event {

@@ -53,6 +53,8 @@ kinds! {
     SubscriptionKind SubscriptionId "sub";
     /// An inbound source.
     SourceKind SourceId "src";
+    /// A reception: one request to a source.
+    ReceptionKind ReceptionId "rcp";
     /// An API key.
     KeyKind KeyId "key";
     /// A tenant.

@@ -7,37 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
 use crate::delivery::{NewEvent, Pending, Stage};
-use crate::event::{self, AttributeFault, Event};
+use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
 use crate::registry::Registry;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Store};
 use crate::time::Timestamp;
-
-/// An event as a producer gave it, not yet checked.
-#[derive(Clone, Debug, Default)]
-pub struct Draft {
-    /// The CloudEvents `id`.
-    pub id: Option<String>,
-    /// The CloudEvents `source`.
-    pub source: Option<String>,
-    /// The type.
-    pub event_type: String,
-    /// The subject.
-    pub subject: Option<String>,
-    /// When it happened; now where it is not said.
-    pub time: Option<Timestamp>,
-    /// The media type of `data`; JSON where it is not said.
-    pub content_type: Option<String>,
-    /// Extension attributes.
-    pub extensions: Vec<(String, String)>,
-    /// The payload.
-    pub data: Bytes,
-}
 
 /// A fault in one attribute of one draft.
 #[derive(Debug, PartialEq, Eq)]
@@ -248,6 +225,7 @@ fn event_from(draft: Draft, tenant: TenantId, id: EventId, now: Timestamp) -> Ev
         received_at: now,
         content_type: draft.content_type.unwrap_or_else(|| event::JSON.to_owned()),
         extensions: draft.extensions,
+        headers: draft.headers,
         data: draft.data,
         hops: 0,
     }

@@ -336,6 +336,7 @@ impl Renderer {
             received_at: now,
             content_type: new.content_type,
             extensions: new.attributes,
+            headers: Vec::new(),
             data: new.data,
             hops: from.hops + 1,
         }))

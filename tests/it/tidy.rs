@@ -10,6 +10,7 @@ const LINES_MAX: usize = 500;
 /// Rooms without I/O, clock or async.
 const PURE: &[&str] = &[
     "auth",
+    "bucket",
     "delivery",
     "digest",
     "event",
@@ -18,10 +19,12 @@ const PURE: &[&str] = &[
     "json",
     "outbound",
     "profile",
+    "reception",
     "retry",
     "routing",
     "secret",
     "signature",
+    "source",
     "subscription",
     "time",
     "vault",

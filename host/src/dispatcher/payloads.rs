@@ -85,6 +85,7 @@ mod tests {
             received_at: Timestamp::default(),
             content_type: "text/plain".to_owned(),
             extensions: Vec::new(),
+            headers: Vec::new(),
             data: Bytes::from(vec![0; bytes]),
             hops: 0,
         })

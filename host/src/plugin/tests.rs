@@ -81,6 +81,7 @@ fn call(plugin: &Arc<Plugin>, subscription: i64) -> RunCall {
             received_at: Timestamp::from_millis(0),
             content_type: "application/json".to_owned(),
             extensions: vec![("severity".to_owned(), "high".to_owned())],
+            headers: Vec::new(),
             data: data.clone(),
             hops: 0,
         }),

@@ -255,6 +255,7 @@ mod tests {
             received_at: Timestamp::from_millis(0),
             content_type: content_type.to_owned(),
             extensions: Vec::new(),
+            headers: Vec::new(),
             data: Bytes::copy_from_slice(data),
             hops: 0,
         }

@@ -18,6 +18,7 @@ fn event() -> Event {
         received_at: Timestamp::from_millis(1_779_208_200_123),
         content_type: "application/json".to_owned(),
         extensions: Vec::new(),
+        headers: Vec::new(),
         data: Bytes::from_static(b"{ \"n\": 1.0 }"),
         hops: 0,
     }

@@ -194,6 +194,7 @@ mod tests {
             received_at: Timestamp::from_millis(0),
             content_type: "application/json".to_owned(),
             extensions: Vec::new(),
+            headers: Vec::new(),
             data: Bytes::copy_from_slice(data.as_bytes()),
             hops: 0,
         }

@@ -118,6 +118,7 @@ impl Maker {
             received_at: self.now,
             content_type: "application/json".to_owned(),
             extensions: Vec::new(),
+            headers: Vec::new(),
             data: Bytes::from(data.to_owned()),
             hops: 0,
         }

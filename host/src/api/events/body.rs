@@ -7,8 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
-use crate::event;
-use crate::ingest::Draft;
+use crate::event::{self, Draft};
 use crate::json::{self, Faults, Fields, Given, Unreadable};
 
 /// An event to be accepted. Exactly one of `data` and `data_base64`.
@@ -87,6 +86,7 @@ pub(in crate::api) fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draf
             &mut faults,
         ),
         extensions: extensions(&mut fields, &mut faults),
+        headers: Vec::new(),
         content_type,
         data,
     };

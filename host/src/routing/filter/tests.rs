@@ -19,6 +19,7 @@ fn event(content_type: &str, data: impl Into<Bytes>) -> Event {
         received_at: Timestamp::from_millis(1_779_208_200_000),
         content_type: content_type.to_owned(),
         extensions: vec![("region".to_owned(), "eu".to_owned())],
+        headers: Vec::new(),
         data: data.into(),
         hops: 0,
     }

@@ -163,6 +163,7 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         received_at,
         content_type,
         extensions,
+        headers: _,
         data,
         hops,
     } = &*new.event;

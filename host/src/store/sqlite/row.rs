@@ -42,6 +42,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<StoredEvent> {
         received_at: Timestamp::from_millis(row.get(7)?),
         content_type: row.get(8)?,
         extensions: pack::read_pairs(blob(row, 9)?)?,
+        headers: Vec::new(),
         hops: row.get(10)?,
         data: Bytes::copy_from_slice(blob(row, 13)?.unwrap_or_default()),
     };

@@ -1,0 +1,45 @@
+//! How a request proves where it comes from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::signature::Scheme;
+
+/// The ways there are. Which one holds is fixed by the source; nothing in a request chooses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Verification {
+    /// It need not.
+    None,
+    /// A signature by one of these schemes. Each of the source's secrets belongs to the schemes that
+    /// accept its form.
+    Signature {
+        /// The schemes, the usual one first.
+        schemes: Vec<Scheme>,
+    },
+    /// The secret itself, at one of these places.
+    Token {
+        /// Where; the first that is there counts.
+        places: Vec<Place>,
+    },
+    /// Basic authentication (RFC 7617); the secret is `user:password`.
+    Basic,
+}
+
+/// Where a token stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Place {
+    /// In a header, behind a prefix such as `Bearer `.
+    Header {
+        /// The header's name.
+        header: String,
+        /// What stands before the token; letters match in either case.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+    },
+    /// In the query.
+    Query {
+        /// The parameter's name.
+        query: String,
+    },
+}
