@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod page;
 pub mod plugins;
 pub mod problem;
+pub mod remote;
 pub mod server;
 pub mod subscriptions;
 pub mod tail;

@@ -13,6 +13,8 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::secret::Secret;
 
 pub mod environment;
@@ -29,7 +31,10 @@ pub use value::LogFormat;
 
 use rule::Rules;
 use setting::settings;
-use value::{Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time};
+use value::{
+    Address, Choice, Count, List, Millis, Networks, Optional, PathText, SecretText, Size, Switch, Text, Time,
+    WebAddress,
+};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -70,6 +75,12 @@ settings! {
         answer_timeout: Duration = Time, "2min", in SECOND..=HOUR;
         /// People who may watch `/api/v1/tail` at once.
         watchers_max: usize = Count, "64", in 0..=10_000;
+        /// Proxies in front of the router, as addresses or networks joined by commas. What they say in
+        /// `X-Forwarded-For` is believed; what others say there is not.
+        trusted_proxies: Vec<IpNet> = Networks, "";
+        /// Where the router is reached from outside, such as https://hooks.example.com. Addresses of
+        /// sources are shown below it, and some services sign the address that they send to.
+        public_url: Option<String> = Optional<WebAddress>, "";
     }
 
     /// What a call that brings events in may do.
@@ -78,6 +89,20 @@ settings! {
         idempotency_window: Duration = Time, "24h", in MINUTE..=30 * DAY;
         /// Most events in one call: they are one transaction, which everybody behind it waits for.
         events_per_call_max: usize = Count, "1000", in 1..=10_000;
+    }
+
+    /// Sources: the addresses at which other services deliver their webhooks.
+    sources: Sources {
+        /// Largest body that a source takes which says nothing about it.
+        body_bytes_max: usize = Size, "1 MiB", in 1_024..=16_777_216;
+        /// Longest wait for the commit. Then the sender is told to come again, before it gives up itself
+        /// (Slack waits 3 s, Shopify 5 s).
+        commit_timeout: Duration = Time, "2s", in Duration::from_millis(100)..=MINUTE;
+        /// Within this time an id that comes again is a repetition. Services repeat for up to a week.
+        repetition_window: Duration = Time, "7d", in MINUTE..=30 * DAY;
+        /// Refused requests of one source that are kept in one minute, each with its reason; more are only
+        /// counted, so that nobody fills the disk with them.
+        refusals_kept_per_minute: u32 = Count, "60", in 1..=6_000;
     }
 
     /// The database and how long things stay in it.

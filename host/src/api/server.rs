@@ -6,16 +6,20 @@
 //! accepting, lets requests in flight end (each answer says `Connection: close`) and gives up on
 //! those that take longer than [`Limits::drain_timeout`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::util::MapRequest;
 
 /// Largest request head, in bytes. Twice what proxies commonly send on. (hyper's own limit of 100
 /// headers stands beside it; raising or lowering that one costs an allocation per request.)
@@ -46,6 +50,10 @@ impl Default for Limits {
     }
 }
 
+/// Who is at the other end of the connection; among the extensions of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
@@ -72,7 +80,7 @@ pub async fn serve(
     let stop = draining.wait_for(|draining| *draining);
     tokio::pin!(stop);
     loop {
-        let (stream, permit) = tokio::select! {
+        let (stream, peer, permit) = tokio::select! {
             biased;
             _ = &mut stop => break,
             accepted = accept(&listener, &permits) => match accepted {
@@ -80,7 +88,11 @@ pub async fn serve(
                 None => continue,
             },
         };
-        let service = TowerToHyperService::new(router.clone());
+        let known = MapRequest::new(router.clone(), move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
+        let service = TowerToHyperService::new(known);
         let connection = http.serve_connection(TokioIo::new(stream), service);
         tokio::spawn(run(connection, graceful.watcher(), permit));
     }
@@ -95,14 +107,14 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _peer)) => {
+        Ok((stream, address)) => {
             // Answers are small and written whole; without it they would wait for an acknowledgement.
             let _best_effort = stream.set_nodelay(true);
-            Some((stream, permit))
+            Some((stream, Peer(address.ip().to_canonical()), permit))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
@@ -112,11 +124,10 @@ async fn accept(
     }
 }
 
-async fn run(
-    connection: http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>,
-    watcher: Watcher,
-    permit: OwnedSemaphorePermit,
-) {
+async fn run<C>(connection: C, watcher: Watcher, permit: OwnedSemaphorePermit)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
     if let Err(error) = watcher.watch(connection).await {
         // Clients that leave or stall are everyday.
         tracing::debug!(%error, "a connection ended early");
