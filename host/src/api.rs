@@ -16,11 +16,13 @@ pub mod openapi;
 pub mod page;
 pub mod plugins;
 pub mod problem;
+pub mod rate_limit;
 pub mod remote;
 pub mod server;
 pub mod subscriptions;
 pub mod tail;
 pub mod tenants;
+mod wishes;
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,7 @@ pub mod check;
 pub mod keyring;
 pub mod keys;
 pub mod plugins;
+pub mod set;
 pub mod steward;
 pub mod subscriptions;
 pub mod tenants;

@@ -45,8 +45,14 @@ fn address_in(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
     let parsed = bare.parse().ok();
-    let with_port = || hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
-    parsed.or_else(with_port).map(|address: IpAddr| address.to_canonical())
+    let with_port = || {
+        hop.parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|address| address.ip())
+    };
+    parsed
+        .or_else(with_port)
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -57,7 +63,9 @@ mod tests {
 
     #[test]
     fn only_what_trusted_proxies_wrote_counts() {
-        let trusted: Vec<IpNet> = ["10.0.0.0/8", "127.0.0.1/32"].map(|text| text.parse().unwrap()).into();
+        let trusted: Vec<IpNet> = ["10.0.0.0/8", "127.0.0.1/32"]
+            .map(|text| text.parse().unwrap())
+            .into();
         let table: [(&str, &[&str], &str); 12] = [
             ("203.0.113.9", &[], "203.0.113.9"),
             ("203.0.113.9", &["192.0.2.1"], "203.0.113.9"),

@@ -18,8 +18,8 @@ use crate::control::subscriptions::OVERLAP_DEFAULT;
 use crate::json::{Faults, Fields};
 
 pub(super) use body::empty_config;
-pub use body::{RateLimitIn, StepIn, SubscriptionIn};
-pub use shown::{CountersOut, RateLimitShown, StepOut, SubscriptionOut};
+pub use body::{StepIn, SubscriptionIn};
+pub use shown::{CountersOut, StepOut, SubscriptionOut};
 
 use body::wish;
 

@@ -21,7 +21,7 @@ use crate::subscription::{SigningSecret, Status, Subscription};
 use crate::time::Timestamp;
 
 pub use secrets::SECRETS_MAX;
-pub use wish::{Set, Wish};
+pub use wish::Wish;
 
 use secrets::{check_secrets, generate, rotated};
 use wish::{SWITCHED_OFF, blank, lay};

@@ -1,17 +1,19 @@
 //! How a wish is read from a body: field by field, with the place of every fault.
 
 use std::borrow::Cow;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU16;
 
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
-use crate::control::subscriptions::{Set, Wish};
+use crate::api::rate_limit::{RateLimitIn, rate_limit};
+use crate::api::wishes::{Wishes, kept};
+use crate::control::set::Set;
+use crate::control::subscriptions::Wish;
 use crate::json::{self, Faults, Fields, Given};
 use crate::secret::Secret;
-use crate::subscription::{PATTERNS_MAX, PLUGINS_MAX, PluginStep, RateLimit};
+use crate::subscription::{PATTERNS_MAX, PLUGINS_MAX, PluginStep};
 
 /// A subscription as a caller wishes it. In a patch, absent means "as it is" and null "as if never given".
 #[derive(utoipa::ToSchema)]
@@ -59,47 +61,6 @@ pub struct StepIn {
     digest: Option<String>,
     /// Its configuration; `{}` where none is given.
     config: Option<serde_json::Value>,
-}
-
-/// A token bucket.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes the body, which is read field by field")]
-pub struct RateLimitIn {
-    /// Requests per `per_seconds`.
-    requests: u32,
-    /// 1 where nothing is said.
-    per_seconds: Option<u32>,
-    /// Requests that may go at once after a pause; `requests` where nothing is said.
-    burst: Option<u32>,
-}
-
-/// Reads one field of a wish.
-struct Wishes<'a, 'f> {
-    fields: Fields<'a>,
-    faults: &'f mut Faults,
-}
-
-impl<'a> Wishes<'a, '_> {
-    fn set<T: DeserializeOwned>(&mut self, name: &'static str, expected: &str) -> Set<T> {
-        self.set_with(name, |raw, pointer, faults| {
-            json::read(raw, pointer, expected, faults)
-        })
-    }
-
-    fn set_with<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&'a RawValue, &str, &mut Faults) -> Option<T>,
-    ) -> Set<T> {
-        match self.fields.given(name) {
-            Given::Absent => Set::Keep,
-            Given::Null => Set::Clear,
-            Given::Value(raw) => match read(raw, &self.fields.pointer(name), self.faults) {
-                Some(value) => Set::To(value),
-                None => Set::Keep,
-            },
-        }
-    }
 }
 
 /// Reads a wish.
@@ -185,27 +146,4 @@ fn headers(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Vec<(St
         Some((name.into_owned(), value))
     };
     members.into_iter().map(read).collect()
-}
-
-fn rate_limit(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<RateLimit> {
-    let mut fields = kept(Fields::of(raw.get(), pointer), faults)?;
-    let number = "a number from 1";
-    let requests: Option<NonZeroU32> = fields.read("requests", number, faults);
-    let per_seconds: Option<NonZeroU32> = fields.read("per_seconds", number, faults);
-    let burst: Option<NonZeroU32> = fields.read("burst", number, faults);
-    if requests.is_none() && faults.is_empty() {
-        faults.add(fields.pointer("requests"), "must be given");
-    }
-    fields.finish(faults);
-    let requests = requests?;
-    let (per_seconds, burst) = (per_seconds.unwrap_or(NonZeroU32::MIN), burst.unwrap_or(requests));
-    Some(RateLimit {
-        requests,
-        per_seconds,
-        burst,
-    })
-}
-
-fn kept<T>(read: Result<T, json::Unreadable>, faults: &mut Faults) -> Option<T> {
-    read.map_err(|error| faults.append(error.into_faults())).ok()
 }

@@ -10,26 +10,16 @@ use serde_json::value::RawValue;
 
 use crate::api::PREFIX;
 use crate::api::extract::Caller;
+use crate::api::rate_limit::RateLimitShown;
 use crate::digest::Digest;
 use crate::id::SubscriptionId;
 use crate::secret::{Secret, masked_url};
 use crate::store::Counters;
-use crate::subscription::{Envelope, Isolation, PluginStep, RateLimit, Status, Subscription};
+use crate::subscription::{Envelope, Isolation, PluginStep, Status, Subscription};
 use crate::time::Timestamp;
 
 /// What stands for a secret value.
 const MASK: &str = "…";
-
-/// A token bucket.
-#[derive(Serialize, utoipa::ToSchema)]
-pub struct RateLimitShown {
-    /// Requests per `per_seconds`.
-    requests: u32,
-    /// 1 where nothing is said.
-    per_seconds: u32,
-    /// Requests that may go at once after a pause; `requests` where nothing is said.
-    burst: u32,
-}
 
 /// A subscription.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -225,16 +215,6 @@ impl StepOut {
             name: step.name.clone(),
             digest: step.digest,
             config: whole.then(|| step.config.clone()),
-        }
-    }
-}
-
-impl From<RateLimit> for RateLimitShown {
-    fn from(rate: RateLimit) -> Self {
-        Self {
-            requests: rate.requests.get(),
-            per_seconds: rate.per_seconds.get(),
-            burst: rate.burst.get(),
         }
     }
 }

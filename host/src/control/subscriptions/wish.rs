@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 
+use super::super::set::Set;
 use crate::id::{SubscriptionId, TenantId};
 use crate::profile;
 use crate::secret::Secret;
@@ -10,38 +11,6 @@ use crate::time::Timestamp;
 
 /// The reason where a person gave none.
 pub(super) const SWITCHED_OFF: &str = "switched off";
-
-/// What is wished for one field.
-#[derive(Clone, Debug, Default)]
-pub enum Set<T> {
-    /// As it is.
-    #[default]
-    Keep,
-    /// As if it had never been given.
-    Clear,
-    /// This.
-    To(T),
-}
-
-impl<T> Set<T> {
-    /// Lays the wish over a field that has a default.
-    fn onto(self, field: &mut T, default: impl FnOnce() -> T) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *field = default(),
-            Self::To(value) => *field = value,
-        }
-    }
-
-    /// Lays the wish over a field that may be empty.
-    fn onto_optional(self, field: &mut Option<T>) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *field = None,
-            Self::To(value) => *field = Some(value),
-        }
-    }
-}
 
 /// What is wished of a subscription.
 #[derive(Clone, Debug, Default)]
