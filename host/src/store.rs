@@ -25,7 +25,8 @@ use futures_util::future::BoxFuture;
 use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
@@ -374,6 +375,16 @@ pub trait Store: Send + Sync + 'static {
     -> BoxFuture<'_, Result<()>>;
     /// Removes a subscription. Its pending deliveries are failed by the dispatcher.
     fn remove_subscription(&self, id: SubscriptionId) -> BoxFuture<'_, Result<()>>;
+
+    /// All sources.
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<Source>>>;
+    /// Adds a source. [`Error::Taken`] where its tenant has one of this name.
+    fn add_source(&self, source: Arc<Source>) -> BoxFuture<'_, Result<()>>;
+    /// Replaces the source that has this version. [`Error::Changed`] where it has another,
+    /// [`Error::Taken`] for the name.
+    fn update_source(&self, source: Arc<Source>, version: u64) -> BoxFuture<'_, Result<()>>;
+    /// Removes a source. What it brought stays.
+    fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>>;
 
     /// All tenants.
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>>;

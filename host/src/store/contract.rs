@@ -12,6 +12,7 @@ pub(super) mod ingest;
 mod model;
 pub(super) mod outcomes;
 pub(super) mod resends;
+pub(super) mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,7 @@ macro_rules! contract_tests {
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
+            sources_are_kept_whole sources::sources_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
             components_are_kept_while_used config::components_are_kept_while_used;
             expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;

@@ -19,6 +19,7 @@ mod fault;
 mod fingerprint;
 mod history;
 mod ledger;
+mod migrations;
 mod opening;
 mod pack;
 mod readers;
@@ -28,6 +29,7 @@ mod row;
 mod schema;
 mod seen;
 mod segments;
+mod source_rows;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -52,7 +54,8 @@ use super::{
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 use crate::vault::Vault;
@@ -242,6 +245,29 @@ impl Store for SqliteStore {
 
     fn remove_subscription(&self, id: SubscriptionId) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| config_rows::remove_subscription(work, id))
+    }
+
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<Source>>> {
+        let vault = Arc::clone(&self.vault);
+        self.read(move |conn| source_rows::sources(conn, &vault))
+    }
+
+    fn add_source(&self, source: Arc<Source>) -> BoxFuture<'_, Result<()>> {
+        match source_rows::SourceRow::new(&source, &self.vault) {
+            Ok(row) => self.configure(move |work| row.add(work)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn update_source(&self, source: Arc<Source>, version: u64) -> BoxFuture<'_, Result<()>> {
+        match source_rows::SourceRow::new(&source, &self.vault) {
+            Ok(row) => self.configure(move |work| row.update(work, version)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| source_rows::remove_source(work, id))
     }
 
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>> {

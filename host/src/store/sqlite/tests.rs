@@ -1,6 +1,7 @@
 //! The contract on SQLite, and what only this backend promises.
 
 mod expiry;
+mod migrations;
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -179,10 +180,12 @@ async fn secrets_are_not_in_the_file() {
     let store = directory.sqlite();
     let subscription = contract::config::subscription(&Maker::new(), None);
     store.add_subscription(Arc::new(subscription)).await.unwrap();
+    let source = contract::sources::source(&Maker::new(), "deploys");
+    store.add_source(Arc::new(source)).await.unwrap();
     store.close().await.unwrap();
     let bytes = std::fs::read(directory.dir.path().join(files::DATABASE)).unwrap();
     let contains = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
-    assert!(contains(b"Alerts to Slack"));
+    assert!(contains(b"Alerts to Slack") && contains(b"Every deploy"));
     assert!(!contains(b"T0KEN") && !contains(b"t0ken"));
 }
 
