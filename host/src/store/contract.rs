@@ -55,6 +55,7 @@ macro_rules! contract_tests {
             a_repeated_id_gets_the_first_answer ingest::a_repeated_id_gets_the_first_answer;
             a_call_is_accepted_whole_or_refused_whole ingest::a_call_is_accepted_whole_or_refused_whole;
             an_idempotency_key_covers_its_call ingest::an_idempotency_key_covers_its_call;
+            headers_are_kept_with_their_event ingest::headers_are_kept_with_their_event;
             keys_leave_the_window ingest::keys_leave_the_window;
             a_closed_store_says_so ingest::a_closed_store_says_so;
             many_callers_are_all_answered ingest::many_callers_are_all_answered;
@@ -123,6 +124,18 @@ impl Maker {
             headers: Vec::new(),
             data: Bytes::from(data.to_owned()),
             hops: 0,
+        }
+    }
+
+    /// An event as sources make them.
+    pub(super) fn received(&self, producer_id: Option<&str>, data: &str) -> Event {
+        Event {
+            source: "deploys".to_owned(),
+            headers: vec![
+                ("x-github-event".to_owned(), "push".to_owned()),
+                ("x-empty".to_owned(), String::new()),
+            ],
+            ..self.event(producer_id, data)
         }
     }
 

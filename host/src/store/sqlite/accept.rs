@@ -63,7 +63,7 @@ fn halves(bytes: &[u8; 32]) -> [Fingerprint; 2] {
 
 /// About how many bytes an event and its deliveries take.
 pub(super) fn weight(new: &NewEvent) -> usize {
-    512 + new.event.data.len() + 128 * new.deliveries.len()
+    512 + new.event.data.len() + pack::length(&new.event.headers) + 128 * new.deliveries.len()
 }
 
 /// Accepts a call.
@@ -163,10 +163,11 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         received_at,
         content_type,
         extensions,
-        headers: _,
+        headers,
         data,
         hops,
     } = &*new.event;
+    let headers = pack::pairs(headers);
     let mut statement = work.statement(&work.tally.sql.event)?;
     statement.execute(params![
         id.number(),
@@ -183,9 +184,10 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         i64::try_from(new.deliveries.len()).unwrap_or(i64::MAX),
         hash,
         &data[..],
+        headers,
     ])?;
     drop(statement);
-    work.stored(id.number(), data.len());
+    work.stored(id.number(), data.len() + headers.as_ref().map_or(0, Vec::len));
     let mut statement = work.statement(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
                               throttles, runs, due_at, event_type)

@@ -198,7 +198,7 @@ fn carry(work: &mut Work<'_>, kind: &str, key: &str, from: i64, ids: &[i64]) -> 
     work.begin(latest)?;
     let into = work.tally.open;
     let payload = match kind {
-        "event" => "length(data)",
+        "event" => "length(data) + coalesce(length(headers), 0)",
         "request" => "length(body)",
         "attempt" => "coalesce(length(body), 0)",
         _ => "coalesce(length(logs), 0)",

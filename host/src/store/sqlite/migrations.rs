@@ -135,7 +135,7 @@ CREATE TABLE component (
 ) STRICT;
 ";
 
-/// Sources.
+/// Sources, and the headers that events of sources carry.
 const SECOND: &str = "
 CREATE TABLE source (
     id INTEGER PRIMARY KEY,
@@ -149,7 +149,18 @@ CREATE TABLE source (
 ";
 
 fn second(step: &Transaction<'_>) -> rusqlite::Result<()> {
-    step.execute_batch(SECOND)
+    step.execute_batch(SECOND)?;
+    for n in kept_segments(step)? {
+        // SQLite reads a strict table once when it adds a column: seconds for 10 GiB.
+        step.execute_batch(&format!("ALTER TABLE event_{n} ADD COLUMN headers BLOB"))?;
+    }
+    Ok(())
+}
+
+/// The segments whose tables are all there. The others were given up; what is left of them is dropped.
+fn kept_segments(step: &Transaction<'_>) -> rusqlite::Result<Vec<i64>> {
+    let mut query = step.prepare("SELECT n FROM segment WHERE state < 4 ORDER BY n")?;
+    query.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Runs what a database of this version lacks; 0 is an empty one.

@@ -44,7 +44,9 @@ CREATE TABLE event_{n} (
     hops INTEGER NOT NULL,
     matched INTEGER NOT NULL,
     hash BLOB NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    -- Of the request that brought it; NULL where there are none. Not part of the hash.
+    headers BLOB
 ) STRICT;
 CREATE TABLE request_{n} (
     id INTEGER PRIMARY KEY,

@@ -98,7 +98,7 @@ impl SegmentSql {
             format!("INSERT INTO {table}_{n} VALUES ({places})")
         };
         Self {
-            event: insert("event", 14),
+            event: insert("event", 15),
             request: insert("request", 8),
             attempt: insert("attempt", 13),
             run: insert("run", 15),

@@ -208,9 +208,11 @@ async fn version_1_is_brought_up_to_date() {
         store.add_source(Arc::new(source)).await.unwrap();
         let mut later = Maker::new();
         later.pass(std::time::Duration::from_secs(3_600));
+        let mut with_headers = later.event(None, "{}");
+        with_headers.headers = vec![("x-github-event".to_owned(), "push".to_owned())];
         contract::done(
             store
-                .accept(later.call(vec![later.matched(later.event(None, "{}"), &[])]))
+                .accept(later.call(vec![later.matched(with_headers.clone(), &[])]))
                 .await
                 .unwrap(),
         );
@@ -224,5 +226,53 @@ async fn version_1_is_brought_up_to_date() {
         assert_eq!(store.sources().await.unwrap().len(), 1);
         assert!(contract::all_pending(&store).await.is_empty());
         assert_eq!(store.counters(None).await.unwrap().delivered, 2);
+        let read = store.event(with_headers.id).await.unwrap().unwrap();
+        assert_eq!(*read.event, with_headers);
     }
+}
+
+#[tokio::test]
+async fn what_is_pending_in_version_1_is_carried_over() {
+    let directory = Directory::new(Size::Usual);
+    let maker = Maker::new();
+    let subscriptions = [maker.subscription(), maker.subscription()];
+    let new = maker.matched(maker.event(None, "{}"), &subscriptions);
+    version_1(&directory, 2, std::slice::from_ref(&new));
+    let store = directory.sqlite();
+    let retention = crate::store::Retention {
+        age: std::time::Duration::ZERO,
+        bytes: 0,
+    };
+    let expired = store.expire(contract::START, retention).await.unwrap();
+    assert_eq!((expired.segments, expired.carried), (1, 1));
+    assert_eq!(
+        store.events_by_id(vec![new.event.id]).await.unwrap(),
+        [Some(new.event)]
+    );
+    assert_eq!(contract::all_pending(&store).await.len(), 1);
+    drop(store);
+    let left = directory.database().query_row(
+        "SELECT count(*) FROM sqlite_schema
+         WHERE name IN ('event_1', 'request_1', 'attempt_1', 'run_1', 'delivery_1', 'reception_1')",
+        [],
+        |row| row.get(0),
+    );
+    assert_eq!(left, Ok(0));
+}
+
+#[tokio::test]
+async fn a_segment_that_was_half_dropped_hinders_nothing() {
+    let directory = Directory::new(Size::Usual);
+    version_1(&directory, 4, &[]);
+    directory.database().execute_batch("DROP TABLE event_1").unwrap();
+    let store = directory.sqlite();
+    let retention = crate::store::Retention {
+        age: std::time::Duration::ZERO,
+        bytes: 0,
+    };
+    store.expire(contract::START, retention).await.unwrap();
+    let segments = directory
+        .database()
+        .query_row("SELECT count(*) FROM segment", [], |row| row.get(0));
+    assert_eq!(segments, Ok(0));
 }
