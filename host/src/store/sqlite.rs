@@ -20,9 +20,11 @@ mod fingerprint;
 mod history;
 mod ledger;
 mod migrations;
+mod newest;
 mod opening;
 mod pack;
 mod readers;
+mod reception_rows;
 mod record;
 mod resend;
 mod row;
@@ -49,12 +51,13 @@ use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
-    Key, PluginVersion, Resend, Result, Retention, Store, StoredEvent, Tenant,
+    Key, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, Tenant,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::reception::Reception;
 use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
@@ -165,6 +168,22 @@ impl Store for SqliteStore {
         self.write(Kind::Ingest, prepared.weight(), move |work| {
             accept::apply(work, &prepared)
         })
+    }
+
+    fn record_receptions(&self, receptions: Vec<Reception>) -> BoxFuture<'_, Result<()>> {
+        let weight = receptions.iter().map(reception_rows::weight).sum();
+        self.write(Kind::Ingest, weight, move |work| {
+            let mut all = receptions.iter();
+            all.try_for_each(|reception| reception_rows::record(work, reception))
+        })
+    }
+
+    fn reception(&self, id: ReceptionId) -> BoxFuture<'_, Result<Option<Reception>>> {
+        self.read(move |conn| reception_rows::reception(conn, id))
+    }
+
+    fn receptions(&self, query: ReceptionQuery) -> BoxFuture<'_, Result<Vec<Reception>>> {
+        self.read(move |conn| reception_rows::receptions(conn, &query))
     }
 
     fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {

@@ -135,7 +135,7 @@ CREATE TABLE component (
 ) STRICT;
 ";
 
-/// Sources, and the headers that events of sources carry.
+/// Sources with what they keep: receptions, headers of events, and ids of their own that were seen.
 const SECOND: &str = "
 CREATE TABLE source (
     id INTEGER PRIMARY KEY,
@@ -146,6 +146,9 @@ CREATE TABLE source (
     sealed BLOB NOT NULL,
     UNIQUE (tenant, name)
 ) STRICT;
+
+-- 0 of the API, 1 of sources
+ALTER TABLE seen ADD COLUMN series INTEGER NOT NULL DEFAULT 0;
 ";
 
 fn second(step: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -153,6 +156,7 @@ fn second(step: &Transaction<'_>) -> rusqlite::Result<()> {
     for n in kept_segments(step)? {
         // SQLite reads a strict table once when it adds a column: seconds for 10 GiB.
         step.execute_batch(&format!("ALTER TABLE event_{n} ADD COLUMN headers BLOB"))?;
+        step.execute_batch(&schema::reception_table(n))?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ const STATEMENTS_MAX: usize = 256;
 const WAL_KEPT_BYTES: i64 = 64 << 20;
 
 /// The kinds of tables that a segment has, in the order in which they are dropped.
-pub(super) const SEGMENT_TABLES: [&str; 5] = ["event", "request", "attempt", "run", "delivery"];
+pub(super) const SEGMENT_TABLES: [&str; 6] = ["event", "request", "attempt", "run", "delivery", "reception"];
 
 /// The tables of segment `n`.
 pub(super) fn segment_tables(n: i64) -> String {
@@ -112,18 +112,53 @@ CREATE TABLE delivery_{n} (
     -- Where it has several requests: of each its number, stage and attempts.
     parts BLOB
 ) STRICT;
+{}",
+        reception_table(n)
+    )
+}
+
+/// The table of receptions of segment `n`; segments of version 1 get it in the migration.
+pub(super) fn reception_table(n: i64) -> String {
+    format!(
+        "
+CREATE TABLE reception_{n} (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    -- An address of IPv4 in four bytes or of IPv6 in sixteen.
+    remote BLOB NOT NULL,
+    method TEXT NOT NULL,
+    headers BLOB,
+    bytes INTEGER NOT NULL,
+    digest BLOB,
+    status INTEGER NOT NULL,
+    -- 0 accepted, 1 handshake, 2 refused
+    outcome INTEGER NOT NULL CHECK (outcome BETWEEN 0 AND 2),
+    -- Of one that was accepted.
+    first INTEGER,
+    events INTEGER,
+    duplicates INTEGER,
+    changed INTEGER,
+    -- The name of the handshake, or why it was refused.
+    word TEXT,
+    detail TEXT,
+    unrecorded INTEGER NOT NULL,
+    body BLOB
+) STRICT;
 "
     )
 }
 
 /// The indexes that a segment gets when it is sealed, one statement each: history is found by them,
 /// and nothing pays for them while the segment is written.
-pub(super) fn segment_indexes(n: i64) -> [String; 4] {
+pub(super) fn segment_indexes(n: i64) -> [String; 5] {
     [
         format!("CREATE INDEX IF NOT EXISTS delivery_{n}_subscription ON delivery_{n} (subscription)"),
         format!("CREATE INDEX IF NOT EXISTS delivery_{n}_event ON delivery_{n} (event)"),
         format!("CREATE INDEX IF NOT EXISTS event_{n}_type ON event_{n} (tenant, event_type)"),
         format!("CREATE INDEX IF NOT EXISTS event_{n}_source ON event_{n} (tenant, source)"),
+        format!("CREATE INDEX IF NOT EXISTS reception_{n}_source ON reception_{n} (source)"),
     ]
 }
 
