@@ -85,7 +85,7 @@ pub(in crate::store) async fn receptions_are_written_with_their_events<B: Backen
         store.reception(expected.id).await.unwrap().as_ref(),
         Some(&expected)
     );
-    assert_eq!(list(&*store, all()).await, [expected.clone()]);
+    assert_eq!(list(&*store, all()).await, std::slice::from_ref(&expected));
     assert_eq!(event_ids(&*store).await.len(), 2);
     assert!(store.newest_id().await.unwrap() >= expected.id.number());
 
@@ -97,8 +97,15 @@ pub(in crate::store) async fn receptions_are_written_with_their_events<B: Backen
         Accepted::EventConflict { index: 1 }
     );
     assert_eq!(store.reception(never).await.unwrap(), None);
-    assert_eq!(list(&*store, all()).await, [expected]);
-    assert_eq!(all_pending(&*store).await.len(), 2);
+    // Nor does one whose reception cannot be written.
+    let mut failing = maker.received_call(vec![event("d", "1")], SOURCE);
+    failing.reception.as_mut().unwrap().id = expected.id;
+    assert!(store.accept(failing).await.is_err());
+    assert_eq!(event_ids(&*store).await.len(), 2);
+    let later = maker.received_call(vec![event("d", "1")], OTHER);
+    assert!(!done(store.accept(later).await.unwrap())[0].duplicate);
+    assert_eq!(list(&*store, all()).await[1..], [expected]);
+    assert_eq!(all_pending(&*store).await.len(), 3);
 }
 
 pub(in crate::store) async fn a_reception_says_what_became_of_its_events<B: Backend>() {

@@ -175,6 +175,23 @@ async fn a_changed_byte_is_never_delivered() {
 }
 
 #[tokio::test]
+async fn damaged_headers_do_not_hold_an_event_back() {
+    let directory = Directory::new(Size::Usual);
+    let maker = Maker::new();
+    let store = directory.sqlite();
+    let new = maker.matched(maker.received(None, "{}"), &[maker.subscription()]);
+    contract::done(store.accept(maker.call(vec![new.clone()])).await.unwrap());
+    drop(store);
+    directory
+        .database()
+        .execute_batch("UPDATE event_1 SET headers = x'ffffffff00'")
+        .unwrap();
+    let store = directory.sqlite();
+    let read = store.event(new.event.id).await.unwrap().unwrap().event;
+    assert_eq!((&read.data, &read.headers[..]), (&new.event.data, &[][..]));
+}
+
+#[tokio::test]
 async fn secrets_are_not_in_the_file() {
     let directory = Directory::new(Size::Usual);
     let store = directory.sqlite();

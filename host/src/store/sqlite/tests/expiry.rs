@@ -158,3 +158,33 @@ async fn two_windows_in_turns_open_few_tables() {
     assert!((6..=9).contains(&api), "{api}");
     assert!((6..=9).contains(&sources), "{sources}");
 }
+
+#[tokio::test]
+async fn refused_requests_do_not_keep_a_segment() {
+    // More events than are carried in any case, all of them pending: alone they stay where they are.
+    for (refusals, dropped) in [(0, 0), (80, 1)] {
+        let directory = Directory::new(Size::Usual);
+        let maker = Maker::new();
+        let store = directory.sqlite();
+        let subscription = maker.subscription();
+        let new = |_| maker.matched(maker.event(None, "{}"), &[subscription]);
+        contract::done(
+            store
+                .accept(maker.call((0..70).map(new).collect()))
+                .await
+                .unwrap(),
+        );
+        let source = crate::id::SourceId::from_number(7);
+        let receptions = (0..refusals).map(|_| maker.reception(source));
+        store.record_receptions(receptions.collect()).await.unwrap();
+        let expired = store.expire(contract::START, EVERYTHING_GOES).await.unwrap();
+        assert_eq!(expired.segments, dropped);
+        assert_eq!(expired.carried, u64::from(dropped) * 70);
+        assert_eq!(contract::all_pending(&store).await.len(), 70);
+        let query = crate::store::ReceptionQuery {
+            limit: 100,
+            ..Default::default()
+        };
+        assert!(store.receptions(query).await.unwrap().is_empty());
+    }
+}

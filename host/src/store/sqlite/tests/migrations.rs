@@ -5,6 +5,7 @@ use rusqlite::params;
 use super::super::{fingerprint, migrations, schema};
 use super::*;
 use crate::store::EventQuery;
+use crate::vault::{Nonce, Place, Vault};
 
 /// The tables of a segment as version 1 made them. Never changed: databases like this are out there.
 const SEGMENT_OF_VERSION_1: &str = "
@@ -98,6 +99,9 @@ CREATE TABLE call_1 (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What keys that were seen are hashed with there.
+const SEEN_KEY: [u8; 32] = [7; 32];
+
 /// A database as version 1 left it, with these events, each delivered once and pending once, in a
 /// segment of this state.
 fn version_1(directory: &Directory, segment_state: i64, events: &[crate::delivery::NewEvent]) {
@@ -112,6 +116,18 @@ fn version_1(directory: &Directory, segment_state: i64, events: &[crate::deliver
     let now = contract::START.as_millis();
     conn.execute("INSERT INTO seen VALUES (1, ?, 86400000)", [now])
         .unwrap();
+    let vault = Vault::new(&[0x5a; 32]);
+    for (field, plain) in [("canary", &b"hookway"[..]), ("seen_key", &SEEN_KEY[..])] {
+        let place = Place {
+            tenant: 0,
+            object: 0,
+            field,
+        };
+        let sealed = vault.seal(place, plain, Nonce::random()).unwrap();
+        conn.execute("INSERT INTO meta VALUES (?, ?)", params![field, sealed])
+            .unwrap();
+    }
+    let keyed = fingerprint::Keyed::new(SEEN_KEY);
     let (mut low, mut high) = (i64::MAX, 0);
     for crate::delivery::NewEvent { event, deliveries } in events {
         let id = event.id.number();
@@ -136,6 +152,13 @@ fn version_1(directory: &Directory, segment_state: i64, events: &[crate::deliver
             ],
         )
         .unwrap();
+        if let Some(key) = keyed.of_event(event) {
+            conn.execute(
+                "INSERT INTO seen_1 VALUES (?, ?, ?, ?, 2)",
+                params![key, fingerprint::of_event(event), now, id],
+            )
+            .unwrap();
+        }
         let [(delivered, to), (pending, also)] = deliveries[..] else {
             panic!("two deliveries");
         };
@@ -203,8 +226,19 @@ async fn version_1_is_brought_up_to_date() {
         assert_eq!(listed.len(), 2);
         assert_eq!((listed[1].id, listed[1].attempts), (new.deliveries[0].0, 1));
 
-        // What it can do now, it can do with what was there.
         let source = contract::sources::source(&maker, "deploys");
+        // An id that came before the change still came before.
+        let mut again = maker.event(Some("a"), "{\"n\": 1}");
+        again.extensions.clone_from(&new.event.extensions);
+        let call = || maker.matched(again.clone(), &[]);
+        let answers = contract::done(store.accept(maker.call(vec![call()])).await.unwrap());
+        assert_eq!((answers[0].id, answers[0].duplicate), (new.event.id, true));
+        let receive = maker.received_call(vec![call()], source.id);
+        let reception = receive.reception.as_ref().unwrap().id;
+        let answers = contract::done(store.accept(receive).await.unwrap());
+        assert!(!answers[0].duplicate, "to a source it is new");
+
+        // What it can do now, it can do with what was there.
         store.add_source(Arc::new(source)).await.unwrap();
         let mut later = Maker::new();
         later.pass(std::time::Duration::from_secs(3_600));
@@ -228,6 +262,12 @@ async fn version_1_is_brought_up_to_date() {
         assert_eq!(store.counters(None).await.unwrap().delivered, 2);
         let read = store.event(with_headers.id).await.unwrap().unwrap();
         assert_eq!(*read.event, with_headers);
+        assert!(store.reception(reception).await.unwrap().is_some());
+        let query = crate::store::ReceptionQuery {
+            limit: 10,
+            ..Default::default()
+        };
+        assert_eq!(store.receptions(query).await.unwrap().len(), 1);
     }
 }
 
