@@ -13,7 +13,8 @@ use crate::delivery::{NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
 use crate::registry::Registry;
-use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Store};
+use crate::source::Conflict;
+use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
 
 /// A fault in one attribute of one draft.
@@ -96,6 +97,9 @@ impl Ingest {
             events: events.clone(),
             now,
             window: self.idempotency_window,
+            series: Series::Api,
+            on_conflict: Conflict::Refuse,
+            reception: None,
         };
         match self.store.accept(call).await? {
             Accepted::Done(accepted) => {

@@ -4,7 +4,7 @@
 //! pass the same contract suite (`store/contract.rs`). Invariants that each keeps:
 //!
 //! - A call that returned `Ok` is durable: it was synced before the answer.
-//! - An event, its de-duplication keys and its deliveries are one transaction; so are an attempt and
+//! - An event, its de-duplication keys, its deliveries and its reception are one transaction; so are an attempt and
 //!   the next state, and a run, its requests and its emitted events.
 //! - `created = delivered + filtered + failed + pending`, as counters kept in these transactions.
 //! - `now` is an argument. The store has no clock.
@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod contract;
 pub mod files;
+mod query;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -25,9 +26,13 @@ use futures_util::future::BoxFuture;
 use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::reception::Reception;
+use crate::source::{Conflict, Source};
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
+
+pub use self::query::{DeliveryQuery, EventQuery, OutcomeFilter, ReceptionQuery, StateFilter};
 
 /// [`Error::Damaged`] of everything at once.
 pub const WHOLE_DATABASE: &str = "the database file";
@@ -96,6 +101,30 @@ pub struct Accept {
     pub now: Timestamp,
     /// Within this time an id or key counts as seen.
     pub window: Duration,
+    /// Among which ids and keys it is looked for.
+    pub series: Series,
+    /// What follows where an id comes again with other content.
+    pub on_conflict: Conflict,
+    /// The request to a source that brought the events; it is written with them. Whatever its outcome
+    /// says, the store puts there what became of the events, unless there are none. A call that
+    /// conflicts leaves no reception: its caller records the refusal.
+    pub reception: Option<Box<Reception>>,
+}
+
+/// The ids and keys that a call can repeat. Each series has a window of its own, so that a long one
+/// costs the other nothing. An id that came in one series is not looked for in the other: an event by
+/// the API and one by a source of the same name are two events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Series {
+    /// Of calls of the API.
+    Api,
+    /// Of requests to sources: services repeat webhooks for days.
+    Sources,
+}
+
+impl Series {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Api, Self::Sources];
 }
 
 /// A key that covers a whole call.
@@ -114,7 +143,8 @@ pub enum Accepted {
     Done(Vec<AcceptedEvent>),
     /// The call's `Idempotency-Key` was used before with another body; nothing was stored.
     KeyConflict,
-    /// An event with this id came before with other content; nothing was stored.
+    /// An event with this id came before with other content, and the call asked to refuse that; nothing
+    /// was stored.
     EventConflict {
         /// Its place in the call.
         index: usize,
@@ -162,51 +192,6 @@ pub struct DeliveryDetail {
     pub runs: Vec<PluginRun>,
     /// Attempts in order.
     pub attempts: Vec<Attempt>,
-}
-
-/// Which deliveries to list, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct DeliveryQuery {
-    /// Only this tenant's.
-    pub tenant: Option<TenantId>,
-    /// Only this subscription's.
-    pub subscription: Option<SubscriptionId>,
-    /// Only this event's.
-    pub event: Option<EventId>,
-    /// Only these states.
-    pub state: Option<StateFilter>,
-    /// Only those older than this one (the cursor).
-    pub before: Option<DeliveryId>,
-    /// At the most so many.
-    pub limit: usize,
-}
-
-/// A state without its details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateFilter {
-    /// Pending, held ones included.
-    Pending,
-    /// Delivered.
-    Delivered,
-    /// Filtered.
-    Filtered,
-    /// Failed.
-    Failed,
-}
-
-/// Which events to list, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct EventQuery {
-    /// Only this tenant's.
-    pub tenant: Option<TenantId>,
-    /// Only this type.
-    pub event_type: Option<String>,
-    /// Only this source's.
-    pub source: Option<String>,
-    /// Only those older than this one (the cursor).
-    pub before: Option<EventId>,
-    /// At the most so many.
-    pub limit: usize,
 }
 
 /// An event with how many subscriptions it matched.
@@ -326,6 +311,13 @@ pub trait Store: Send + Sync + 'static {
     /// Accepts events. Durable when it answers.
     fn accept(&self, call: Accept) -> BoxFuture<'_, Result<Accepted>>;
 
+    /// Writes receptions that brought no events: handshakes and refusals. Durable when it answers.
+    fn record_receptions(&self, receptions: Vec<Reception>) -> BoxFuture<'_, Result<()>>;
+    /// One reception, with its body where that was kept.
+    fn reception(&self, id: ReceptionId) -> BoxFuture<'_, Result<Option<Reception>>>;
+    /// Receptions, newest first. Bodies are not read: each has `None` there, kept or not.
+    fn receptions(&self, query: ReceptionQuery) -> BoxFuture<'_, Result<Vec<Reception>>>;
+
     /// Writes what happened to deliveries, all or nothing. Durable when it answers.
     ///
     /// [`Error::Missing`] where a row is not pending. Whether a delivery with several requests has
@@ -374,6 +366,16 @@ pub trait Store: Send + Sync + 'static {
     -> BoxFuture<'_, Result<()>>;
     /// Removes a subscription. Its pending deliveries are failed by the dispatcher.
     fn remove_subscription(&self, id: SubscriptionId) -> BoxFuture<'_, Result<()>>;
+
+    /// All sources.
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<Source>>>;
+    /// Adds a source. [`Error::Taken`] where its tenant has one of this name.
+    fn add_source(&self, source: Arc<Source>) -> BoxFuture<'_, Result<()>>;
+    /// Replaces the source that has this version. [`Error::Changed`] where it has another,
+    /// [`Error::Taken`] for the name.
+    fn update_source(&self, source: Arc<Source>, version: u64) -> BoxFuture<'_, Result<()>>;
+    /// Removes a source. What it brought stays.
+    fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>>;
 
     /// All tenants.
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>>;

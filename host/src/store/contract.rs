@@ -11,7 +11,10 @@ pub(super) mod history;
 pub(super) mod ingest;
 mod model;
 pub(super) mod outcomes;
+pub(super) mod receptions;
+pub(super) mod repetitions;
 pub(super) mod resends;
+pub(super) mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +26,10 @@ use crate::delivery::{
 };
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, Generator, RequestId, SubscriptionId, TenantId};
-use crate::store::{Accept, Accepted, AcceptedEvent, Store};
+use crate::id::{DeliveryId, EventId, Generator, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::reception::{Outcome, Reception};
+use crate::source::Conflict;
+use crate::store::{Accept, Accepted, AcceptedEvent, Series, Store};
 use crate::time::Timestamp;
 
 /// A place where a store can be opened again and again.
@@ -54,9 +59,17 @@ macro_rules! contract_tests {
             a_repeated_id_gets_the_first_answer ingest::a_repeated_id_gets_the_first_answer;
             a_call_is_accepted_whole_or_refused_whole ingest::a_call_is_accepted_whole_or_refused_whole;
             an_idempotency_key_covers_its_call ingest::an_idempotency_key_covers_its_call;
+            headers_are_kept_with_their_event ingest::headers_are_kept_with_their_event;
             keys_leave_the_window ingest::keys_leave_the_window;
             a_closed_store_says_so ingest::a_closed_store_says_so;
             many_callers_are_all_answered ingest::many_callers_are_all_answered;
+            series_do_not_meet repetitions::series_do_not_meet;
+            a_changed_repetition_may_count_as_one repetitions::a_changed_repetition_may_count_as_one;
+            receptions_are_written_with_their_events receptions::receptions_are_written_with_their_events;
+            a_reception_says_what_became_of_its_events receptions::a_reception_says_what_became_of_its_events;
+            refusals_and_handshakes_are_kept receptions::refusals_and_handshakes_are_kept;
+            receptions_are_filtered_and_paged receptions::receptions_are_filtered_and_paged;
+            receptions_leave_with_age receptions::receptions_leave_with_age;
             attempts_move_a_delivery outcomes::attempts_move_a_delivery;
             runs_end_a_delivery outcomes::runs_end_a_delivery;
             several_requests_end_together outcomes::several_requests_end_together;
@@ -70,6 +83,7 @@ macro_rules! contract_tests {
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
+            sources_are_kept_whole sources::sources_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
             components_are_kept_while_used config::components_are_kept_while_used;
             expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;
@@ -81,6 +95,8 @@ macro_rules! contract_tests {
 pub(super) use contract_tests;
 
 pub(super) const WINDOW: Duration = Duration::from_secs(24 * 3_600);
+/// As sources have it.
+pub(super) const SOURCES_WINDOW: Duration = Duration::from_secs(7 * 24 * 3_600);
 pub(super) const START: Timestamp = Timestamp::from_millis(1_779_208_200_000);
 const TENANT: TenantId = TenantId::from_number(1);
 
@@ -124,6 +140,52 @@ impl Maker {
         }
     }
 
+    /// An event as sources make them.
+    pub(super) fn received(&self, producer_id: Option<&str>, data: &str) -> Event {
+        Event {
+            source: "deploys".to_owned(),
+            headers: vec![
+                ("x-github-event".to_owned(), "push".to_owned()),
+                ("x-empty".to_owned(), String::new()),
+            ],
+            ..self.event(producer_id, data)
+        }
+    }
+
+    /// A request to a source that was accepted, as its caller gives it to the store.
+    pub(super) fn reception(&self, source: SourceId) -> Reception {
+        Reception {
+            id: self.ids.next(self.now),
+            tenant: TENANT,
+            source,
+            received_at: self.now,
+            remote: "2001:db8::7".parse().unwrap(),
+            method: "POST".to_owned(),
+            headers: vec![("user-agent".to_owned(), "GitHub-Hookshot".to_owned())],
+            bytes: 2,
+            digest: Some(Digest::of(b"{}")),
+            status: 200,
+            outcome: Outcome::Accepted {
+                first: EventId::from_number(1),
+                events: 0,
+                duplicates: 0,
+                changed: 0,
+            },
+            body: None,
+            unrecorded: 0,
+        }
+    }
+
+    /// A call by which a source brings events.
+    pub(super) fn received_call(&self, events: Vec<NewEvent>, source: SourceId) -> Accept {
+        Accept {
+            window: SOURCES_WINDOW,
+            series: Series::Sources,
+            reception: Some(Box::new(self.reception(source))),
+            ..self.call(events)
+        }
+    }
+
     pub(super) fn matched(&self, event: Event, subscriptions: &[SubscriptionId]) -> NewEvent {
         let deliver = |subscription: &SubscriptionId| (self.ids.next(self.now), *subscription);
         NewEvent {
@@ -143,6 +205,9 @@ impl Maker {
             events,
             now: self.now,
             window: WINDOW,
+            series: Series::Api,
+            on_conflict: Conflict::Refuse,
+            reception: None,
         }
     }
 

@@ -19,15 +19,19 @@ mod fault;
 mod fingerprint;
 mod history;
 mod ledger;
+mod migrations;
+mod newest;
 mod opening;
 mod pack;
 mod readers;
+mod reception_rows;
 mod record;
 mod resend;
 mod row;
 mod schema;
 mod seen;
 mod segments;
+mod source_rows;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -47,12 +51,14 @@ use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
-    Key, PluginVersion, Resend, Result, Retention, Store, StoredEvent, Tenant,
+    Key, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, Tenant,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, RequestId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::reception::Reception;
+use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 use crate::vault::Vault;
@@ -164,6 +170,22 @@ impl Store for SqliteStore {
         })
     }
 
+    fn record_receptions(&self, receptions: Vec<Reception>) -> BoxFuture<'_, Result<()>> {
+        let weight = receptions.iter().map(reception_rows::weight).sum();
+        self.write(Kind::Ingest, weight, move |work| {
+            let mut all = receptions.iter();
+            all.try_for_each(|reception| reception_rows::record(work, reception))
+        })
+    }
+
+    fn reception(&self, id: ReceptionId) -> BoxFuture<'_, Result<Option<Reception>>> {
+        self.read(move |conn| reception_rows::reception(conn, id))
+    }
+
+    fn receptions(&self, query: ReceptionQuery) -> BoxFuture<'_, Result<Vec<Reception>>> {
+        self.read(move |conn| reception_rows::receptions(conn, &query))
+    }
+
     fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {
         if epoch != self.epoch {
             return Box::pin(std::future::ready(Err(Error::Fenced)));
@@ -242,6 +264,29 @@ impl Store for SqliteStore {
 
     fn remove_subscription(&self, id: SubscriptionId) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| config_rows::remove_subscription(work, id))
+    }
+
+    fn sources(&self) -> BoxFuture<'_, Result<Vec<Source>>> {
+        let vault = Arc::clone(&self.vault);
+        self.read(move |conn| source_rows::sources(conn, &vault))
+    }
+
+    fn add_source(&self, source: Arc<Source>) -> BoxFuture<'_, Result<()>> {
+        match source_rows::SourceRow::new(&source, &self.vault) {
+            Ok(row) => self.configure(move |work| row.add(work)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn update_source(&self, source: Arc<Source>, version: u64) -> BoxFuture<'_, Result<()>> {
+        match source_rows::SourceRow::new(&source, &self.vault) {
+            Ok(row) => self.configure(move |work| row.update(work, version)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| source_rows::remove_source(work, id))
     }
 
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>> {

@@ -4,28 +4,28 @@
 //! segments; after an expiry it looks which finished deliveries and which bodies are gone (that is the
 //! backend's choice) and insists that nothing pending is among them.
 
+mod accept;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Backend, Maker, Size, WINDOW, all_pending, failed};
+use super::{Backend, Maker, Size, all_pending, failed};
 use crate::delivery::{AfterRun, Change, Next, Pending, RunOutcome, Stage, State};
 use crate::id::SubscriptionId;
-use crate::store::{Accepted, AcceptedEvent, Counters, DeliveryQuery, Resend, Retention, Store};
+use crate::reception::Reception;
+use crate::store::{Counters, DeliveryQuery, ReceptionQuery, Resend, Retention, Store};
 
-use super::model::{Delivery, Model, Seen};
+use super::model::Model;
 
 /// One step of a history.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) enum Step {
-    /// Accepts events: how many, which producer's id (none for 0), which content, how many matches.
-    Accept {
-        count: usize,
-        name: u8,
-        content: u8,
-        matches: usize,
-    },
+    /// Accepts events.
+    Accept(accept::Call),
+    /// Records that a source refused a request.
+    Refuse,
     /// Records something for some of what is pending.
     Record { which: usize, what: u8, many: usize },
     /// Resends something.
@@ -41,8 +41,8 @@ pub(in crate::store) enum Step {
 /// Histories.
 pub(in crate::store) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (1_usize..4, 0_u8..6, 0_u8..2, 0_usize..4)
-            .prop_map(|(count, name, content, matches)| Step::Accept { count, name, content, matches }),
+        4 => accept::calls().prop_map(Step::Accept),
+        1 => Just(Step::Refuse),
         6 => (any::<usize>(), 0_u8..12, 1_usize..4)
             .prop_map(|(which, what, many)| Step::Record { which, what, many }),
         2 => any::<usize>().prop_map(|which| Step::Resend { which }),
@@ -72,6 +72,7 @@ pub(in crate::store) async fn agrees<B: Backend>(steps: Vec<Step>) {
         events: BTreeSet::new(),
         requests: BTreeSet::new(),
         seen: BTreeMap::new(),
+        receptions: BTreeMap::new(),
         counters: BTreeMap::new(),
     };
     let store = backend.open(maker.now);
@@ -85,12 +86,8 @@ pub(in crate::store) async fn agrees<B: Backend>(steps: Vec<Step>) {
     for step in steps {
         pair.maker.pass(Duration::from_millis(7));
         match step {
-            Step::Accept {
-                count,
-                name,
-                content,
-                matches,
-            } => pair.accept(count, name, content, matches).await,
+            Step::Accept(call) => pair.accept(call).await,
+            Step::Refuse => pair.refuse().await,
             Step::Record { which, what, many } => pair.record(which, what, many).await,
             Step::Resend { which } => pair.resend(which).await,
             Step::Reopen => {
@@ -105,84 +102,6 @@ pub(in crate::store) async fn agrees<B: Backend>(steps: Vec<Step>) {
 }
 
 impl<B: Backend> Pair<B> {
-    async fn accept(&mut self, count: usize, name: u8, content: u8, matches: usize) {
-        let now = self.maker.now;
-        let news: Vec<_> = (0..count)
-            .map(|place| {
-                // Only the first has a name, so that a call is either whole or a conflict.
-                let name = (place == 0 && name > 0).then(|| name.to_string());
-                let event = self
-                    .maker
-                    .event(name.as_deref(), &format!("{content}{}", "x".repeat(300)));
-                self.maker.matched(event, &self.subscriptions[..matches])
-            })
-            .collect();
-        let seen = self
-            .model
-            .seen
-            .get(&name)
-            .filter(|seen| name > 0 && now.since(seen.at) < WINDOW)
-            .copied();
-        let accepted = self.store.accept(self.maker.call(news.clone())).await.unwrap();
-        if seen.is_some_and(|seen| seen.content != content) {
-            assert_eq!(accepted, Accepted::EventConflict { index: 0 });
-            return;
-        }
-        let matched = u32::try_from(matches).unwrap();
-        let fresh = |new: &crate::delivery::NewEvent| AcceptedEvent {
-            id: new.event.id,
-            matched,
-            duplicate: false,
-        };
-        let mut expected: Vec<_> = news.iter().map(fresh).collect();
-        if let Some(seen) = seen {
-            expected[0] = AcceptedEvent {
-                id: seen.id,
-                matched: seen.matched,
-                duplicate: true,
-            };
-        } else if name > 0 {
-            self.model.seen.insert(
-                name,
-                Seen {
-                    content,
-                    at: now,
-                    id: news[0].event.id,
-                    matched,
-                },
-            );
-        }
-        assert_eq!(accepted, Accepted::Done(expected));
-        for new in news.iter().skip(usize::from(seen.is_some())) {
-            self.model.events.insert(new.event.id);
-            for (id, subscription) in &new.deliveries {
-                let row = Pending {
-                    request: id.same_number(),
-                    delivery: *id,
-                    event: new.event.id,
-                    subscription: *subscription,
-                    stage: Stage::Accepted,
-                    attempts: 0,
-                    tries: 0,
-                    throttles: 0,
-                    runs: 0,
-                    due_at: now,
-                };
-                let delivery = Delivery {
-                    subscription: *subscription,
-                    event: new.event.id,
-                    rows: vec![row],
-                    ended: Vec::new(),
-                    state: State::Pending { due_at: now },
-                    attempts: 0,
-                };
-                self.model.deliveries.insert(*id, delivery);
-                self.model.counters.entry(*subscription).or_default().created += 1;
-                self.model.counter(*id, 1);
-            }
-        }
-    }
-
     async fn record(&mut self, which: usize, what: u8, many: usize) {
         let mut changes = Vec::new();
         for place in 0..many {
@@ -417,6 +336,8 @@ impl<B: Backend> Pair<B> {
         self.model
             .deliveries
             .retain(|id, delivery| left.contains(id) || matches!(delivery.state, State::Pending { .. }));
+        let left: BTreeSet<_> = self.receptions().await.iter().map(|kept| kept.id).collect();
+        self.model.receptions.retain(|id, _| left.contains(id));
         let ids: Vec<_> = self.model.events.iter().copied().collect();
         let bodies = self.store.events_by_id(ids.clone()).await.unwrap();
         let needed: BTreeSet<_> = self.model.ledger().iter().map(|row| row.event).collect();
@@ -444,6 +365,14 @@ impl<B: Backend> Pair<B> {
                 self.model.requests.remove(&id);
             }
         }
+    }
+
+    async fn receptions(&self) -> Vec<Reception> {
+        let query = ReceptionQuery {
+            limit: 1_000,
+            ..ReceptionQuery::default()
+        };
+        self.store.receptions(query).await.unwrap()
     }
 
     async fn compare(&self) {
@@ -484,5 +413,11 @@ impl<B: Backend> Pair<B> {
         let expected = self.model.deliveries.iter().rev();
         let expected = expected.map(|(id, d)| (*id, d.event, d.state.clone(), d.attempts));
         assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        assert!(
+            self.receptions()
+                .await
+                .iter()
+                .eq(self.model.receptions.values().rev())
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Accepting: durable, once, whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backend, Maker, Size, WINDOW, all_pending, done, event_ids};
@@ -185,6 +186,44 @@ pub(in crate::store) async fn an_idempotency_key_covers_its_call<B: Backend>() {
     let conflict = store.accept(keyed("m", "5", Some("k"))).await.unwrap();
     assert_eq!(conflict, Accepted::EventConflict { index: 0 });
     assert!(!done(store.accept(keyed("m", "6", None)).await.unwrap())[0].duplicate);
+}
+
+pub(in crate::store) async fn headers_are_kept_with_their_event<B: Backend>() {
+    let backend = B::new(Size::Tiny);
+    let mut maker = Maker::new();
+    let subscription = maker.subscription();
+    let store = backend.open(maker.now);
+    let new = maker.matched(maker.received(Some("a"), "{}"), &[subscription]);
+    done(store.accept(maker.call(vec![new.clone()])).await.unwrap());
+    drop(store);
+    let store = backend.open(maker.now);
+    let read = store.event(new.event.id).await.unwrap().unwrap();
+    assert_eq!(read.event, new.event);
+
+    // They are no part of what the event says: a repetition may come with others.
+    let mut again = maker.received(Some("a"), "{}");
+    again.headers.pop();
+    let answers = done(
+        store
+            .accept(maker.call(vec![maker.matched(again, &[])]))
+            .await
+            .unwrap(),
+    );
+    assert!(answers[0].duplicate);
+
+    // They go where their event goes.
+    let retention = crate::store::Retention {
+        age: Duration::from_secs(3_600),
+        bytes: u64::MAX,
+    };
+    let mut carried = 0;
+    for _ in 0..6 {
+        maker.pass(Duration::from_secs(3_600));
+        carried += store.expire(maker.now, retention).await.unwrap().carried;
+        let read = store.events_by_id(vec![new.event.id]).await.unwrap();
+        assert_eq!(read, [Some(Arc::clone(&new.event))]);
+    }
+    assert!(carried > 0);
 }
 
 pub(in crate::store) async fn keys_leave_the_window<B: Backend>() {

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delivery::{Pending, Stage, State};
-use crate::id::{DeliveryId, EventId, SubscriptionId};
-use crate::store::Counters;
+use crate::id::{DeliveryId, EventId, ReceptionId, SubscriptionId};
+use crate::reception::Reception;
+use crate::store::{Counters, Series};
 use crate::time::Timestamp;
 
 /// What a delivery should be.
@@ -35,7 +36,9 @@ pub(super) struct Model {
     pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
     pub(super) events: BTreeSet<EventId>,
     pub(super) requests: BTreeSet<i64>,
-    pub(super) seen: BTreeMap<u8, Seen>,
+    pub(super) seen: BTreeMap<(Series, u8), Seen>,
+    /// As lists show them: without bodies.
+    pub(super) receptions: BTreeMap<ReceptionId, Reception>,
     pub(super) counters: BTreeMap<SubscriptionId, Counters>,
 }
 

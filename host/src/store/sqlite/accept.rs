@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use super::fingerprint::{self, Fingerprint, Keyed};
-use super::pack;
 use super::seen::{self, SeenCall, SeenEvent};
 use super::work::Work;
+use super::{pack, reception_rows};
 use crate::delivery::NewEvent;
 use crate::event::Event;
+use crate::reception::Outcome;
+use crate::source::Conflict;
 use crate::store::{Accept, Accepted, AcceptedEvent, Result};
 
 /// A call with its hashes.
@@ -51,7 +53,8 @@ impl Prepared {
 
     /// About how many bytes the call writes.
     pub(super) fn weight(&self) -> usize {
-        self.call.events.iter().map(weight).sum()
+        let reception = self.call.reception.as_deref().map_or(0, reception_rows::weight);
+        self.call.events.iter().map(weight).sum::<usize>() + reception
     }
 }
 
@@ -63,7 +66,7 @@ fn halves(bytes: &[u8; 32]) -> [Fingerprint; 2] {
 
 /// About how many bytes an event and its deliveries take.
 pub(super) fn weight(new: &NewEvent) -> usize {
-    512 + new.event.data.len() + 128 * new.deliveries.len()
+    512 + new.event.data.len() + pack::length(&new.event.headers) + 128 * new.deliveries.len()
 }
 
 /// Accepts a call.
@@ -71,16 +74,16 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<Accepted
     let call = &prepared.call;
     work.begin(call.now)?;
     if let Some((key, content)) = &prepared.idempotency
-        && let Some(seen) = seen::call(work, key, call.now, call.window)?
+        && let Some(seen) = seen::call(work, key, call)?
     {
-        return Ok(if seen.content == *content {
-            Accepted::Done(seen.answer)
-        } else {
-            Accepted::KeyConflict
-        });
+        if seen.content != *content {
+            return Ok(Accepted::KeyConflict);
+        }
+        receive(work, call, &seen.answer, 0)?;
+        return Ok(Accepted::Done(seen.answer));
     }
-    let answers = match look_up(work, prepared)? {
-        LookedUp::Answers(answers) => answers,
+    let (answers, changed) = match look_up(work, prepared)? {
+        LookedUp::Answers { answers, changed } => (answers, changed),
         LookedUp::Conflict { index } => return Ok(Accepted::EventConflict { index }),
     };
     for ((new, hashes), answer) in call.events.iter().zip(&prepared.events).zip(&answers) {
@@ -94,7 +97,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<Accepted
                 id: answer.id,
                 matched: answer.matched,
             };
-            seen::remember_event(work, key, seen, call.now, call.window)?;
+            seen::remember_event(work, key, seen, call)?;
         }
     }
     if let Some((key, content)) = &prepared.idempotency {
@@ -102,24 +105,47 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<Accepted
             content: *content,
             answer: answers.clone(),
         };
-        seen::remember_call(work, key, &seen, call.now, call.window)?;
+        seen::remember_call(work, key, &seen, call)?;
     }
+    receive(work, call, &answers, changed)?;
     Ok(Accepted::Done(answers))
+}
+
+/// Stores the call's reception, if it has one, with what became of its events.
+fn receive(work: &mut Work<'_>, call: &Accept, answers: &[AcceptedEvent], changed: u32) -> Result<()> {
+    let Some(reception) = call.reception.as_deref() else {
+        return Ok(());
+    };
+    let outcome = answers.first().map(|first| {
+        let duplicates = answers.iter().filter(|answer| answer.duplicate).count();
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Outcome::Accepted {
+            first: first.id,
+            events: count(answers.len() - duplicates),
+            duplicates: count(duplicates),
+            changed,
+        }
+    });
+    reception_rows::insert(work, reception, outcome.as_ref().unwrap_or(&reception.outcome))
 }
 
 /// What a look-up before the first write found.
 enum LookedUp {
-    /// One for each event.
-    Answers(Vec<AcceptedEvent>),
+    /// One for each event, and how many of the repetitions have other content.
+    Answers {
+        answers: Vec<AcceptedEvent>,
+        changed: u32,
+    },
     /// The first that conflicts.
     Conflict { index: usize },
 }
 
-/// What each event's answer is, or the first that conflicts. A call may name the same
-/// id twice; then the second is a repetition of the first.
+/// What each event's answer is, or the first that conflicts where that is refused. A call may name the
+/// same id twice; then the second is a repetition of the first.
 fn look_up(work: &Work<'_>, prepared: &Prepared) -> Result<LookedUp> {
     let call = &prepared.call;
     let mut answers = Vec::with_capacity(call.events.len());
+    let mut changed = 0;
     let mut earlier: HashMap<Fingerprint, SeenEvent> = HashMap::new();
     for (index, (new, hashes)) in call.events.iter().zip(&prepared.events).enumerate() {
         let fresh = SeenEvent {
@@ -131,14 +157,17 @@ fn look_up(work: &Work<'_>, prepared: &Prepared) -> Result<LookedUp> {
         if let Some(key) = &hashes.key {
             found = match earlier.get(key) {
                 Some(seen) => Some(*seen),
-                None => seen::event(work, key, call.now, call.window)?,
+                None => seen::event(work, key, call)?,
             };
             if found.is_none() {
                 earlier.insert(*key, fresh);
             }
         }
         if found.is_some_and(|seen| seen.content != hashes.content) {
-            return Ok(LookedUp::Conflict { index });
+            match call.on_conflict {
+                Conflict::Refuse => return Ok(LookedUp::Conflict { index }),
+                Conflict::Duplicate => changed += 1,
+            }
         }
         let SeenEvent { id, matched, .. } = found.unwrap_or(fresh);
         answers.push(AcceptedEvent {
@@ -147,7 +176,7 @@ fn look_up(work: &Work<'_>, prepared: &Prepared) -> Result<LookedUp> {
             duplicate: found.is_some(),
         });
     }
-    Ok(LookedUp::Answers(answers))
+    Ok(LookedUp::Answers { answers, changed })
 }
 
 /// Stores an event and a ledger row for each of its deliveries.
@@ -163,10 +192,11 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         received_at,
         content_type,
         extensions,
-        headers: _,
+        headers,
         data,
         hops,
     } = &*new.event;
+    let headers = pack::pairs(headers);
     let mut statement = work.statement(&work.tally.sql.event)?;
     statement.execute(params![
         id.number(),
@@ -183,9 +213,10 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         i64::try_from(new.deliveries.len()).unwrap_or(i64::MAX),
         hash,
         &data[..],
+        headers,
     ])?;
     drop(statement);
-    work.stored(id.number(), data.len());
+    work.stored(id.number(), data.len() + headers.as_ref().map_or(0, Vec::len));
     let mut statement = work.statement(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
                               throttles, runs, due_at, event_type)

@@ -148,7 +148,7 @@ async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) ->
         let pending = needed.remove(&n).map_or(0, |needed| needed.events.len());
         let worth_it = phase == Phase::Leaving
             || pending <= CARRY_ANYWAY
-            || pending <= readers.read(move |conn| count_events(conn, n)).await? / 2;
+            || pending <= readers.read(move |conn| count_what_came(conn, n)).await? / 2;
         if worth_it {
             chosen.push(n);
         }
@@ -159,8 +159,10 @@ async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) ->
     Ok(chosen)
 }
 
-fn count_events(conn: &Connection, n: i64) -> Result<usize> {
-    let count: i64 = conn.query_row(&format!("SELECT count(*) FROM event_{n}"), [], |row| row.get(0))?;
+/// Receptions count too: whoever fills a segment with requests that are refused must not keep it.
+fn count_what_came(conn: &Connection, n: i64) -> Result<usize> {
+    let sql = format!("SELECT (SELECT count(*) FROM event_{n}) + (SELECT count(*) FROM reception_{n})");
+    let count: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
@@ -198,7 +200,7 @@ fn carry(work: &mut Work<'_>, kind: &str, key: &str, from: i64, ids: &[i64]) -> 
     work.begin(latest)?;
     let into = work.tally.open;
     let payload = match kind {
-        "event" => "length(data)",
+        "event" => "length(data) + coalesce(length(headers), 0)",
         "request" => "length(body)",
         "attempt" => "coalesce(length(body), 0)",
         _ => "coalesce(length(logs), 0)",

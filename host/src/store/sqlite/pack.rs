@@ -10,16 +10,20 @@ pub(super) fn pairs(pairs: &[(String, String)]) -> Option<Vec<u8>> {
     if pairs.is_empty() {
         return None;
     }
-    let length = pairs
-        .iter()
-        .map(|(name, value)| 8 + name.len() + value.len())
-        .sum();
-    let mut bytes = Vec::with_capacity(length);
+    let mut bytes = Vec::with_capacity(length(pairs));
     for (name, value) in pairs {
         put(&mut bytes, name);
         put(&mut bytes, value);
     }
     Some(bytes)
+}
+
+/// How many bytes [`pairs`] makes of these.
+pub(super) fn length(pairs: &[(String, String)]) -> usize {
+    pairs
+        .iter()
+        .map(|(name, value)| 8 + name.len() + value.len())
+        .sum()
 }
 
 /// The pairs that these bytes are.
@@ -79,6 +83,7 @@ mod tests {
         #[test]
         fn what_is_packed_is_what_is_read(list: Vec<(String, String)>, many: Vec<i64>) {
             let bytes = pairs(&list);
+            prop_assert_eq!(bytes.as_ref().map_or(0, Vec::len), length(&list));
             prop_assert_eq!(read_pairs(bytes.as_deref()).unwrap(), list);
             prop_assert_eq!(read_numbers(&numbers(many.iter().copied())).unwrap(), many);
         }

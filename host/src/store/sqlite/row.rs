@@ -42,7 +42,8 @@ pub(super) fn event(row: &Row<'_>) -> Result<StoredEvent> {
         received_at: Timestamp::from_millis(row.get(7)?),
         content_type: row.get(8)?,
         extensions: pack::read_pairs(blob(row, 9)?)?,
-        headers: Vec::new(),
+        // No part of what is delivered: where they are damaged, the event is not.
+        headers: pack::read_pairs(blob(row, 14)?).unwrap_or_default(),
         hops: row.get(10)?,
         data: Bytes::copy_from_slice(blob(row, 13)?.unwrap_or_default()),
     };

@@ -1,13 +1,13 @@
-//! The schema: numbered migrations that are part of the binary, and the tables of a segment.
+//! The schema of what grows, and what every connection gets.
 //!
-//! `user_version` is the number of the last migration that ran; each runs in one transaction with
-//! its number. A database with a greater number is from a newer Hookway and is refused. What grows
-//! with time lies in tables that are dropped whole: segments (`event_<n>` and its companions) and
-//! rolling tables of keys that were seen (`seen_<n>`, `call_<n>`). Their columns are fixed here too.
+//! What grows with time lies in tables that are dropped whole: segments (`event_<n>` and its
+//! companions) and rolling tables of keys that were seen (`seen_<n>`, `call_<n>`). Their columns are
+//! fixed here. All other tables are made by the [`migrations`], which also bring the ones of earlier
+//! versions to what is written here. A database from a newer Hookway is refused.
 
 use rusqlite::Connection;
 
-use super::OpenError;
+use super::{OpenError, migrations};
 
 /// "Hkwy": tells our databases from others'.
 pub(super) const APPLICATION_ID: i32 = 0x486b_7779;
@@ -23,124 +23,8 @@ const STATEMENTS_MAX: usize = 256;
 /// The WAL file is cut to this when it is reset (bytes).
 const WAL_KEPT_BYTES: i64 = 64 << 20;
 
-/// What each version added, oldest first. Never changed once released.
-const MIGRATIONS: &[&str] = &[FIRST];
-
-const FIRST: &str = "
-CREATE TABLE meta (
-    name TEXT PRIMARY KEY,
-    value BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- One row: who owns the writes, and the greatest id number of any row there ever was.
-CREATE TABLE owner (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    epoch INTEGER NOT NULL,
-    newest INTEGER NOT NULL
-) STRICT;
-INSERT INTO owner VALUES (1, 0, 1);
-
--- The ledger. Appended at its end, deleted by key; no other index, on purpose.
-CREATE TABLE pending (
-    request INTEGER PRIMARY KEY,
-    delivery INTEGER NOT NULL,
-    event INTEGER NOT NULL,
-    subscription INTEGER NOT NULL,
-    tenant INTEGER NOT NULL,
-    -- 0 accepted, 1 rendered, 2 part delivered, 3 part failed
-    stage INTEGER NOT NULL CHECK (stage BETWEEN 0 AND 3),
-    attempts INTEGER NOT NULL,
-    tries INTEGER NOT NULL,
-    throttles INTEGER NOT NULL,
-    runs INTEGER NOT NULL,
-    due_at INTEGER NOT NULL,
-    event_type TEXT NOT NULL,
-    -- In the delivery's first row: the numbers of its other requests, eight bytes each.
-    siblings BLOB
-) STRICT;
-
-CREATE TABLE counter (
-    subscription INTEGER PRIMARY KEY,
-    created INTEGER NOT NULL,
-    delivered INTEGER NOT NULL,
-    filtered INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
-    pending INTEGER NOT NULL,
-    CHECK (created = delivered + filtered + failed + pending),
-    CHECK (min(delivered, filtered, failed, pending) >= 0)
-) STRICT;
-
-CREATE TABLE segment (
-    n INTEGER PRIMARY KEY,
-    -- 0 open, 1 closed, 2 sealed (it has its indexes), 3 leaving, 4 gone (its tables are being dropped)
-    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),
-    -- No row of its tables has an id number outside of these.
-    low INTEGER NOT NULL,
-    high INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    opened_at INTEGER NOT NULL,
-    closed_at INTEGER
-) STRICT;
-
--- The tables of keys that were seen, from when on each was written, and how long it counts.
-CREATE TABLE seen (
-    n INTEGER PRIMARY KEY,
-    opened_at INTEGER NOT NULL,
-    window_ms INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE tenant (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    created_at INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE subscription (
-    id INTEGER PRIMARY KEY,
-    tenant INTEGER NOT NULL,
-    key TEXT,
-    version INTEGER NOT NULL,
-    document TEXT NOT NULL,
-    sealed BLOB NOT NULL,
-    UNIQUE (tenant, key)
-) STRICT;
-
--- The components that subscriptions name by digest.
-CREATE TABLE pin (
-    subscription INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    PRIMARY KEY (subscription, digest)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE key (
-    id INTEGER PRIMARY KEY,
-    tenant INTEGER,
-    name TEXT NOT NULL,
-    hash BLOB NOT NULL UNIQUE,
-    scopes TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    revoked_at INTEGER
-) STRICT;
-
-CREATE TABLE plugin (
-    tenant INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    manifest TEXT NOT NULL,
-    uploaded_at INTEGER NOT NULL,
-    current INTEGER NOT NULL CHECK (current IN (0, 1)),
-    PRIMARY KEY (tenant, name, digest)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE component (
-    digest BLOB NOT NULL UNIQUE,
-    bytes BLOB NOT NULL
-) STRICT;
-";
-
 /// The kinds of tables that a segment has, in the order in which they are dropped.
-pub(super) const SEGMENT_TABLES: [&str; 5] = ["event", "request", "attempt", "run", "delivery"];
+pub(super) const SEGMENT_TABLES: [&str; 6] = ["event", "request", "attempt", "run", "delivery", "reception"];
 
 /// The tables of segment `n`.
 pub(super) fn segment_tables(n: i64) -> String {
@@ -160,7 +44,9 @@ CREATE TABLE event_{n} (
     hops INTEGER NOT NULL,
     matched INTEGER NOT NULL,
     hash BLOB NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    -- Of the request that brought it; NULL where there are none. Not part of the hash.
+    headers BLOB
 ) STRICT;
 CREATE TABLE request_{n} (
     id INTEGER PRIMARY KEY,
@@ -226,18 +112,53 @@ CREATE TABLE delivery_{n} (
     -- Where it has several requests: of each its number, stage and attempts.
     parts BLOB
 ) STRICT;
+{}",
+        reception_table(n)
+    )
+}
+
+/// The table of receptions of segment `n`; segments of version 1 get it in the migration.
+pub(super) fn reception_table(n: i64) -> String {
+    format!(
+        "
+CREATE TABLE reception_{n} (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    -- An address of IPv4 in four bytes or of IPv6 in sixteen.
+    remote BLOB NOT NULL,
+    method TEXT NOT NULL,
+    headers BLOB,
+    bytes INTEGER NOT NULL,
+    digest BLOB,
+    status INTEGER NOT NULL,
+    -- 0 accepted, 1 handshake, 2 refused
+    outcome INTEGER NOT NULL CHECK (outcome BETWEEN 0 AND 2),
+    -- Of one that was accepted.
+    first INTEGER,
+    events INTEGER,
+    duplicates INTEGER,
+    changed INTEGER,
+    -- The name of the handshake, or why it was refused.
+    word TEXT,
+    detail TEXT,
+    unrecorded INTEGER NOT NULL,
+    body BLOB
+) STRICT;
 "
     )
 }
 
 /// The indexes that a segment gets when it is sealed, one statement each: history is found by them,
 /// and nothing pays for them while the segment is written.
-pub(super) fn segment_indexes(n: i64) -> [String; 4] {
+pub(super) fn segment_indexes(n: i64) -> [String; 5] {
     [
         format!("CREATE INDEX IF NOT EXISTS delivery_{n}_subscription ON delivery_{n} (subscription)"),
         format!("CREATE INDEX IF NOT EXISTS delivery_{n}_event ON delivery_{n} (event)"),
         format!("CREATE INDEX IF NOT EXISTS event_{n}_type ON event_{n} (tenant, event_type)"),
         format!("CREATE INDEX IF NOT EXISTS event_{n}_source ON event_{n} (tenant, source)"),
+        format!("CREATE INDEX IF NOT EXISTS reception_{n}_source ON reception_{n} (source)"),
     ]
 }
 
@@ -287,10 +208,10 @@ pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
     if !fresh && application != APPLICATION_ID {
         return Err(OpenError::NotOurs);
     }
-    if version > MIGRATIONS.len() {
+    if version > migrations::NEWEST {
         return Err(OpenError::Newer {
             found: version,
-            known: MIGRATIONS.len(),
+            known: migrations::NEWEST,
         });
     }
     if fresh {
@@ -308,14 +229,5 @@ pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
     let _: i64 = conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |row| row.get(0))?;
     let _: i64 =
         conn.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |row| row.get(0))?;
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let step = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        if index == 0 {
-            step.pragma_update(None, "application_id", APPLICATION_ID)?;
-        }
-        step.execute_batch(migration)?;
-        step.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
-        step.commit()?;
-    }
-    Ok(())
+    Ok(migrations::run(conn, version)?)
 }

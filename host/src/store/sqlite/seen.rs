@@ -4,6 +4,8 @@
 //! lie in a row of small tables, a sixth of the window each, and a table is dropped whole when the
 //! youngest key in it has left the window. Time is compared exactly: a key that is still stored but
 //! older than the window was not seen. Namespaces are apart: an id never meets an `Idempotency-Key`.
+//! Each series has tables of its own, because its window is: with one row of tables, two windows in
+//! turns would open a table with every call. The series are numbered together.
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use super::fingerprint::Fingerprint;
 use super::work::Work;
 use super::{pack, schema};
 use crate::id::EventId;
-use crate::store::{AcceptedEvent, Error, Result};
+use crate::store::{Accept, AcceptedEvent, Error, Result, Series};
 use crate::time::Timestamp;
 
 /// Into how many tables a window is split; one more is looked at while the oldest leaves.
@@ -25,8 +27,26 @@ const REMOVED_AT_ONCE: i64 = 16_384;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table {
     n: i64,
+    series: Series,
     opened_at: Timestamp,
     window: Duration,
+}
+
+/// A series as it is stored.
+const fn series_number(series: Series) -> i64 {
+    match series {
+        Series::Api => 0,
+        Series::Sources => 1,
+    }
+}
+
+fn series(number: i64) -> Result<Series> {
+    let found = Series::ALL
+        .into_iter()
+        .find(|series| series_number(*series) == number);
+    found.ok_or_else(|| Error::Damaged {
+        what: format!("series {number} of keys that were seen"),
+    })
 }
 
 /// An event that was seen.
@@ -46,15 +66,23 @@ pub(super) struct SeenCall {
 
 /// The tables there are, oldest first.
 pub(super) fn load(conn: &Connection) -> Result<Vec<Table>> {
-    let mut query = conn.prepare("SELECT n, opened_at, window_ms FROM seen ORDER BY n")?;
-    let tables = query.query_map([], |row| {
-        Ok(Table {
+    let mut query = conn.prepare("SELECT n, opened_at, window_ms, series FROM seen ORDER BY n")?;
+    let mut rows = query.query([])?;
+    let mut tables = Vec::new();
+    while let Some(row) = rows.next()? {
+        tables.push(Table {
             n: row.get(0)?,
             opened_at: Timestamp::from_millis(row.get(1)?),
             window: Duration::from_millis(row.get::<_, i64>(2)?.unsigned_abs()),
-        })
-    })?;
-    Ok(tables.collect::<rusqlite::Result<_>>()?)
+            series: series(row.get(3)?)?,
+        });
+    }
+    Ok(tables)
+}
+
+/// The tables of a series, oldest first.
+fn of(tables: &[Table], series: Series) -> impl DoubleEndedIterator<Item = &Table> {
+    tables.iter().filter(move |table| table.series == series)
 }
 
 /// Whether something written then is within the window now. A clock that went back counts as now.
@@ -63,13 +91,8 @@ fn within(at: i64, now: Timestamp, window: Duration) -> bool {
 }
 
 /// The event that came under this key within the window.
-pub(super) fn event(
-    work: &Work<'_>,
-    key: &Fingerprint,
-    now: Timestamp,
-    window: Duration,
-) -> Result<Option<SeenEvent>> {
-    for table in work.tally.seen.iter().rev() {
+pub(super) fn event(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<Option<SeenEvent>> {
+    for table in of(&work.tally.seen, asks.series).rev() {
         let sql = format!(
             "SELECT content, at, event, matched FROM seen_{} WHERE key = ?",
             table.n
@@ -85,27 +108,22 @@ pub(super) fn event(
         });
         if let Some((at, seen)) = found.optional()? {
             // The newest table comes first, so an older entry cannot be within the window either.
-            return Ok(within(at, now, window).then_some(seen));
+            return Ok(within(at, asks.now, asks.window).then_some(seen));
         }
     }
     Ok(None)
 }
 
 /// The call that came under this key within the window.
-pub(super) fn call(
-    work: &Work<'_>,
-    key: &Fingerprint,
-    now: Timestamp,
-    window: Duration,
-) -> Result<Option<SeenCall>> {
-    for table in work.tally.seen.iter().rev() {
+pub(super) fn call(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<Option<SeenCall>> {
+    for table in of(&work.tally.seen, asks.series).rev() {
         let sql = format!("SELECT content, at, answer FROM call_{} WHERE key = ?", table.n);
         let mut query = work.statement(&sql)?;
         let found = query.query_row([key], |row| {
             Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?))
         });
         if let Some((content, at, answer)) = found.optional()? {
-            if !within(at, now, window) {
+            if !within(at, asks.now, asks.window) {
                 return Ok(None);
             }
             return Ok(Some(SeenCall {
@@ -117,24 +135,28 @@ pub(super) fn call(
     Ok(None)
 }
 
-/// Opens the next table when the newest is a sixth of the window old.
-fn newest(work: &mut Work<'_>, now: Timestamp, window: Duration) -> Result<i64> {
-    let last = work.tally.seen.last().copied();
+/// Opens the next table of the series when its newest is a sixth of the window old.
+fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
+    let Accept {
+        now, window, series, ..
+    } = *asks;
+    let last = of(&work.tally.seen, series).next_back();
     if let Some(last) = last
         && now.since(last.opened_at) < window / TABLES_PER_WINDOW
         && window <= last.window
     {
         return Ok(last.n);
     }
-    let n = last.map_or(1, |last| last.n + 1);
+    let n = work.tally.seen.last().map_or(1, |last| last.n + 1);
     work.conn.execute_batch(&schema::seen_tables(n))?;
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     work.conn.execute(
-        "INSERT INTO seen VALUES (?, ?, ?)",
-        params![n, now.as_millis(), window_ms],
+        "INSERT INTO seen (n, opened_at, window_ms, series) VALUES (?, ?, ?, ?)",
+        params![n, now.as_millis(), window_ms, series_number(series)],
     )?;
     work.tally.seen.push(Table {
         n,
+        series,
         opened_at: now,
         window,
     });
@@ -146,16 +168,15 @@ pub(super) fn remember_event(
     work: &mut Work<'_>,
     key: &Fingerprint,
     seen: SeenEvent,
-    now: Timestamp,
-    window: Duration,
+    call: &Accept,
 ) -> Result<()> {
-    let n = newest(work, now, window)?;
+    let n = newest(work, call)?;
     // Replaces an entry that left the window while its table is still the newest.
     let mut insert = work.statement(&format!("INSERT OR REPLACE INTO seen_{n} VALUES (?, ?, ?, ?, ?)"))?;
     insert.execute(params![
         key,
         seen.content,
-        now.as_millis(),
+        call.now.as_millis(),
         seen.id.number(),
         seen.matched
     ])?;
@@ -167,17 +188,16 @@ pub(super) fn remember_call(
     work: &mut Work<'_>,
     key: &Fingerprint,
     seen: &SeenCall,
-    now: Timestamp,
-    window: Duration,
+    call: &Accept,
 ) -> Result<()> {
-    let n = newest(work, now, window)?;
+    let n = newest(work, call)?;
     let answer = pack::numbers(
         seen.answer
             .iter()
             .flat_map(|event| [event.id.number(), i64::from(event.matched)]),
     );
     let mut insert = work.statement(&format!("INSERT OR REPLACE INTO call_{n} VALUES (?, ?, ?, ?)"))?;
-    insert.execute(params![key, seen.content, now.as_millis(), answer])?;
+    insert.execute(params![key, seen.content, call.now.as_millis(), answer])?;
     Ok(())
 }
 
@@ -200,16 +220,13 @@ fn read_answer(bytes: &[u8]) -> Result<Vec<AcceptedEvent>> {
 
 /// Removes a bounded part of what has left the window; `true` while there is more.
 ///
-/// A table goes when the one after it is older than the longest window of any, because then its own
-/// youngest key is too.
+/// A table goes when the one after it in its series is older than the longest window of any of them,
+/// because then its own youngest key is too.
 pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
-    let [oldest, next, ..] = work.tally.seen[..] else {
+    let past = |series: &Series| past(&work.tally.seen, *series, now);
+    let Some(oldest) = Series::ALL.iter().find_map(past) else {
         return Ok(false);
     };
-    let window = work.tally.seen.iter().map(|table| table.window).max();
-    if now.since(next.opened_at) < window.unwrap_or_default() {
-        return Ok(false);
-    }
     for kind in ["seen", "call"] {
         let table = format!("{kind}_{}", oldest.n);
         let removed = work.conn.execute(
@@ -227,6 +244,14 @@ pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
     work.conn
         .execute_batch(&format!("DROP TABLE seen_{0}; DROP TABLE call_{0};", oldest.n))?;
     work.conn.execute("DELETE FROM seen WHERE n = ?", [oldest.n])?;
-    work.tally.seen.remove(0);
+    work.tally.seen.retain(|table| table.n != oldest.n);
     Ok(true)
+}
+
+/// The oldest table of a series, if nothing in it can count any more.
+fn past(tables: &[Table], series: Series, now: Timestamp) -> Option<Table> {
+    let mut all = of(tables, series);
+    let (oldest, next) = (all.next()?, all.next()?);
+    let window = of(tables, series).map(|table| table.window).max()?;
+    (now.since(next.opened_at) >= window).then_some(*oldest)
 }

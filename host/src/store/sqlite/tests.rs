@@ -1,6 +1,7 @@
 //! The contract on SQLite, and what only this backend promises.
 
 mod expiry;
+mod migrations;
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -174,15 +175,34 @@ async fn a_changed_byte_is_never_delivered() {
 }
 
 #[tokio::test]
+async fn damaged_headers_do_not_hold_an_event_back() {
+    let directory = Directory::new(Size::Usual);
+    let maker = Maker::new();
+    let store = directory.sqlite();
+    let new = maker.matched(maker.received(None, "{}"), &[maker.subscription()]);
+    contract::done(store.accept(maker.call(vec![new.clone()])).await.unwrap());
+    drop(store);
+    directory
+        .database()
+        .execute_batch("UPDATE event_1 SET headers = x'ffffffff00'")
+        .unwrap();
+    let store = directory.sqlite();
+    let read = store.event(new.event.id).await.unwrap().unwrap().event;
+    assert_eq!((&read.data, &read.headers[..]), (&new.event.data, &[][..]));
+}
+
+#[tokio::test]
 async fn secrets_are_not_in_the_file() {
     let directory = Directory::new(Size::Usual);
     let store = directory.sqlite();
     let subscription = contract::config::subscription(&Maker::new(), None);
     store.add_subscription(Arc::new(subscription)).await.unwrap();
+    let source = contract::sources::source(&Maker::new(), "deploys");
+    store.add_source(Arc::new(source)).await.unwrap();
     store.close().await.unwrap();
     let bytes = std::fs::read(directory.dir.path().join(files::DATABASE)).unwrap();
     let contains = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
-    assert!(contains(b"Alerts to Slack"));
+    assert!(contains(b"Alerts to Slack") && contains(b"Every deploy"));
     assert!(!contains(b"T0KEN") && !contains(b"t0ken"));
 }
 

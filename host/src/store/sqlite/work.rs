@@ -25,7 +25,7 @@ pub(super) struct Tally {
     pub(super) open: i64,
     /// Bytes in it.
     pub(super) open_bytes: i64,
-    /// The tables of keys that were seen, oldest first.
+    /// The tables of keys that were seen, of all series, oldest first.
     pub(super) seen: Vec<seen::Table>,
     /// The latest `now` that any command gave.
     pub(super) latest: Timestamp,
@@ -88,6 +88,7 @@ pub(super) struct SegmentSql {
     pub(super) attempt: String,
     pub(super) run: String,
     pub(super) delivery: String,
+    pub(super) reception: String,
     pub(super) delivery_from_ledger: String,
 }
 
@@ -98,11 +99,12 @@ impl SegmentSql {
             format!("INSERT INTO {table}_{n} VALUES ({places})")
         };
         Self {
-            event: insert("event", 14),
+            event: insert("event", 15),
             request: insert("request", 8),
             attempt: insert("attempt", 13),
             run: insert("run", 15),
             delivery: insert("delivery", 12),
+            reception: insert("reception", 19),
             delivery_from_ledger: format!(
                 "INSERT INTO delivery_{n}
                  SELECT request, tenant, event, subscription, event_type, ?2, ?3, ?4,

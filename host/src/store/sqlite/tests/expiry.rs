@@ -122,3 +122,69 @@ async fn keys_that_left_the_window_take_no_room() {
     // Six of the window, and one on either side that overlaps it.
     assert!((6..=8).contains(&most), "{most}");
 }
+
+#[tokio::test]
+async fn two_windows_in_turns_open_few_tables() {
+    let directory = Directory::new(Size::Usual);
+    let mut maker = Maker::new();
+    let store = directory.sqlite();
+    let retention = crate::store::Retention {
+        age: contract::WINDOW * 1_000,
+        bytes: u64::MAX,
+    };
+    let (mut api, mut sources) = (0, 0);
+    // 21 days in half hours.
+    for n in 0..1_008 {
+        maker.pass(std::time::Duration::from_secs(1_800));
+        let event = |by: &str| maker.matched(maker.event(Some(&format!("{by}-{n}")), "{}"), &[]);
+        let call = maker.call(vec![event("api")]);
+        contract::done(store.accept(call).await.unwrap());
+        let source = crate::id::SourceId::from_number(7);
+        let call = maker.received_call(vec![event("source")], source);
+        contract::done(store.accept(call).await.unwrap());
+        if n % 12 == 0 {
+            store.expire(maker.now, retention).await.unwrap();
+            let count =
+                "SELECT count(*) FILTER (WHERE series = 0), count(*) FILTER (WHERE series = 1) FROM seen";
+            let (now_api, now_sources): (i64, i64) = directory
+                .database()
+                .query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap();
+            api = api.max(now_api);
+            sources = sources.max(now_sources);
+        }
+    }
+    // Of each, six of its window, and one on either side that overlaps it.
+    assert!((6..=9).contains(&api), "{api}");
+    assert!((6..=9).contains(&sources), "{sources}");
+}
+
+#[tokio::test]
+async fn refused_requests_do_not_keep_a_segment() {
+    // More events than are carried in any case, all of them pending: alone they stay where they are.
+    for (refusals, dropped) in [(0, 0), (80, 1)] {
+        let directory = Directory::new(Size::Usual);
+        let maker = Maker::new();
+        let store = directory.sqlite();
+        let subscription = maker.subscription();
+        let new = |_| maker.matched(maker.event(None, "{}"), &[subscription]);
+        contract::done(
+            store
+                .accept(maker.call((0..70).map(new).collect()))
+                .await
+                .unwrap(),
+        );
+        let source = crate::id::SourceId::from_number(7);
+        let receptions = (0..refusals).map(|_| maker.reception(source));
+        store.record_receptions(receptions.collect()).await.unwrap();
+        let expired = store.expire(contract::START, EVERYTHING_GOES).await.unwrap();
+        assert_eq!(expired.segments, dropped);
+        assert_eq!(expired.carried, u64::from(dropped) * 70);
+        assert_eq!(contract::all_pending(&store).await.len(), 70);
+        let query = crate::store::ReceptionQuery {
+            limit: 100,
+            ..Default::default()
+        };
+        assert!(store.receptions(query).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,185 @@
+//! Numbered migrations that are part of the binary.
+//!
+//! `user_version` is the number of the last migration that ran; each runs in one transaction with its
+//! number, so that a crash leaves the database as it was before or after one. A migration is never
+//! changed once released. It may run code, because the tables of segments are as many as there are.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::schema;
+
+/// One step from a version to the next.
+enum Migration {
+    /// Statements.
+    Sql(&'static str),
+    /// Whatever depends on what is there.
+    Code(fn(&Transaction<'_>) -> rusqlite::Result<()>),
+}
+
+/// What each version added, oldest first. Never changed once released.
+const MIGRATIONS: &[Migration] = &[Migration::Sql(FIRST), Migration::Code(second)];
+/// The version that this binary writes.
+pub(super) const NEWEST: usize = MIGRATIONS.len();
+
+/// Events, deliveries and what is configured.
+pub(super) const FIRST: &str = "
+CREATE TABLE meta (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row: who owns the writes, and the greatest id number of any row there ever was.
+CREATE TABLE owner (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL,
+    newest INTEGER NOT NULL
+) STRICT;
+INSERT INTO owner VALUES (1, 0, 1);
+
+-- The ledger. Appended at its end, deleted by key; no other index, on purpose.
+CREATE TABLE pending (
+    request INTEGER PRIMARY KEY,
+    delivery INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    subscription INTEGER NOT NULL,
+    tenant INTEGER NOT NULL,
+    -- 0 accepted, 1 rendered, 2 part delivered, 3 part failed
+    stage INTEGER NOT NULL CHECK (stage BETWEEN 0 AND 3),
+    attempts INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    throttles INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    event_type TEXT NOT NULL,
+    -- In the delivery's first row: the numbers of its other requests, eight bytes each.
+    siblings BLOB
+) STRICT;
+
+CREATE TABLE counter (
+    subscription INTEGER PRIMARY KEY,
+    created INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    filtered INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    pending INTEGER NOT NULL,
+    CHECK (created = delivered + filtered + failed + pending),
+    CHECK (min(delivered, filtered, failed, pending) >= 0)
+) STRICT;
+
+CREATE TABLE segment (
+    n INTEGER PRIMARY KEY,
+    -- 0 open, 1 closed, 2 sealed (it has its indexes), 3 leaving, 4 gone (its tables are being dropped)
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),
+    -- No row of its tables has an id number outside of these.
+    low INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    opened_at INTEGER NOT NULL,
+    closed_at INTEGER
+) STRICT;
+
+-- The tables of keys that were seen, from when on each was written, and how long it counts.
+CREATE TABLE seen (
+    n INTEGER PRIMARY KEY,
+    opened_at INTEGER NOT NULL,
+    window_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE tenant (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE subscription (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    key TEXT,
+    version INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (tenant, key)
+) STRICT;
+
+-- The components that subscriptions name by digest.
+CREATE TABLE pin (
+    subscription INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (subscription, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE key (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER,
+    name TEXT NOT NULL,
+    hash BLOB NOT NULL UNIQUE,
+    scopes TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE TABLE plugin (
+    tenant INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    manifest TEXT NOT NULL,
+    uploaded_at INTEGER NOT NULL,
+    current INTEGER NOT NULL CHECK (current IN (0, 1)),
+    PRIMARY KEY (tenant, name, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE component (
+    digest BLOB NOT NULL UNIQUE,
+    bytes BLOB NOT NULL
+) STRICT;
+";
+
+/// Sources with what they keep: receptions, headers of events, and ids of their own that were seen.
+const SECOND: &str = "
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (tenant, name)
+) STRICT;
+
+-- 0 of the API, 1 of sources
+ALTER TABLE seen ADD COLUMN series INTEGER NOT NULL DEFAULT 0;
+";
+
+fn second(step: &Transaction<'_>) -> rusqlite::Result<()> {
+    step.execute_batch(SECOND)?;
+    for n in kept_segments(step)? {
+        // SQLite reads a strict table once when it adds a column: seconds for 10 GiB.
+        step.execute_batch(&format!("ALTER TABLE event_{n} ADD COLUMN headers BLOB"))?;
+        step.execute_batch(&schema::reception_table(n))?;
+    }
+    Ok(())
+}
+
+/// The segments whose tables are all there. The others were given up; what is left of them is dropped.
+fn kept_segments(step: &Transaction<'_>) -> rusqlite::Result<Vec<i64>> {
+    let mut query = step.prepare("SELECT n FROM segment WHERE state < 4 ORDER BY n")?;
+    query.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Runs what a database of this version lacks; 0 is an empty one.
+pub(super) fn run(conn: &mut Connection, version: usize) -> rusqlite::Result<()> {
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if index == 0 {
+            step.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+        }
+        match migration {
+            Migration::Sql(sql) => step.execute_batch(sql)?,
+            Migration::Code(run) => run(&step)?,
+        }
+        step.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        step.commit()?;
+    }
+    Ok(())
+}
