@@ -18,10 +18,12 @@ use crate::time::Timestamp;
 
 mod handshake;
 mod mapping;
+mod request;
 mod verification;
 
 pub use handshake::{Answer, Condition, Handshake};
 pub use mapping::{Conflict, Format, Mapping};
+pub use request::{Refused, Request};
 pub use verification::{Place, Verification};
 
 /// Longest name, in bytes.
