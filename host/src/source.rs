@@ -16,11 +16,17 @@ use crate::secret::Secret;
 use crate::subscription::{RateLimit, SigningSecret};
 use crate::time::Timestamp;
 
+mod attributes;
+mod body;
 mod handshake;
 mod mapping;
+mod pointer;
 mod request;
+mod template;
 mod verification;
+mod view;
 
+pub use attributes::{ALTERNATIVES_MAX, ITEMS_MAX};
 pub use handshake::{Answer, Condition, Handshake};
 pub use mapping::{Conflict, Format, Mapping};
 pub use request::{Refused, Request};
