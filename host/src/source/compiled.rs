@@ -205,4 +205,4 @@ fn response_header(name: &str) -> Result<HeaderName, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::source) mod tests;
