@@ -44,6 +44,8 @@ pub(super) fn draft(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Faults> 
             _ => draft.extensions.push((attribute.to_owned(), value)),
         }
     }
+    // Headers have no order that means anything; this one is the same every time.
+    draft.extensions.sort_unstable();
     check_version(version.as_deref(), VERSION_HEADER, &mut faults);
     match single(headers, CONTENT_TYPE.as_str()) {
         Ok(value) if !value.is_empty() => draft.content_type = value.to_str().ok().map(str::to_owned),

@@ -40,7 +40,6 @@ fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draft, Unreadable> {
     let mut fields = Fields::of(text, base)?;
     let version = fields.text("specversion", &mut faults);
     let at_version = fields.pointer("specversion");
-    check_version(version.as_deref(), &at_version, &mut faults);
     let content_type = fields.text("datacontenttype", &mut faults);
     let data = data(&mut fields, content_type.as_deref(), body, &mut faults);
     let mut draft = Draft {
@@ -59,7 +58,9 @@ fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draft, Unreadable> {
         data,
     };
     // Many more are refused by their number; there is no need to look at each.
-    let members = fields.into_members();
+    let mut members = fields.into_members();
+    // In the order given: taking the others out has mixed them.
+    members.sort_unstable_by_key(|(_, raw)| raw.get().as_ptr());
     for (name, raw) in members.into_iter().take(event::EXTENSIONS_MAX + 1) {
         if raw.get() != "null" {
             let value = extension(raw, &json::pointer(base, &name), &mut faults);
@@ -71,6 +72,7 @@ fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draft, Unreadable> {
     // A member of the wrong type was told already; "must not be empty" beside it would mislead.
     if faults.is_empty() {
         check(&draft, |name| json::pointer(base, name), &mut faults);
+        check_version(version.as_deref(), &at_version, &mut faults);
     }
     Ok(faults.or(draft)?)
 }

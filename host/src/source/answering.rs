@@ -289,8 +289,8 @@ impl Ready {
             let Some(value) = fill(template, false)? else {
                 return Ok(None);
             };
-            let value = HeaderValue::from_str(&value)
-                .map_err(|_| refuse(format!("what `{name}` would say is not printable ASCII")))?;
+            let value = header_value(&value)
+                .ok_or_else(|| refuse(format!("what `{name}` would say is not printable ASCII")))?;
             headers.push((name.clone(), value));
         }
         if let Some(length) = too_long.get() {
@@ -311,7 +311,7 @@ impl Ready {
 fn read_content_type(answer: &Answer, at: &str, faults: &mut Faults) -> Option<HeaderValue> {
     let read = event::check_text(&answer.content_type, event::CONTENT_TYPE_BYTES_MAX)
         .ok()
-        .and_then(|()| HeaderValue::from_str(&answer.content_type).ok());
+        .and_then(|()| header_value(&answer.content_type));
     if read.is_none() {
         faults.add(
             format!("{at}/content_type"),
@@ -345,6 +345,12 @@ fn read_headers(
         }
     }
     headers
+}
+
+/// The value of a header, if it is printable ASCII. [`HeaderValue`] itself takes more.
+pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
+    let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    HeaderValue::from_str(text).ok().filter(|_| printable)
 }
 
 /// The name of a header that an answer may set.
