@@ -19,10 +19,12 @@ use crate::time::Timestamp;
 mod handshake;
 mod mapping;
 mod verification;
+mod verifier;
 
 pub use handshake::{Answer, Condition, Handshake};
 pub use mapping::{Conflict, Format, Mapping};
 pub use verification::{Place, Verification};
+pub use verifier::{Credentials, PLACES_MAX, SCHEMES_MAX, Unsigned, Verifier, VerifierFault};
 
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
