@@ -33,4 +33,10 @@ pub use sign::{Keyring, Outgoing, SignError};
 pub use verify::{CANDIDATES_MAX, Checked, Failure, Incoming, Verified, VerifyError, query_parameter};
 
 #[cfg(test)]
+mod certificate_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod services_tests;
+#[cfg(test)]
 mod vectors;

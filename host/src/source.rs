@@ -27,6 +27,7 @@ pub mod preset;
 mod request;
 mod template;
 mod verification;
+mod verifier;
 mod view;
 
 pub use answering::{AnswerParts, Answered, CHALLENGE_BYTES_MAX, CONDITIONS_MAX, HANDSHAKES_MAX};
@@ -36,6 +37,7 @@ pub use handshake::{Answer, Condition, Handshake};
 pub use mapping::{Conflict, Format, Mapping};
 pub use request::{Refused, Request};
 pub use verification::{Place, Verification};
+pub use verifier::{Credentials, PLACES_MAX, SCHEMES_MAX, Unsigned, Verifier, VerifierFault};
 
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;

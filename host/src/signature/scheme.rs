@@ -28,9 +28,11 @@
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
+use super::key::Key;
 use super::pointer::Pointer;
-use super::secret::SecretKind;
+use super::secret::{SecretFault, SecretKind};
 use super::template::{Format, Input, InputPiece};
+use crate::secret::Secret;
 
 mod fault;
 mod written;
@@ -209,6 +211,33 @@ impl Scheme {
     /// Whether the key stands in a certificate that has to be fetched for a request.
     pub const fn needs_certificate(&self) -> bool {
         self.certificate.is_some()
+    }
+
+    /// Whether a request must carry the signature.
+    pub const fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// Whether a secret is one that this scheme can use.
+    pub fn accepts(&self, secret: &Secret) -> Result<(), SecretFault> {
+        Key::new(self, secret).map(drop)
+    }
+
+    /// What its secrets look like, for people.
+    pub const fn secret_form(&self) -> &'static str {
+        match (self.secret, self.algorithm) {
+            (SecretKind::Utf8, _) => "a text",
+            (SecretKind::WhsecBase64, _) => "`whsec_` and base64",
+            (SecretKind::WhpkBase64, _) => "`whpk_` and base64, an ed25519 public key",
+            (SecretKind::Base64, Algorithm::Ed25519) => "an ed25519 public key in base64",
+            (SecretKind::Hex, Algorithm::Ed25519) => "an ed25519 public key in 64 hexadecimal digits",
+            (SecretKind::Base64, _) => "base64",
+            (SecretKind::Hex, _) => "hexadecimal digits",
+            (SecretKind::SpkiBase64, Algorithm::RsaSha256) => "an RSA public key in base64 or PEM",
+            (SecretKind::SpkiBase64, Algorithm::Ed25519) => "an ed25519 public key in base64 or PEM",
+            (SecretKind::SpkiBase64, _) => "a P-256 public key in base64 or PEM",
+            (SecretKind::Text, _) => "the text that the service signs, such as the id of its webhook",
+        }
     }
 
     pub(super) fn timestamp_header(&self) -> Option<&Named> {

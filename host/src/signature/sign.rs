@@ -13,6 +13,7 @@ use super::scheme::{Algorithm, Coverage, Encoding, Named, Place, Scheme, Timesta
 use super::secret::{SecretFault, SecretKind};
 use super::template::FieldValue;
 use super::verify::{VerifyError, json_text};
+use crate::digest::Digest;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -44,6 +45,9 @@ pub enum SignError {
         /// What.
         what: &'static str,
     },
+    /// Every secret has run out.
+    #[error("every secret has run out")]
+    NoSecret,
     /// Only the service itself has the key.
     #[error("the secret can verify but not sign: only its service has the private key")]
     PublicKey,
@@ -79,6 +83,14 @@ impl Scheme {
             return fault("forms only");
         }
         Ok(())
+    }
+
+    /// The parameter that the URL needs before it is signed, where the scheme wants the digest of a body
+    /// there and this body has to have one.
+    pub fn body_digest(&self, content_type: &str, body: &[u8]) -> Option<(String, String)> {
+        let name = self.body_digest_query.clone()?;
+        let needed = BodyKind::of(content_type) == BodyKind::Other && !body.is_empty();
+        needed.then(|| (name, Digest::of(body).to_string()))
     }
 
     /// How a time stamp is written.
@@ -171,17 +183,22 @@ impl Keyring {
         };
         let message = Message::of(scheme, &parts).map_err(SignError::Request)?;
         let several = scheme.separator.is_some() || scheme.format.delimiter.is_some();
+        let mut any_usable = false;
         let signatures: Vec<String> = self
             .keys
             .iter()
             .enumerate()
-            .filter(|(place, key)| key.can_sign() && usable(*place))
+            .filter(|(place, _)| usable(*place))
+            .inspect(|_| any_usable = true)
+            .filter(|(_, key)| key.can_sign())
             .take(if several { usize::MAX } else { 1 })
             .filter_map(|(_, key)| key.sign(&message))
             .map(|signature| scheme.encoding.encode(&signature))
             .collect();
-        if signatures.is_empty() {
-            return Err(SignError::PublicKey);
+        match signatures.is_empty() {
+            true if any_usable => return Err(SignError::PublicKey),
+            true => return Err(SignError::NoSecret),
+            false => {}
         }
         let pair = |named: &Named, value: &str| (named.written.clone(), value.to_owned());
         let id = scheme.id_header.as_ref().map(|named| pair(named, request.id));

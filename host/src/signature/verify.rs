@@ -60,6 +60,11 @@ impl Keyring {
         self.verify_among(request, now, |_| true)
     }
 
+    /// Whether a request carries a signature where this scheme has it, right or wrong.
+    pub fn is_signed(&self, request: &Incoming<'_>) -> bool {
+        !matches!(signature(&self.scheme, request), Ok(None))
+    }
+
     /// As [`Self::verify`], against the secrets that are usable: some may have run out.
     pub fn verify_among(
         &self,
@@ -125,7 +130,8 @@ impl Keyring {
 }
 
 impl Scheme {
-    fn signature_place(&self) -> String {
+    /// Where the signature stands, for people.
+    pub fn signature_place(&self) -> String {
         match &self.signature {
             Place::Header(header) => in_header(&header.written),
             Place::Pointer(pointer) => in_body(pointer),
