@@ -44,9 +44,9 @@ impl Compiled {
         let response = settings.response.as_ref().or(preset.response.as_ref());
         let response = read_response(&response.cloned().unwrap_or_default(), &mut faults);
         check::source(&source, &mut faults);
-        check::secrets(&source, &handshakes, &mut faults);
-        check::signing(&source, preset, &handshakes, &mut faults);
         let verification = settings.verification.as_ref().unwrap_or(&preset.verification);
+        check::secrets(&source, verification, &handshakes, &mut faults);
+        check::signing(&source, preset, &handshakes, &mut faults);
         check::verification(&source, verification, &mut faults);
         if attributes.format() == Format::Cloudevents {
             check::own_attributes(&settings.events, &mut faults);
@@ -95,7 +95,8 @@ impl Compiled {
     }
 
     /// The answer, if the request is a handshake. Ask with `verified = false` before the verification,
-    /// which only finds handshakes that need none, and with `true` behind it.
+    /// which only finds handshakes that need none, and with `true` behind it: only if it was passed with a
+    /// secret, not where an optional signature was missing.
     pub fn handshake(&self, request: &Request<'_>, verified: bool) -> Option<Result<Answered, Refused>> {
         let proof = Proof {
             own: Own {

@@ -84,3 +84,5 @@ pub fn named(name: &str) -> Option<&'static Preset> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -186,11 +186,14 @@ impl Template {
 
     /// The text with the same placeholder in every atom's place.
     pub(super) fn sketch(&self, placeholder: &str) -> String {
-        let part = |piece| match piece {
-            &Piece::Text(ref fixed) => fixed.as_str(),
-            &Piece::Atom(_) => placeholder,
-        };
-        self.0.iter().map(part).collect()
+        let mut text = String::new();
+        for piece in &self.0 {
+            text.push_str(match piece {
+                Piece::Text(fixed) => fixed,
+                Piece::Atom(_) => placeholder,
+            });
+        }
+        text
     }
 
     /// Whether it is the same for every request.

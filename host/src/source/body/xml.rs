@@ -16,6 +16,9 @@ const ATTRIBUTES_MAX: usize = 64;
 /// Longest name of an element or attribute, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
 
+/// Most characters of a wrong text that a fault repeats.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// What is wrong with a body that says it is XML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(in crate::source) enum XmlFault {
@@ -57,10 +60,9 @@ pub(in crate::source) fn check(charset: Option<&str>, body: &[u8]) -> Result<(),
     };
     loop {
         let at = reader.buffer_position();
-        let event = reader.read_event().map_err(|error| XmlFault::Malformed {
-            what: error.to_string(),
-            at: reader.error_position(),
-        })?;
+        let event = reader
+            .read_event()
+            .map_err(|error| malformed(&error.to_string(), at))?;
         if matches!(event, Event::Eof) {
             break;
         }
@@ -75,10 +77,14 @@ pub(in crate::source) fn check(charset: Option<&str>, body: &[u8]) -> Result<(),
     // A byte order mark outranks the media type, which outranks the declaration (RFC 7303 section 3).
     let named = charset.map(str::as_bytes).or(check.declared.as_deref());
     let is_utf8 = marked || named.is_none_or(|name| name.eq_ignore_ascii_case(b"utf-8"));
-    if is_utf8 && str::from_utf8(body).is_err() {
-        return Err(XmlFault::Encoding);
+    if !is_utf8 {
+        return Ok(());
     }
-    Ok(())
+    let text = str::from_utf8(body).map_err(|_| XmlFault::Encoding)?;
+    match text.find(['\u{fffe}', '\u{ffff}']) {
+        None => Ok(()),
+        Some(at) => Err(malformed("a character that XML does not have", at as u64)),
+    }
 }
 
 /// Encodings in which every byte below 128 is that ASCII character, always.
@@ -157,6 +163,7 @@ impl Check {
         }
         check_characters(start, at)?;
         check_name(start.name().as_ref(), at)?;
+        check_spacing(start.attributes_raw(), at)?;
         for (place, attribute) in start.attributes().enumerate() {
             let attribute = attribute.map_err(|error: AttrError| malformed(&error.to_string(), at))?;
             if place >= ATTRIBUTES_MAX {
@@ -172,27 +179,49 @@ impl Check {
         if at != 0 {
             return Err(malformed("`<?xml` that is not at the very beginning", at));
         }
-        check_characters(declaration, at)?;
-        let version = declaration
-            .version()
-            .map_err(|error| malformed(&error.to_string(), at))?;
-        if version.as_ref() != b"1.0" {
+        let broken = || malformed("an XML declaration that is none", at);
+        let text = str::from_utf8(declaration).map_err(|_| broken())?;
+        let mut rest = text.strip_prefix("xml").ok_or_else(broken)?;
+        let version = pseudo_attribute(&mut rest, "version").ok_or_else(broken)?;
+        let encoding = pseudo_attribute(&mut rest, "encoding");
+        let standalone = pseudo_attribute(&mut rest, "standalone");
+        let strict = standalone.is_none_or(|word| matches!(word, "yes" | "no"));
+        if !strict || !rest.chars().all(is_space) {
+            return Err(broken());
+        }
+        if version != "1.0" {
             return Err(malformed("a version of XML that is not 1.0", at));
         }
-        if let Some(encoding) = declaration.encoding() {
-            let encoding = encoding.map_err(|error| malformed(&error.to_string(), at))?;
-            if !is_ascii_compatible(&encoding) {
-                return Err(XmlFault::Encoding);
-            }
-            self.declared = Some(encoding.into_owned());
+        if encoding.is_some_and(|name| !is_ascii_compatible(name.as_bytes())) {
+            return Err(XmlFault::Encoding);
         }
+        self.declared = encoding.map(|name| name.as_bytes().to_vec());
         Ok(())
     }
 }
 
+/// Takes ` name = "value"` off, if it stands next. Two readers that found different encodings in one
+/// declaration would read two documents, so nothing but this form is taken (section 2.8).
+fn pseudo_attribute<'t>(rest: &mut &'t str, name: &str) -> Option<&'t str> {
+    let after = rest.trim_start_matches(is_space);
+    let after = after.strip_prefix(name).filter(|_| after.len() < rest.len())?;
+    let after = after.trim_start_matches(is_space).strip_prefix('=')?;
+    let after = after.trim_start_matches(is_space);
+    let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let (value, after) = after[1..].split_once(quote)?;
+    *rest = after;
+    Some(value)
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
 fn malformed(what: &str, at: u64) -> XmlFault {
+    // What the parser says may repeat the body.
+    let shown = what.chars().map(|c| if c.is_control() { ' ' } else { c });
     XmlFault::Malformed {
-        what: what.chars().take(200).collect(),
+        what: shown.take(SHOWN_CHARS_MAX).collect(),
         at,
     }
 }
@@ -220,6 +249,24 @@ fn check_name(name: &[u8], at: u64) -> Result<(), XmlFault> {
     } else {
         Err(malformed("a name that is none", at))
     }
+}
+
+/// White space between attributes, which the parser does not ask for.
+fn check_spacing(attributes: &[u8], at: u64) -> Result<(), XmlFault> {
+    let mut open = None;
+    let mut closed = false;
+    for byte in attributes {
+        if closed && !byte.is_ascii_whitespace() {
+            return Err(malformed("two attributes without a space between them", at));
+        }
+        closed = open == Some(*byte);
+        open = match (open, byte) {
+            (Some(quote), byte) if quote != *byte => Some(quote),
+            (None, b'"' | b'\'') => Some(*byte),
+            _ => None,
+        };
+    }
+    Ok(())
 }
 
 /// The value of an attribute: no `<`, and only references that are taken.

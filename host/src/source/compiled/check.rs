@@ -7,12 +7,9 @@ use crate::json::{self, Faults};
 use crate::source::answering::Handshakes;
 use crate::source::preset::Preset;
 use crate::source::{
-    ADDRESSES_MAX, DESCRIPTION_BYTES_MAX, Mapping, NAME_BYTES_MAX, PUBLIC_URL_BYTES_MAX, Place, Source,
-    Verification,
+    ADDRESSES_MAX, DESCRIPTION_BYTES_MAX, Mapping, NAME_BYTES_MAX, PLACES_MAX, PUBLIC_URL_BYTES_MAX, Place,
+    SCHEMES_MAX, Source, Verification,
 };
-
-/// Most schemes or places of a verification. Standard Webhooks has two.
-const WAYS_MAX: usize = 8;
 
 /// Name, description, addresses, URL and limits.
 pub(super) fn source(source: &Source, faults: &mut Faults) {
@@ -65,7 +62,18 @@ fn is_public_url(text: &str) -> bool {
 }
 
 /// What handshakes need to answer.
-pub(super) fn secrets(source: &Source, handshakes: &Handshakes, faults: &mut Faults) {
+pub(super) fn secrets(
+    source: &Source,
+    verification: &Verification,
+    handshakes: &Handshakes,
+    faults: &mut Faults,
+) {
+    if *verification == Verification::None && handshakes.any_signs() {
+        faults.add(
+            "/verification",
+            "must be there beside a handshake that is answered with a signature",
+        );
+    }
     if source.secrets.is_empty() && handshakes.any_signs() {
         faults.add(
             "/secret",
@@ -107,18 +115,18 @@ pub(super) fn signing(source: &Source, preset: &Preset, handshakes: &Handshakes,
 
 /// Ways and places, and what a signature needs.
 pub(super) fn verification(source: &Source, verification: &Verification, faults: &mut Faults) {
-    let count = |count: usize, name: &str, faults: &mut Faults| {
-        if !(1..=WAYS_MAX).contains(&count) {
+    let count = |count: usize, name: &str, max: usize, faults: &mut Faults| {
+        if !(1..=max).contains(&count) {
             faults.add(
                 format!("/verification/{name}"),
-                format!("must have 1 to {WAYS_MAX} entries"),
+                format!("must have 1 to {max} entries"),
             );
         }
     };
     match verification {
         Verification::None | Verification::Basic => {}
         Verification::Signature { schemes } => {
-            count(schemes.len(), "schemes", faults);
+            count(schemes.len(), "schemes", SCHEMES_MAX, faults);
             let signs_url = |scheme| {
                 // What is signed is seen in the written form only.
                 let written = serde_json::to_value(scheme).unwrap_or_default();
@@ -134,7 +142,7 @@ pub(super) fn verification(source: &Source, verification: &Verification, faults:
             }
         }
         Verification::Token { places } => {
-            count(places.len(), "places", faults);
+            count(places.len(), "places", PLACES_MAX, faults);
             for (number, place) in places.iter().enumerate() {
                 let good = match place {
                     Place::Header { header, prefix } => {

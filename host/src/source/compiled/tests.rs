@@ -128,6 +128,7 @@ fn faults_have_the_place_in_the_document() {
             "/verification/schemes",
         ),
         ("x-crc", r#"{"verification":{"kind":"none"}}"#, "/verification"),
+        ("zoom", r#"{"verification":{"kind":"none"}}"#, "/verification"),
     ] {
         let faults = told(preset, |source| source.settings = settings(text));
         assert_eq!(
