@@ -94,6 +94,14 @@ fn faults_say_what_is_wrong() {
             "`{color}` is unknown",
         ),
         ("headers", serde_json::json!({ "x": "a\nb" }), "printable"),
+        (
+            "signature",
+            serde_json::json!({
+                "algorithm": "ecdsa-p256-sha256", "secret": "spki-base64", "input": "{body}",
+                "encoding": "base64", "header": "x-signature", "format": "{sig}",
+            }),
+            "not for deliveries",
+        ),
         ("user_agent", serde_json::json!(""), "user_agent"),
         ("user_agent", serde_json::json!("a\r\nb"), "user_agent"),
         ("timeout_seconds", serde_json::json!(0), "timeout_seconds"),

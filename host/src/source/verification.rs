@@ -43,3 +43,20 @@ pub enum Place {
         query: String,
     },
 }
+
+impl Verification {
+    /// The headers that carry a secret themselves, in whatever case they were written: nobody may keep or
+    /// show their values.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &str> {
+        let (places, basic): (&[Place], bool) = match self {
+            Self::Token { places } => (places, false),
+            Self::Basic => (&[], true),
+            Self::None | Self::Signature { .. } => (&[], false),
+        };
+        let named = places.iter().filter_map(|place| match place {
+            Place::Header { header, .. } => Some(header.as_str()),
+            Place::Query { .. } => None,
+        });
+        named.chain(basic.then_some("authorization"))
+    }
+}
