@@ -41,6 +41,14 @@ pub(crate) fn is_a_problem(answer: &crate::support::router::Answer, what: &str) 
         );
     }
     assert_eq!(answer.body["status"], answer.status, "{what}");
+    let slug = answer.str("/type");
+    let slug = slug.strip_prefix("/problems/");
+    let kind = slug.and_then(hookway::api::problem::Kind::of_slug);
+    assert_eq!(
+        kind.map(|kind| kind.status().as_u16()),
+        Some(answer.status),
+        "{what}"
+    );
 }
 
 fn points_at(answer: &crate::support::router::Answer, pointer: &str) -> bool {
