@@ -322,9 +322,13 @@ async fn subscriptions() {
 
     let first = with("key", json!("taken"));
     let id = router.subscribe(&first).await;
-    is_a_problem(
-        &router.post("/api/v1/subscriptions", &first).await.expect(409),
-        "a key twice",
+    let twice = router.post("/api/v1/subscriptions", &first).await.expect(409);
+    is_a_problem(&twice, "a key twice");
+    assert!(points_at(&twice, "/key"), "{}", twice.text);
+    let nameless = router.post("/api/v1/subscriptions", &without("name")).await;
+    assert_eq!(
+        nameless.body["errors"],
+        json!([{"pointer": "/name", "detail": "must be given"}])
     );
     let patch = |body: Value| {
         let router = &router;

@@ -294,7 +294,7 @@ impl From<store::Error> for Problem {
             )
             .with_cause(error)
             .with_header(RETRY_AFTER, retry),
-            store::Error::Taken { what } => Self::new(Kind::Conflict, format!("the {what} is taken")),
+            store::Error::Taken { what } => Self::new(Kind::Conflict, format!("{what} is taken")),
             store::Error::Changed => Self::new(Kind::Changed, "read it again, then change it"),
             store::Error::Missing { what } => Self::not_found(what),
             store::Error::Damaged { .. } | store::Error::Backend(_) => Self::internal(error),
