@@ -11,6 +11,7 @@ pub mod bucket;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
+pub mod cloudevents;
 pub mod config;
 pub mod control;
 pub mod delivery;

@@ -96,7 +96,7 @@ impl Endpoint {
             .collect();
         let keyring = match &profile.signature {
             Some(scheme) if !secrets.is_empty() => {
-                Some(Keyring::new(scheme.clone(), secrets).map_err(Fault::Secret)?)
+                Some(Keyring::for_signing(scheme.clone(), secrets).map_err(Fault::Secret)?)
             }
             _ => None,
         };
@@ -156,12 +156,13 @@ impl Endpoint {
         let Some(keyring) = &self.keyring else {
             return Vec::new();
         };
-        keyring.sign(&Outgoing {
+        let signed = keyring.sign(&Outgoing {
             id,
             timestamp: now,
             url: outbound.url.as_str(),
             body: &[&outbound.body],
-        })
+        });
+        signed.expect("the profile's scheme signs any request, and every key can sign: both were checked")
     }
 
     /// The endpoint's URL with a plugin's path and query; scheme, host and port stay.

@@ -26,7 +26,7 @@ pub use envelope::{Body, Rendered};
 use self::envelope::Envelope;
 use crate::event::Event;
 use crate::retry::Schedule;
-use crate::signature::Scheme;
+use crate::signature::{Scheme, SignError};
 use crate::verdict::Classes;
 
 /// The profile of a subscription that names none.
@@ -140,6 +140,9 @@ pub enum ProfileFault {
         /// Which.
         name: String,
     },
+    /// A signature that not every delivery can have.
+    #[error("the signature's scheme is not for deliveries")]
+    Signature(#[source] SignError),
     /// A bad user agent.
     #[error("user_agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
@@ -257,6 +260,9 @@ impl TryFrom<Written> for Profile {
         }
         if written.headers.len() > HEADERS_MAX {
             return Err(ProfileFault::TooManyHeaders);
+        }
+        if let Some(scheme) = &written.signature {
+            scheme.signs_any_request().map_err(ProfileFault::Signature)?;
         }
         let mut headers = Vec::with_capacity(written.headers.len());
         let mut extension_headers = None;

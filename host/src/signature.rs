@@ -3,22 +3,34 @@
 //! A [`Scheme`] says everything that differs between services: algorithm, how the secret's text becomes
 //! a key, what is signed, where the signature, the time stamp and the id stand. A [`Keyring`] is a scheme
 //! with the secrets of one endpoint or source; its keyed state is computed once and used for every
-//! request. The same keyring signs ([`Keyring::sign`]) and verifies ([`Keyring::verify`]).
+//! request. The same keyring signs ([`Keyring::sign`]) and verifies ([`Keyring::verify`]), as far as its
+//! keys can: of a service that signs with a private key, only the public one is known.
 //!
-//! Invariants: the body is fed to the MAC piece by piece, never copied to be signed; signatures are
-//! compared in constant time against every key; no error and no `Debug` shows a secret or an expected
-//! signature.
+//! Invariants: the body is fed to the MAC piece by piece, never copied to be signed (public-key
+//! algorithms alone need it in one piece); signatures are compared in constant time against every key; no
+//! error and no `Debug` shows a secret or an expected signature.
 
+mod certificate;
+mod key;
+mod message;
+mod pointer;
 mod scheme;
 mod secret;
 mod sign;
 mod template;
 mod verify;
 
-pub use scheme::{Algorithm, Encoding, Presence, Scheme, SchemeFault, TOLERANCE_SECONDS_MAX};
-pub use secret::{SECRET_BYTES_MAX, SecretFault, SecretKind, WHSEC_BYTES_MAX, WHSEC_BYTES_MIN, WHSEC_PREFIX};
-pub use sign::{Keyring, Outgoing};
-pub use verify::{CANDIDATES_MAX, Incoming, Verified, VerifyError};
+pub use certificate::CERTIFICATE_BYTES_MAX;
+pub use scheme::{
+    Algorithm, CERTIFICATE_HOSTS_MAX, Coverage, Encoding, Presence, Scheme, SchemeFault,
+    TOLERANCE_SECONDS_MAX, TimestampFormat,
+};
+pub use secret::{
+    PUBLIC_KEY_BYTES_MAX, SECRET_BYTES_MAX, SecretFault, SecretKind, WHPK_PREFIX, WHSEC_BYTES_MAX,
+    WHSEC_BYTES_MIN, WHSEC_PREFIX, WHSK_PREFIX,
+};
+pub use sign::{Keyring, Outgoing, SignError};
+pub use verify::{CANDIDATES_MAX, Checked, Failure, Incoming, Verified, VerifyError, query_parameter};
 
 #[cfg(test)]
 mod vectors;

@@ -16,18 +16,33 @@ use crate::secret::Secret;
 use crate::subscription::{RateLimit, SigningSecret};
 use crate::time::Timestamp;
 
+mod answering;
+mod attributes;
+mod body;
+mod compiled;
 mod handshake;
 mod mapping;
+mod pointer;
+pub mod preset;
+mod request;
+mod template;
 mod verification;
+mod view;
 
+pub use answering::{AnswerParts, Answered, CHALLENGE_BYTES_MAX, CONDITIONS_MAX, HANDSHAKES_MAX};
+pub use attributes::{ALTERNATIVES_MAX, ITEMS_MAX};
+pub use compiled::Compiled;
 pub use handshake::{Answer, Condition, Handshake};
 pub use mapping::{Conflict, Format, Mapping};
+pub use request::{Refused, Request};
 pub use verification::{Place, Verification};
 
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest description, in bytes.
 pub const DESCRIPTION_BYTES_MAX: usize = 256;
+/// Longest public URL, in bytes.
+pub const PUBLIC_URL_BYTES_MAX: usize = 2_048;
 /// Most entries of an address list.
 pub const ADDRESSES_MAX: usize = 256;
 /// Longest body of an answer, in bytes.

@@ -23,6 +23,7 @@ fn verifies(received: &crate::support::receiver::Received, secret: &str, now: Ti
                 headers: &received.headers,
                 url: "",
                 body: &received.body,
+                certificate: None,
             },
             now,
         )

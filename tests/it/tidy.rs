@@ -11,6 +11,7 @@ const LINES_MAX: usize = 500;
 const PURE: &[&str] = &[
     "auth",
     "bucket",
+    "cloudevents",
     "delivery",
     "digest",
     "event",

@@ -74,12 +74,14 @@ pub(super) fn sign(args: SignArgs, context: &Context) -> Result<(), Failure> {
         Some(seconds) => Timestamp::from_millis(seconds.saturating_mul(1_000)),
         None => Clock::system().now(),
     };
-    let headers = keyring.sign(&Outgoing {
-        id: &args.id,
-        timestamp,
-        url: "",
-        body: &[&body],
-    });
+    let headers = keyring
+        .sign(&Outgoing {
+            id: &args.id,
+            timestamp,
+            url: "",
+            body: &[&body],
+        })
+        .map_err(|error| Failure::because("the body cannot be signed", error))?;
     let output = &context.output;
     if output.json {
         let map: serde_json::Map<_, _> = headers
@@ -165,6 +167,7 @@ pub(super) fn check(
             headers,
             url: "",
             body,
+            certificate: None,
         },
         now,
     ) {
@@ -189,7 +192,7 @@ mod tests {
             url: "",
             body: &[&body[..]],
         };
-        let signed = keyring.sign(&outgoing);
+        let signed = keyring.sign(&outgoing).unwrap();
         let headers: HeaderMap = signed
             .iter()
             .map(|(name, value)| {

@@ -14,17 +14,36 @@
 //! id_header = "webhook-id"
 //! tolerance_seconds = 300
 //! ```
+//!
+//! A signature or time stamp in a JSON body is named by `signature_pointer` and `ts_pointer` in place of
+//! the headers; `ts_format` says how the stamp is written (`seconds`, `milliseconds`, `rfc3339`). What is
+//! signed as `{ts}` is always the text that was sent. `certificate_header` and `certificate_hosts` say
+//! where the certificate with the key comes from (PayPal); `body_digest_query` names the parameter of the
+//! URL with the digest of bodies that are no forms (Twilio).
+//!
+//! Invariant: a scheme that exists can be checked. Whatever would make a signature prove less than it
+//! seems to (a body or time stamp that is not covered, a certificate from anywhere) is a fault, or has to
+//! be said in so many words (`covers_body = false`).
 
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
+use super::pointer::Pointer;
 use super::secret::SecretKind;
 use super::template::{Format, Input, InputPiece};
 
+mod fault;
+mod written;
+
+pub use fault::SchemeFault;
+use written::Written;
+
 /// Longest tolerance of a time stamp's age, in seconds. A day; more would not stop a replay.
 pub const TOLERANCE_SECONDS_MAX: u32 = 24 * 60 * 60;
+/// Most hosts that certificates may come from. A service has one domain, rarely two.
+pub const CERTIFICATE_HOSTS_MAX: usize = 16;
 
-/// The MAC.
+/// How a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
     /// HMAC with SHA-1; for old services (Twilio), still unbroken as a MAC.
@@ -36,6 +55,15 @@ pub enum Algorithm {
     /// HMAC with SHA-512.
     #[serde(rename = "hmac-sha512")]
     HmacSha512,
+    /// Ed25519 (RFC 8032).
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256, the signature in DER; verified only.
+    #[serde(rename = "ecdsa-p256-sha256")]
+    EcdsaP256Sha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 and 2048 to 8192 bits; verified only.
+    #[serde(rename = "rsa-sha256")]
+    RsaSha256,
 }
 
 /// How the bytes of a signature are written.
@@ -48,6 +76,19 @@ pub enum Encoding {
     Base64,
 }
 
+/// How a time stamp is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimestampFormat {
+    /// Seconds since 1970, in digits.
+    #[default]
+    Seconds,
+    /// Milliseconds since 1970, in digits (Linear).
+    Milliseconds,
+    /// RFC 3339, such as `2016-09-21T22:00:46Z` (PayPal).
+    Rfc3339,
+}
+
 /// Whether an inbound request must carry the signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -55,6 +96,20 @@ pub enum Presence {
     Required,
     /// One without is accepted as unsigned; one with a wrong signature is refused all the same.
     Optional,
+}
+
+/// Which bodies a signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Every body, byte for byte.
+    Every,
+    /// Forms by their parameters; other bodies are refused.
+    Forms,
+    /// Forms by their parameters, other bodies by the digest in the signed URL.
+    FormsAndDigest,
+    /// None. Whoever sees one request can send any body with its signature, as long as the time stamp is
+    /// fresh: weak, and only for services that offer nothing better (Mailgun).
+    Nothing,
 }
 
 /// A signature scheme.
@@ -65,116 +120,56 @@ pub struct Scheme {
     pub(super) secret: SecretKind,
     pub(super) input: Input,
     pub(super) encoding: Encoding,
-    pub(super) header: HeaderName,
+    pub(super) signature: Place,
     pub(super) format: Format,
     pub(super) separator: Option<char>,
-    pub(super) timestamp_header: Option<HeaderName>,
-    pub(super) id_header: Option<HeaderName>,
+    pub(super) timestamp: Option<TimestampPlace>,
+    pub(super) timestamp_format: TimestampFormat,
+    pub(super) id_header: Option<Named>,
     pub(super) tolerance_seconds: Option<u32>,
     pub(super) presence: Presence,
-    /// Header names as they were written, for those who read them in a log.
-    pub(super) names: Names,
+    pub(super) certificate: Option<CertificatePlace>,
+    pub(super) body_digest_query: Option<String>,
+    pub(super) coverage: Coverage,
 }
 
-/// Header names with their upper and lower case.
+/// A header, and its name as it was written, for those who read it in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Names {
-    pub(super) signature: String,
-    pub(super) timestamp: Option<String>,
-    pub(super) id: Option<String>,
+pub(super) struct Named {
+    pub(super) name: HeaderName,
+    pub(super) written: String,
 }
 
-/// What is wrong with a scheme.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SchemeFault {
-    /// A template that is no text.
-    #[error("a template must be 1 to 256 printable ASCII characters")]
-    Template,
-    /// A brace without its other half.
-    #[error("a template has a brace without its other half")]
-    Brace,
-    /// An unknown atom.
-    #[error("`{{{atom}}}` is unknown here; known are {known}")]
-    Atom {
-        /// What was written.
-        atom: String,
-        /// What could have been.
-        known: &'static str,
-    },
-    /// A signature that does not cover the body.
-    #[error(
-        "the input must contain {{body}} or {{form_sorted}}: a signature that does not cover the body is none"
-    )]
-    BodyNotSigned,
-    /// A format that cannot be read back.
-    #[error("the format needs {0}")]
-    Format(&'static str),
-    /// A name that is no header name.
-    #[error("`{name}` is not a header name")]
-    HeaderName {
-        /// What was written.
-        name: String,
-    },
-    /// A time stamp that stands nowhere.
-    #[error(
-        "there must be exactly one place for the time stamp, `ts_header` or {{ts}} in the format, to {what}"
-    )]
-    Timestamp {
-        /// What needs it.
-        what: &'static str,
-    },
-    /// An id that stands nowhere.
-    #[error("the input has {{id}} but there is no `id_header`")]
-    Id,
-    /// A tolerance that is too long.
-    #[error("tolerance_seconds must lie between 1 and {TOLERANCE_SECONDS_MAX}")]
-    Tolerance,
-    /// A separator that is none.
-    #[error(
-        "the separator must be one character that no signature has, and the format may have one value only"
-    )]
-    Separator,
+/// Where the signature stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Header(Named),
+    Pointer(Pointer),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(alias = "alg")]
-    algorithm: Algorithm,
-    secret: SecretKind,
-    input: String,
-    encoding: Encoding,
-    header: String,
-    format: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    separator: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ts_header: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id_header: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tolerance_seconds: Option<u32>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    optional: bool,
+/// Where the time stamp stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TimestampPlace {
+    Header(Named),
+    Pointer(Pointer),
+    /// Beside the signature.
+    Format,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CertificatePlace {
+    /// Carries its URL.
+    pub(super) header: Named,
+    /// The URL's host must be one of these or below it.
+    pub(super) hosts: Vec<String>,
 }
 
 impl Scheme {
     /// The scheme of Standard Webhooks.
     pub fn standard_webhooks() -> Self {
-        let written = Written {
-            algorithm: Algorithm::HmacSha256,
-            secret: SecretKind::WhsecBase64,
-            input: "{id}.{ts}.{body}".to_owned(),
-            encoding: Encoding::Base64,
-            header: "webhook-signature".to_owned(),
-            format: "v1,{sig}".to_owned(),
-            separator: Some(" ".to_owned()),
-            ts_header: Some("webhook-timestamp".to_owned()),
-            id_header: Some("webhook-id".to_owned()),
-            tolerance_seconds: Some(300),
-            optional: false,
-        };
-        Self::try_from(written).expect("the built-in scheme keeps the rules, as a test shows")
+        Self::try_from(Written::standard_webhooks())
+            .expect("the built-in scheme keeps the rules, as a test shows")
     }
 
     /// What the text of a secret means under this scheme.
@@ -182,160 +177,71 @@ impl Scheme {
         self.secret
     }
 
+    /// How its signatures are made.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Which bodies its signatures cover.
+    pub const fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
     /// The headers that signing sets; nobody else may.
     pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
-        let others = self.timestamp_header.iter().chain(&self.id_header);
-        std::iter::once(&self.header).chain(others)
+        let signature = match &self.signature {
+            Place::Header(header) => Some(header),
+            Place::Pointer(_) => None,
+        };
+        let timestamp = self.timestamp_header();
+        let all = signature
+            .into_iter()
+            .chain(timestamp)
+            .chain(self.id_header.as_ref());
+        all.map(|header| &header.name)
     }
 
     /// The header that carries the id, if the scheme has one.
     pub fn id_header(&self) -> Option<&HeaderName> {
-        self.id_header.as_ref()
+        self.id_header.as_ref().map(|header| &header.name)
+    }
+
+    /// Whether the key stands in a certificate that has to be fetched for a request.
+    pub const fn needs_certificate(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    pub(super) fn timestamp_header(&self) -> Option<&Named> {
+        match &self.timestamp {
+            Some(TimestampPlace::Header(header)) => Some(header),
+            _ => None,
+        }
+    }
+
+    pub(super) fn signs_json_or_headers(&self) -> bool {
+        let outside = |piece: &InputPiece| matches!(piece, InputPiece::Json(_) | InputPiece::Header(_));
+        self.input.0.iter().any(outside) || matches!(self.timestamp, Some(TimestampPlace::Pointer(_)))
     }
 }
 
-impl TryFrom<Written> for Scheme {
-    type Error = SchemeFault;
-
-    fn try_from(written: Written) -> Result<Self, SchemeFault> {
-        let header = |name: &str| {
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| SchemeFault::HeaderName {
-                name: name.chars().take(80).collect(),
-            })
-        };
-        let input = Input::parse(&written.input)?;
-        let format = Format::parse(&written.format)?;
-        match (written.ts_header.is_some(), format.has_timestamp()) {
-            (true, true) => {
-                return Err(SchemeFault::Timestamp {
-                    what: "know which to trust",
-                });
-            }
-            (false, false) if input.has(&InputPiece::Timestamp) => {
-                return Err(SchemeFault::Timestamp { what: "sign it" });
-            }
-            (false, false) if written.tolerance_seconds.is_some() => {
-                return Err(SchemeFault::Timestamp {
-                    what: "check its age",
-                });
-            }
-            _ => {}
+impl Algorithm {
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HmacSha1 => "HMAC-SHA1",
+            Self::HmacSha256 => "HMAC-SHA256",
+            Self::HmacSha512 => "HMAC-SHA512",
+            Self::Ed25519 => "Ed25519",
+            Self::EcdsaP256Sha256 => "ECDSA-P256-SHA256",
+            Self::RsaSha256 => "RSA-SHA256",
         }
-        if written.id_header.is_none() && input.has(&InputPiece::Id) {
-            return Err(SchemeFault::Id);
-        }
-        if !written
-            .tolerance_seconds
-            .is_none_or(|seconds| (1..=TOLERANCE_SECONDS_MAX).contains(&seconds))
-        {
-            return Err(SchemeFault::Tolerance);
-        }
-        Ok(Self {
-            algorithm: written.algorithm,
-            secret: written.secret,
-            encoding: written.encoding,
-            header: header(&written.header)?,
-            separator: written
-                .separator
-                .as_deref()
-                .map(|text| separator(text, &format))
-                .transpose()?,
-            timestamp_header: written.ts_header.as_deref().map(header).transpose()?,
-            id_header: written.id_header.as_deref().map(header).transpose()?,
-            tolerance_seconds: written.tolerance_seconds,
-            presence: if written.optional {
-                Presence::Optional
-            } else {
-                Presence::Required
-            },
-            names: Names {
-                signature: written.header,
-                timestamp: written.ts_header,
-                id: written.id_header,
-            },
-            input,
-            format,
-        })
     }
-}
 
-fn separator(text: &str, format: &Format) -> Result<char, SchemeFault> {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        // A format with two fields carries several signatures as several fields.
-        (Some(one @ (' ' | ',' | ';' | '|')), None)
-            if format.delimiter.is_none() && !format.signature_prefix().contains(one) =>
-        {
-            Ok(one)
-        }
-        _ => Err(SchemeFault::Separator),
-    }
-}
-
-impl From<Scheme> for Written {
-    fn from(scheme: Scheme) -> Self {
-        Self {
-            algorithm: scheme.algorithm,
-            secret: scheme.secret,
-            input: scheme.input.to_string(),
-            encoding: scheme.encoding,
-            header: scheme.names.signature,
-            format: scheme.format.to_string(),
-            separator: scheme.separator.map(String::from),
-            ts_header: scheme.names.timestamp,
-            id_header: scheme.names.id,
-            tolerance_seconds: scheme.tolerance_seconds,
-            optional: scheme.presence == Presence::Optional,
-        }
+    /// Whether the same key signs and verifies.
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self, Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(changes: &[(&str, serde_json::Value)]) -> Result<Scheme, String> {
-        let mut document = serde_json::to_value(Scheme::standard_webhooks()).unwrap();
-        for (name, value) in changes {
-            document[*name] = value.clone();
-        }
-        serde_json::from_value(document).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_built_in_scheme_is_data_like_any_other() {
-        assert_eq!(read(&[]), Ok(Scheme::standard_webhooks()));
-        let headers: Vec<_> = Scheme::standard_webhooks().headers().cloned().collect();
-        assert_eq!(headers, ["webhook-signature", "webhook-timestamp", "webhook-id"]);
-    }
-
-    #[test]
-    fn faults_say_what_is_wrong() {
-        let table: [(&[(&str, serde_json::Value)], &str); 11] = [
-            (&[("input", "{id}.{ts}".into())], "does not cover the body"),
-            (&[("input", "{nonce}{body}".into())], "`{nonce}` is unknown"),
-            (
-                &[("header", "no header".into())],
-                "`no header` is not a header name",
-            ),
-            (
-                &[("ts_header", serde_json::Value::Null)],
-                "one place for the time stamp",
-            ),
-            (
-                &[("ts_header", serde_json::Value::Null), ("input", "{body}".into())],
-                "to check its age",
-            ),
-            (&[("format", "t={ts},v1={sig}".into())], "know which to trust"),
-            (&[("id_header", serde_json::Value::Null)], "no `id_header`"),
-            (&[("tolerance_seconds", 0.into())], "tolerance_seconds"),
-            (&[("tolerance_seconds", 86_401.into())], "tolerance_seconds"),
-            (&[("separator", ",".into())], "separator"),
-            (&[("color", "red".into())], "unknown field"),
-        ];
-        for (changes, expected) in table {
-            let error = read(changes).unwrap_err();
-            assert!(error.contains(expected), "{changes:?}: {error}");
-        }
-    }
-}
+mod tests;

@@ -1,14 +1,18 @@
 //! Signing: a scheme and the secrets of one endpoint, ready to sign any number of requests.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use data_encoding::{BASE64, HEXLOWER};
-use hmac::{Hmac, KeyInit as _};
+use http::HeaderMap;
 
-use super::scheme::{Algorithm, Encoding, Scheme};
-use super::secret::SecretFault;
-use super::template::{FieldValue, InputPiece};
+use super::key::Key;
+use super::message::{BodyKind, Message, Parts};
+use super::scheme::{Algorithm, Coverage, Encoding, Named, Place, Scheme, TimestampFormat, TimestampPlace};
+use super::secret::{SecretFault, SecretKind};
+use super::template::FieldValue;
+use super::verify::{VerifyError, json_text};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -25,27 +29,66 @@ pub struct Outgoing<'a> {
     pub body: &'a [&'a [u8]],
 }
 
+/// Why a request cannot be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The signature is part of the body.
+    #[error("the scheme puts the signature into the body, which whoever makes the body must do")]
+    InBody,
+    /// The body does not have what is signed.
+    #[error("the request lacks what is signed")]
+    Request(#[source] VerifyError),
+    /// The scheme signs things that a delivery does not have.
+    #[error("the scheme signs {what}, which not every request has")]
+    NotEveryRequest {
+        /// What.
+        what: &'static str,
+    },
+    /// Only the service itself has the key.
+    #[error("the secret can verify but not sign: only its service has the private key")]
+    PublicKey,
+}
+
 /// A scheme with the keys of one endpoint or source, newest first.
 #[derive(Clone)]
 pub struct Keyring {
     pub(super) scheme: Arc<Scheme>,
-    pub(super) keys: Vec<KeyedMac>,
+    pub(super) keys: Vec<Key>,
 }
 
-/// The state of a MAC after its key, which every signature starts from.
-#[derive(Clone)]
-pub(super) enum KeyedMac {
-    Sha1(Hmac<sha1::Sha1>),
-    Sha256(Hmac<sha2::Sha256>),
-    Sha512(Hmac<sha2::Sha512>),
-}
+impl Scheme {
+    /// Whether any request can be signed by it, whatever its body, given a key that can sign: what
+    /// deliveries need.
+    pub fn signs_any_request(&self) -> Result<(), SignError> {
+        let fault = |what| Err(SignError::NotEveryRequest { what });
+        if !matches!(self.signature, Place::Header(_)) {
+            return Err(SignError::InBody);
+        }
+        let private_keys = match self.algorithm {
+            Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 => true,
+            Algorithm::Ed25519 => self.secret != SecretKind::SpkiBase64,
+            Algorithm::EcdsaP256Sha256 | Algorithm::RsaSha256 => false,
+        };
+        if !private_keys {
+            return Err(SignError::PublicKey);
+        }
+        if self.signs_json_or_headers() {
+            return fault("a value of the body or another header");
+        }
+        if !matches!(self.coverage, Coverage::Every) {
+            return fault("forms only");
+        }
+        Ok(())
+    }
 
-/// The parts of what is signed, for both directions.
-pub(super) struct Signed<'a> {
-    pub(super) id: &'a str,
-    pub(super) timestamp: &'a str,
-    pub(super) url: &'a str,
-    pub(super) body: &'a [&'a [u8]],
+    /// How a time stamp is written.
+    pub(super) fn written_time(&self, time: Timestamp) -> String {
+        match self.timestamp_format {
+            TimestampFormat::Seconds => time.as_seconds().to_string(),
+            TimestampFormat::Milliseconds => time.as_millis().to_string(),
+            TimestampFormat::Rfc3339 => time.to_string(),
+        }
+    }
 }
 
 impl Keyring {
@@ -54,12 +97,25 @@ impl Keyring {
         scheme: Arc<Scheme>,
         secrets: impl IntoIterator<Item = &'a Secret>,
     ) -> Result<Self, SecretFault> {
-        let prepare = |secret| Ok(KeyedMac::new(scheme.algorithm, &scheme.secret.key(secret)?));
+        let prepare = |secret| Key::new(&scheme, secret);
         let keys: Vec<_> = secrets.into_iter().map(prepare).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err(SecretFault::None);
         }
         Ok(Self { scheme, keys })
+    }
+
+    /// As [`Self::new`], for secrets that must be able to sign, every one.
+    pub fn for_signing<'a>(
+        scheme: Arc<Scheme>,
+        secrets: impl IntoIterator<Item = &'a Secret>,
+    ) -> Result<Self, SecretFault> {
+        let keyring = Self::new(scheme, secrets)?;
+        if keyring.keys.iter().all(Key::can_sign) {
+            Ok(keyring)
+        } else {
+            Err(SecretFault::CannotSign)
+        }
     }
 
     /// The scheme.
@@ -69,108 +125,101 @@ impl Keyring {
 
     /// The headers that sign a request: id and time stamp where the scheme has them, and the signature.
     /// With several secrets there is one signature for each, newest first, where the scheme can carry
-    /// them; else the newest signs alone.
-    pub fn sign(&self, request: &Outgoing<'_>) -> Vec<(String, String)> {
-        let timestamp = request.timestamp.as_seconds().to_string();
-        let signed = Signed {
+    /// them; else the newest signs alone. A scheme that signs forms takes the body for one.
+    ///
+    /// Cannot fail for a keyring [for signing](Self::for_signing) and a scheme that
+    /// [signs any request](Scheme::signs_any_request).
+    pub fn sign(&self, request: &Outgoing<'_>) -> Result<Vec<(String, String)>, SignError> {
+        self.sign_among(request, BodyKind::Form, |_| true)
+    }
+
+    /// As [`Self::sign`], of a body of this media type, with the secrets that are usable.
+    pub fn sign_as(
+        &self,
+        request: &Outgoing<'_>,
+        content_type: &str,
+        usable: impl Fn(usize) -> bool,
+    ) -> Result<Vec<(String, String)>, SignError> {
+        self.sign_among(request, BodyKind::of(content_type), usable)
+    }
+
+    fn sign_among(
+        &self,
+        request: &Outgoing<'_>,
+        kind: BodyKind,
+        usable: impl Fn(usize) -> bool,
+    ) -> Result<Vec<(String, String)>, SignError> {
+        let scheme = &*self.scheme;
+        let Place::Header(header) = &scheme.signature else {
+            return Err(SignError::InBody);
+        };
+        let timestamp = match &scheme.timestamp {
+            // The body says when it was made; its words stay.
+            Some(TimestampPlace::Pointer(pointer)) => {
+                let text = json_text(pointer, &request.body.concat()).map(Cow::into_owned);
+                text.map_err(SignError::Request)?
+            }
+            _ => scheme.written_time(request.timestamp),
+        };
+        let parts = Parts {
             id: request.id,
             timestamp: &timestamp,
             url: request.url,
+            headers: &HeaderMap::new(),
             body: request.body,
+            kind,
         };
-        let scheme = &*self.scheme;
-        let carries_several = scheme.separator.is_some() || scheme.format.delimiter.is_some();
-        let keys = if carries_several {
-            &self.keys[..]
-        } else {
-            &self.keys[..1]
-        };
-        let mut signatures = keys
+        let message = Message::of(scheme, &parts).map_err(SignError::Request)?;
+        let several = scheme.separator.is_some() || scheme.format.delimiter.is_some();
+        let signatures: Vec<String> = self
+            .keys
             .iter()
-            .map(|key| scheme.encoding.encode(&key.mac(scheme, &signed)));
-        let mut value = String::new();
-        for (place, field) in scheme.format.fields.iter().enumerate() {
-            if let (Some(delimiter), true) = (scheme.format.delimiter, place > 0) {
-                value.push(delimiter);
-            }
-            value.push_str(&field.prefix);
-            match field.value {
-                FieldValue::Timestamp => value.push_str(&timestamp),
-                FieldValue::Signature => value.push_str(&signatures.next().unwrap_or_default()),
-            }
+            .enumerate()
+            .filter(|(place, key)| key.can_sign() && usable(*place))
+            .take(if several { usize::MAX } else { 1 })
+            .filter_map(|(_, key)| key.sign(&message))
+            .map(|signature| scheme.encoding.encode(&signature))
+            .collect();
+        if signatures.is_empty() {
+            return Err(SignError::PublicKey);
         }
-        for signature in signatures {
-            value.extend(scheme.separator.or(scheme.format.delimiter));
-            value.push_str(scheme.format.signature_prefix());
-            value.push_str(&signature);
-        }
-        let id = scheme.names.id.clone().map(|name| (name, request.id.to_owned()));
-        let stamp = scheme
-            .names
-            .timestamp
-            .clone()
-            .map(|name| (name, timestamp.clone()));
-        let signature = (scheme.names.signature.clone(), value);
-        id.into_iter().chain(stamp).chain([signature]).collect()
+        let pair = |named: &Named, value: &str| (named.written.clone(), value.to_owned());
+        let id = scheme.id_header.as_ref().map(|named| pair(named, request.id));
+        let stamp = scheme.timestamp_header().map(|named| pair(named, &timestamp));
+        let signature = pair(header, &written(scheme, &timestamp, &signatures));
+        Ok(id.into_iter().chain(stamp).chain([signature]).collect())
     }
+}
+
+/// The value of the signature's header.
+fn written(scheme: &Scheme, timestamp: &str, signatures: &[String]) -> String {
+    let (mut value, mut signatures) = (String::new(), signatures.iter());
+    for (place, field) in scheme.format.fields.iter().enumerate() {
+        if let (Some(delimiter), true) = (scheme.format.delimiter, place > 0) {
+            value.push(delimiter);
+        }
+        value.push_str(&field.prefix);
+        match field.value {
+            FieldValue::Timestamp => value.push_str(timestamp),
+            FieldValue::Signature => value.extend(signatures.next().map(String::as_str)),
+        }
+    }
+    for signature in signatures {
+        value.extend(scheme.separator.or(scheme.format.delimiter));
+        value.push_str(scheme.format.signature_prefix());
+        value.push_str(signature);
+    }
+    value
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Keyring");
         shown
-            .field("header", &self.scheme.header)
+            .field("signature", &self.scheme.signature)
             .field("keys", &self.keys.len())
             .finish()
     }
-}
-
-impl KeyedMac {
-    fn new(algorithm: Algorithm, key: &[u8]) -> Self {
-        // RFC 2104 hashes keys that are longer than a block, so there is no wrong length.
-        const ANY_LENGTH: &str = "HMAC takes keys of any length";
-        match algorithm {
-            Algorithm::HmacSha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            Algorithm::HmacSha256 => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            Algorithm::HmacSha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-        }
-    }
-
-    /// The MAC over what the scheme signs.
-    pub(super) fn mac(&self, scheme: &Scheme, signed: &Signed<'_>) -> Vec<u8> {
-        match self {
-            Self::Sha1(mac) => finish(mac, scheme, signed),
-            Self::Sha256(mac) => finish(mac, scheme, signed),
-            Self::Sha512(mac) => finish(mac, scheme, signed),
-        }
-    }
-}
-
-fn finish<M: hmac::Mac + Clone>(keyed: &M, scheme: &Scheme, signed: &Signed<'_>) -> Vec<u8> {
-    let mut mac = keyed.clone();
-    for piece in &scheme.input.0 {
-        match piece {
-            InputPiece::Text(text) => mac.update(text.as_bytes()),
-            InputPiece::Body => signed.body.iter().for_each(|piece| mac.update(piece)),
-            InputPiece::Timestamp => mac.update(signed.timestamp.as_bytes()),
-            InputPiece::Id => mac.update(signed.id.as_bytes()),
-            InputPiece::Url => mac.update(signed.url.as_bytes()),
-            InputPiece::FormSorted => {
-                for (name, value) in form_sorted(&signed.body.concat()) {
-                    mac.update(name.as_bytes());
-                    mac.update(value.as_bytes());
-                }
-            }
-        }
-    }
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// The parameters of a form, sorted by name; equal names keep their order.
-fn form_sorted(body: &[u8]) -> Vec<(String, String)> {
-    let mut parameters: Vec<_> = url::form_urlencoded::parse(body).into_owned().collect();
-    parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
-    parameters
 }
 
 impl Encoding {

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use http::HeaderName;
+
+use super::pointer::Pointer;
 use super::scheme::SchemeFault;
 
 /// Longest template, in bytes. The longest in use has a few dozen.
@@ -21,8 +24,17 @@ pub(super) enum InputPiece {
     Id,
     /// The full public URL.
     Url,
-    /// The parameters of a form body, sorted by name, each name directly followed by its value.
+    /// The parameters of a form body, sorted by name, each name directly followed by its value; nothing
+    /// where the body is no form.
     FormSorted,
+    /// The string or number at this place in the JSON body, as its text.
+    Json(Pointer),
+    /// The value of a header.
+    Header(HeaderName),
+    /// The CRC-32 of the body, in decimal digits.
+    Crc32,
+    /// The text of the secret, where that is no key.
+    Secret,
 }
 
 /// What is signed.
@@ -62,22 +74,37 @@ impl Input {
             Piece::Atom("id") => Ok(InputPiece::Id),
             Piece::Atom("url") => Ok(InputPiece::Url),
             Piece::Atom("form_sorted") => Ok(InputPiece::FormSorted),
-            Piece::Atom(atom) => Err(SchemeFault::Atom {
-                atom: atom.to_owned(),
-                known: "{body}, {ts}, {id}, {url} and {form_sorted}",
-            }),
+            Piece::Atom("crc32") => Ok(InputPiece::Crc32),
+            Piece::Atom("secret") => Ok(InputPiece::Secret),
+            Piece::Atom(atom) => with_argument(atom),
         });
-        let input = Self(pieces.collect::<Result<_, _>>()?);
-        if input.has(&InputPiece::Body) || input.has(&InputPiece::FormSorted) {
-            Ok(input)
-        } else {
-            Err(SchemeFault::BodyNotSigned)
-        }
+        Ok(Self(pieces.collect::<Result<_, _>>()?))
     }
 
     pub(super) fn has(&self, wanted: &InputPiece) -> bool {
         self.0.contains(wanted)
     }
+
+    /// Whether every byte of every body goes into what is signed. (CRC-32 is no protection by itself;
+    /// PayPal signs it, and nothing better is to be had.)
+    pub(super) fn covers_every_body(&self) -> bool {
+        self.has(&InputPiece::Body) || self.has(&InputPiece::Crc32)
+    }
+}
+
+/// `json:/pointer` and `header:name`.
+fn with_argument(atom: &str) -> Result<InputPiece, SchemeFault> {
+    let piece = match atom.split_once(':') {
+        Some(("json", pointer)) => Pointer::parse(pointer).map(InputPiece::Json),
+        Some(("header", name)) => HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .map(InputPiece::Header),
+        _ => None,
+    };
+    piece.ok_or_else(|| SchemeFault::Atom {
+        atom: atom.to_owned(),
+        known: "{body}, {ts}, {id}, {url}, {form_sorted}, {json:/pointer}, {header:name}, {crc32} and {secret}",
+    })
 }
 
 impl fmt::Display for Input {
@@ -89,6 +116,10 @@ impl fmt::Display for Input {
             InputPiece::Id => f.write_str("{id}"),
             InputPiece::Url => f.write_str("{url}"),
             InputPiece::FormSorted => f.write_str("{form_sorted}"),
+            InputPiece::Json(pointer) => write!(f, "{{json:{pointer}}}"),
+            InputPiece::Header(name) => write!(f, "{{header:{name}}}"),
+            InputPiece::Crc32 => f.write_str("{crc32}"),
+            InputPiece::Secret => f.write_str("{secret}"),
         })
     }
 }
@@ -228,6 +259,9 @@ mod tests {
             "v0:{ts}:{body}",
             "{url}{form_sorted}",
             "{id}.{ts}.{body}",
+            "{ts}{json:/signature/token}",
+            "{header:x-request-id}:{body}",
+            "{id}|{ts}|{secret}|{crc32}",
         ] {
             assert_eq!(Input::parse(text).unwrap().to_string(), text);
         }
@@ -253,7 +287,11 @@ mod tests {
             "body}",
             "{}{body}",
             "{sig}{body}",
-            "{ts}",
+            "{json:}",
+            "{json:a}",
+            "{header:}",
+            "{header:no header}",
+            "{crc32:x}",
             "é{body}",
             "{body}\n",
         ] {

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
+const FORM: &str = "application/x-www-form-urlencoded";
 const FILE: &str = include_str!("../../../tests/vectors/signature-vectors.json");
 
 #[derive(Deserialize)]
@@ -42,7 +43,11 @@ impl Vector {
                 HeaderValue::from_str(value).unwrap(),
             )
         };
-        self.headers.iter().map(pair).collect()
+        let mut headers: HeaderMap = self.headers.iter().map(pair).collect();
+        if self.scheme == "twilio-form" {
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(FORM));
+        }
+        headers
     }
 
     fn incoming<'a>(&'a self, headers: &'a HeaderMap) -> Incoming<'a> {
@@ -50,6 +55,7 @@ impl Vector {
             headers,
             url: &self.url,
             body: self.body_utf8.as_bytes(),
+            certificate: None,
         }
     }
 }
@@ -111,7 +117,11 @@ fn every_vector_is_produced() {
             url: &vector.url,
             body: &[head, b"", tail],
         };
-        let produced: BTreeMap<_, _> = keyring(&file, vector).sign(&request).into_iter().collect();
+        let produced: BTreeMap<_, _> = keyring(&file, vector)
+            .sign(&request)
+            .unwrap()
+            .into_iter()
+            .collect();
         assert_eq!(produced, vector.headers, "{}", vector.name);
     }
 }
@@ -125,6 +135,10 @@ fn every_scheme_survives_being_written_and_read() {
     assert_eq!(file().schemes["standard-webhooks"], Scheme::standard_webhooks());
 }
 
+fn mismatch(result: Result<Verified, VerifyError>) -> bool {
+    matches!(result, Err(VerifyError::Mismatch(_)))
+}
+
 #[test]
 fn another_secret_body_url_or_stamp_does_not_pass() {
     let file = file();
@@ -135,27 +149,17 @@ fn another_secret_body_url_or_stamp_does_not_pass() {
         let other = Secret::new("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         let wrong = Keyring::new(Arc::clone(&scheme), [&other]).unwrap();
         let request = vector.incoming(&headers);
-        assert_eq!(
-            wrong.verify(&request, now),
-            Err(VerifyError::Mismatch),
-            "{}",
-            vector.name
-        );
+        assert!(mismatch(wrong.verify(&request, now)), "{}", vector.name);
         let body = format!("{}&x=1", vector.body_utf8);
         let changed = Incoming {
             body: body.as_bytes(),
             ..request
         };
-        assert_eq!(
-            good.verify(&changed, now),
-            Err(VerifyError::Mismatch),
-            "{}",
-            vector.name
-        );
+        assert!(mismatch(good.verify(&changed, now)), "{}", vector.name);
         if vector.scheme == "twilio-form" {
             let url = format!("{}&x=1", vector.url);
             let changed = Incoming { url: &url, ..request };
-            assert_eq!(good.verify(&changed, now), Err(VerifyError::Mismatch));
+            assert!(mismatch(good.verify(&changed, now)));
         }
         let both = Keyring::new(scheme, [&other, &Secret::new(vector.secret.as_str())]).unwrap();
         assert_eq!(
@@ -173,7 +177,7 @@ fn a_missing_doubled_or_broken_header_is_told() {
     for vector in &file.vectors {
         let (headers, now) = (vector.header_map(), now_of(vector));
         let keyring = keyring(&file, vector);
-        for name in headers.keys() {
+        for name in headers.keys().filter(|name| *name != "content-type") {
             let mut without = headers.clone();
             without.remove(name);
             let result = keyring.verify(&vector.incoming(&without), now);
@@ -248,7 +252,7 @@ fn a_rotation_signs_with_both_secrets_newest_first() {
     let scheme = Arc::new(Scheme::standard_webhooks());
     let sign = |secrets: &[&Secret]| {
         let keyring = Keyring::new(Arc::clone(&scheme), secrets.iter().copied()).unwrap();
-        keyring.sign(&request(&[b"{}"])).pop().unwrap().1
+        keyring.sign(&request(&[b"{}"])).unwrap().pop().unwrap().1
     };
     assert_eq!(
         sign(&[&new, &old]),
@@ -258,6 +262,7 @@ fn a_rotation_signs_with_both_secrets_newest_first() {
     let headers: HeaderMap = Keyring::new(Arc::clone(&scheme), [&new, &old])
         .unwrap()
         .sign(&request(&[b"{}"]))
+        .unwrap()
         .into_iter()
         .map(|(name, value)| {
             (
@@ -271,6 +276,7 @@ fn a_rotation_signs_with_both_secrets_newest_first() {
             headers: &headers,
             url: "",
             body: b"{}",
+            certificate: None,
         };
         let keyring = Keyring::new(Arc::clone(&scheme), [secret]).unwrap();
         assert!(
@@ -283,15 +289,19 @@ fn a_rotation_signs_with_both_secrets_newest_first() {
     let file = file();
     let (one, two) = (Secret::new("one"), Secret::new("two"));
     let stripe = Keyring::new(Arc::new(file.schemes["stripe"].clone()), [&one, &two]).unwrap();
-    let value = stripe.sign(&request(&[b"{}"])).pop().unwrap().1;
+    let value = stripe.sign(&request(&[b"{}"])).unwrap().pop().unwrap().1;
     assert_eq!(value.matches(",v1=").count(), 2, "{value}");
     let github = Arc::new(file.schemes["github"].clone());
     let both = Keyring::new(Arc::clone(&github), [&one, &two])
         .unwrap()
-        .sign(&request(&[b"{}"]));
+        .sign(&request(&[b"{}"]))
+        .unwrap();
     assert_eq!(
         both,
-        Keyring::new(github, [&one]).unwrap().sign(&request(&[b"{}"]))
+        Keyring::new(github, [&one])
+            .unwrap()
+            .sign(&request(&[b"{}"]))
+            .unwrap()
     );
 }
 
@@ -338,7 +348,7 @@ proptest! {
     fn what_is_signed_verifies(
         body in prop::collection::vec(any::<u8>(), 0..300),
         id in "[a-zA-Z0-9_-]{1,40}",
-        secret in "[ -~]{1,80}",
+        secret in "[a-z][ -~]{1,80}",
         seconds in 0_i64..4_000_000_000,
         flip in any::<prop::sample::Index>(),
     ) {
@@ -349,21 +359,23 @@ proptest! {
             let keyring = Keyring::new(Arc::new(scheme), [&Secret::new(secret.as_str())]).unwrap();
             let now = Timestamp::from_millis(seconds * 1_000);
             let url = "https://example.com/in";
-            let signed = keyring.sign(&Outgoing { id: &id, timestamp: now, url, body: &[&body] });
-            let headers: HeaderMap = signed
+            let outgoing = Outgoing { id: &id, timestamp: now, url, body: &[&body] };
+            let signed = keyring.sign(&outgoing).unwrap();
+            let mut headers: HeaderMap = signed
                 .into_iter()
                 .map(|(name, value)| {
                     (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
                 })
                 .collect();
-            let incoming = Incoming { headers: &headers, url, body: &body };
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(FORM));
+            let incoming = Incoming { headers: &headers, url, body: &body, certificate: None };
             prop_assert!(keyring.verify(&incoming, now).is_ok(), "{}", name);
             // A form is signed by its parameters, and not every byte of a body changes them.
             if !body.is_empty() && name != "twilio-form" {
                 let mut changed = body.clone();
                 changed[flip.index(body.len())] ^= 1;
-                let incoming = Incoming { headers: &headers, url, body: &changed };
-                prop_assert_eq!(keyring.verify(&incoming, now), Err(VerifyError::Mismatch));
+                let incoming = Incoming { body: &changed, ..incoming };
+                prop_assert!(mismatch(keyring.verify(&incoming, now)));
             }
         }
     }
@@ -378,8 +390,8 @@ proptest! {
                 }
             }
             let secret = SecretKind::generate(scheme.secret_kind(), &zeroize::Zeroizing::new([1; 32]));
-            let keyring = Keyring::new(Arc::new(scheme), [&secret]).unwrap();
-            let incoming = Incoming { headers: &headers, url: "", body: b"x" };
+            let keyring = Keyring::new(Arc::new(scheme), [&secret.unwrap()]).unwrap();
+            let incoming = Incoming { headers: &headers, url: "", body: b"x", certificate: None };
             let result = keyring.verify(&incoming, Timestamp::from_millis(0));
             let passed = matches!(result, Ok(Verified::Signed { .. }));
             prop_assert!(!passed);

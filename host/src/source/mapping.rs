@@ -30,6 +30,23 @@ pub struct Mapping {
     pub on_conflict: Option<Conflict>,
 }
 
+impl Mapping {
+    /// This one, and where it says nothing the other.
+    #[must_use]
+    pub fn over(&self, other: &Self) -> Self {
+        let either =
+            |own: &Option<Vec<String>>, other: &Option<Vec<String>>| own.as_ref().or(other.as_ref()).cloned();
+        Self {
+            format: self.format.or(other.format),
+            split: self.split.as_ref().or(other.split.as_ref()).cloned(),
+            event_type: either(&self.event_type, &other.event_type),
+            id: either(&self.id, &other.id),
+            subject: either(&self.subject, &other.subject),
+            on_conflict: self.on_conflict.or(other.on_conflict),
+        }
+    }
+}
+
 /// What requests of a source are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -25,7 +25,9 @@ fn secret_kind(profile: Option<&Profile>) -> SecretKind {
 
 /// A new secret, as the profile of this name wants it.
 pub(super) fn generate(profile_name: &str) -> Secret {
-    secret_kind(profile::built_in(profile_name)).generate(&Zeroizing::new(rand::random()))
+    let kind = secret_kind(profile::built_in(profile_name));
+    kind.generate(&Zeroizing::new(rand::random()))
+        .expect("a profile's scheme signs, so that a secret of its kind can be made")
 }
 
 /// Checks that every secret can sign.
