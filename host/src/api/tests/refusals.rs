@@ -96,7 +96,8 @@ async fn only_json_is_taken_and_it_is_said_what_to_send() {
     let house = house().await;
     for (name, value) in [
         ("content-type", "application/x-www-form-urlencoded"),
-        ("content-type", "application/cloudevents+json"),
+        ("content-type", "application/cloudevents+xml"),
+        ("content-type", "application/cloudevents+json; charset=latin1"),
         ("content-type", "text/plain"),
         ("content-encoding", "gzip"),
     ] {
