@@ -222,7 +222,8 @@ async fn what_is_no_cloudevent_is_refused_where_it_is_wrong() {
         ]
     };
     let large = "x".repeat(2 << 20);
-    let cases: Vec<(&str, Vec<(&str, &str)>, &str, u16, &str)> = vec![
+    type Headers<'a> = Vec<(&'a str, &'a str)>;
+    let cases: Vec<(&str, Headers<'_>, &str, u16, &str)> = vec![
         (
             "no type",
             structured.to_vec(),

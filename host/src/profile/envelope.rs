@@ -1,6 +1,6 @@
 //! The envelope: what is put around the data, and the splicing.
 //!
-//! An envelope is a JSON object with fields in a fixed order ([`written`] says how a profile writes it).
+//! An envelope is a JSON object with fields in a fixed order (`written` says how a profile writes it).
 //! One field is the data; the others are texts, and one may stand for all extension attributes. JSON data
 //! is spliced in as it came, byte for byte. Data that is not JSON cannot stand inside a JSON document: its
 //! field is named with `_base64` after it, and holds the bytes in base64 (as `data_base64` does in the JSON

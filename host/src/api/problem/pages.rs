@@ -2,7 +2,7 @@
 //! are there wherever it runs. No key is needed: they say nothing about this installation.
 //!
 //! Programs and `curl` get the page as it is written, Markdown; who asks for HTML by name (a browser) gets
-//! it rendered ([`super::html`]), under a policy that allows no script and nothing from elsewhere.
+//! it rendered (`html`), under a policy that allows no script and nothing from elsewhere.
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
