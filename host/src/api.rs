@@ -160,6 +160,8 @@ fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/openapi.json", get(openapi::document)),
+        ("/problems", get(problem::pages::index)),
+        ("/problems/{slug}", get(problem::pages::show)),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The command line: one file a verb, and what they share.
 //!
-//! `serve` and `demo` start a router; `sign`, `verify`, `config` and `completions` work alone; every
-//! other verb talks to a router over HTTP and never opens the database beside it. Exit codes are
+//! `serve` and `demo` start a router; `sign`, `verify`, `config`, `explain` and `completions` work
+//! alone; every other verb talks to a router over HTTP and never opens the database beside it. Exit codes are
 //! stable: 0 done, 1 it failed, 2 the call was wrong, 3 nobody answered.
 
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ mod completions;
 mod deliveries;
 mod demo;
 mod events;
+mod explain;
 mod failure;
 mod health;
 mod indent;
@@ -133,6 +134,8 @@ enum Command {
     Config(settings::Args),
     /// Ask the router whether it is well (for container health checks)
     Health(health::Args),
+    /// Say what a problem means and what to do about it
+    Explain(explain::Args),
     /// Print the OpenAPI document
     #[command(after_help = "Example:\n  hookway openapi > openapi.json")]
     Openapi,
@@ -192,6 +195,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Verify(args) => signature::verify(args, context),
         Command::Config(args) => settings::run(args, context),
         Command::Health(args) => health::run(args, context).await,
+        Command::Explain(args) => explain::run(&args, context),
         Command::Openapi => openapi::run(context),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
         Command::CompileWorker => Ok(()),
@@ -326,6 +330,7 @@ mod tests {
             "hookway plugin run slack --event e.json",
             "hookway verify --id req_1 --timestamp 1 --signature v1,x --secret-file f body.json",
             "hookway --json health",
+            "hookway explain invalid",
             "hookway completions bash",
             "hookway compile-worker",
         ] {

@@ -68,6 +68,14 @@ impl Error {
             breaks: Faults::default(),
         }
     }
+
+    /// What was given at this place is somebody else's already.
+    fn taken(pointer: &str, detail: &str) -> Self {
+        Self::Conflict {
+            detail: format!("`{pointer}` {detail}"),
+            breaks: Faults::one(pointer, detail),
+        }
+    }
 }
 
 impl From<Faults> for Error {
@@ -81,7 +89,7 @@ impl From<store::Error> for Error {
         match error {
             store::Error::Changed => Self::Changed,
             store::Error::Missing { what } => Self::Missing(what),
-            store::Error::Taken { what } => Self::conflict(format!("the {what} is taken")),
+            store::Error::Taken { what } => Self::conflict(format!("{what} is taken")),
             other => Self::Store(other),
         }
     }

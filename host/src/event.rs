@@ -152,10 +152,28 @@ pub fn check_text(text: &str, max: usize) -> Result<(), AttributeFault> {
     Ok(())
 }
 
+/// Names that no extension attribute may have, since the event itself says them. (`dataschema` is kept as
+/// an extension attribute.)
+const OWN_ATTRIBUTES: [&str; 8] = [
+    "data",
+    "datacontenttype",
+    "id",
+    "source",
+    "specversion",
+    "subject",
+    "time",
+    "type",
+];
+
 /// Checks the name of an extension attribute: lower-case letters and digits, 20 at the most
-/// (CloudEvents 1.0.2, "Naming Conventions").
+/// (CloudEvents 1.0.2, "Naming Conventions"), and none of the event's own.
 pub fn check_extension_name(name: &str) -> Result<(), AttributeFault> {
     check_length(name, 20)?;
+    if OWN_ATTRIBUTES.contains(&name) {
+        return Err(AttributeFault::Characters {
+            allowed: "names that are no attribute of the event itself",
+        });
+    }
     if name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
         Ok(())
     } else {
@@ -192,6 +210,17 @@ mod tests {
             assert!(check_type(bad).is_err(), "{bad}");
         }
         assert!(check_type(&"a".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn extensions_have_names_of_their_own() {
+        for good in ["traceparent", "dataschema", "a1", "types"] {
+            assert_eq!(check_extension_name(good), Ok(()), "{good}");
+        }
+        let long = "a".repeat(21);
+        for bad in OWN_ATTRIBUTES.into_iter().chain(["", "A", "a-b", "a_b", &long]) {
+            assert!(check_extension_name(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

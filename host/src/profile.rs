@@ -11,6 +11,7 @@
 
 mod atom;
 pub mod envelope;
+mod uri;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -70,6 +71,9 @@ pub struct Profile {
     pub envelope: Envelope,
     /// Headers, fixed or filled in from the event.
     pub headers: Vec<(HeaderName, Template)>,
+    /// What comes before the name of each extension attribute in a header of its own, such as `ce-`; in a
+    /// profile's file the header `ce-*` with the value `{extensions}`. No headers where it is not said.
+    pub extension_headers: Option<String>,
     /// How requests are signed, if they are.
     pub signature: Option<Arc<Scheme>>,
     /// `User-Agent`.
@@ -127,6 +131,15 @@ pub enum ProfileFault {
         #[source]
         fault: AtomFault,
     },
+    /// A header for extension attributes that has no place for their names, or not its own.
+    #[error(
+        "header `{name}`: `{{extensions}}` goes with one name of lower-case letters, digits and `-` that \
+         ends with `-*` and begins like no header of Hookway's own"
+    )]
+    Extensions {
+        /// Which.
+        name: String,
+    },
     /// A signature that not every delivery can have.
     #[error("the signature's scheme is not for deliveries")]
     Signature(#[source] SignError),
@@ -173,11 +186,14 @@ fn response_body_default() -> usize {
     RESPONSE_BODY_BYTES_MAX_DEFAULT
 }
 
-static BUILT_IN: LazyLock<[Profile; 2]> = LazyLock::new(|| {
+static BUILT_IN: LazyLock<[Profile; 5]> = LazyLock::new(|| {
     let read = |text| toml::from_str(text).expect("the built-in profiles keep the rules, as a test shows");
     [
         read(include_str!("profile/standard-webhooks.toml")),
         read(include_str!("profile/plain.toml")),
+        read(include_str!("profile/cloudevents-binary.toml")),
+        read(include_str!("profile/cloudevents-structured.toml")),
+        read(include_str!("profile/cloudevents-batched.toml")),
     ]
 });
 
@@ -208,8 +224,30 @@ impl Profile {
             let value = template.header_value(event)?;
             Some((name.as_str().to_owned(), value))
         };
-        self.headers.iter().filter_map(filled).collect()
+        let mut headers: Vec<_> = self.headers.iter().filter_map(filled).collect();
+        if let Some(prefix) = &self.extension_headers {
+            for (name, value) in &event.extensions {
+                let name = format!("{prefix}{name}");
+                // What the profile itself says of an event, no extension attribute says otherwise.
+                if self.headers.iter().all(|(own, _)| own.as_str() != name) {
+                    let mut encoded = String::with_capacity(value.len());
+                    atom::percent_encode(value, &mut encoded);
+                    headers.push((name, encoded));
+                }
+            }
+        }
+        headers
     }
+}
+
+/// What stands before the `*` of a header for extension attributes, if no attribute's name, put in its
+/// place, could make a header that is Hookway's own.
+fn extension_prefix(name: &str, signed: Option<&Scheme>) -> Option<String> {
+    let prefix = name.strip_suffix('*').filter(|prefix| prefix.ends_with('-'))?;
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let taken = RESERVED.iter().any(|own| own.starts_with(prefix))
+        || signed.is_some_and(|scheme| scheme.headers().any(|own| own.as_str().starts_with(prefix)));
+    (prefix.bytes().all(good) && !taken).then(|| prefix.to_owned())
 }
 
 impl TryFrom<Written> for Profile {
@@ -227,11 +265,22 @@ impl TryFrom<Written> for Profile {
             scheme.signs_any_request().map_err(ProfileFault::Signature)?;
         }
         let mut headers = Vec::with_capacity(written.headers.len());
+        let mut extension_headers = None;
+        let signed = written.signature.as_deref();
         for (name, value) in written.headers {
+            if value == envelope::EXTENSIONS {
+                match extension_prefix(&name, signed) {
+                    Some(prefix) if extension_headers.is_none() => extension_headers = Some(prefix),
+                    _ => return Err(ProfileFault::Extensions { name }),
+                }
+                continue;
+            }
+            if name.contains('*') {
+                return Err(ProfileFault::Extensions { name });
+            }
             let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
                 return Err(ProfileFault::HeaderName { name });
             };
-            let signed = written.signature.as_ref();
             if RESERVED.contains(&parsed.as_str())
                 || signed.is_some_and(|scheme| scheme.headers().any(|header| *header == parsed))
             {
@@ -261,6 +310,7 @@ impl TryFrom<Written> for Profile {
             version: written.version,
             envelope: written.envelope,
             headers,
+            extension_headers,
             signature: written.signature,
             user_agent,
             timeout: Duration::from_secs(u64::from(written.timeout_seconds)),
@@ -286,6 +336,11 @@ impl From<Profile> for Written {
             envelope: profile.envelope,
             headers: headers
                 .map(|(name, value)| (name.to_string(), value.to_string()))
+                .chain(
+                    profile
+                        .extension_headers
+                        .map(|prefix| (format!("{prefix}*"), envelope::EXTENSIONS.to_owned())),
+                )
                 .collect(),
             signature: profile.signature,
             schedule: profile.schedule,

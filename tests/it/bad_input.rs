@@ -41,6 +41,14 @@ pub(crate) fn is_a_problem(answer: &crate::support::router::Answer, what: &str) 
         );
     }
     assert_eq!(answer.body["status"], answer.status, "{what}");
+    let slug = answer.str("/type");
+    let slug = slug.strip_prefix("/problems/");
+    let kind = slug.and_then(hookway::api::problem::Kind::of_slug);
+    assert_eq!(
+        kind.map(|kind| kind.status().as_u16()),
+        Some(answer.status),
+        "{what}"
+    );
 }
 
 fn points_at(answer: &crate::support::router::Answer, pointer: &str) -> bool {
@@ -314,9 +322,13 @@ async fn subscriptions() {
 
     let first = with("key", json!("taken"));
     let id = router.subscribe(&first).await;
-    is_a_problem(
-        &router.post("/api/v1/subscriptions", &first).await.expect(409),
-        "a key twice",
+    let twice = router.post("/api/v1/subscriptions", &first).await.expect(409);
+    is_a_problem(&twice, "a key twice");
+    assert!(points_at(&twice, "/key"), "{}", twice.text);
+    let nameless = router.post("/api/v1/subscriptions", &without("name")).await;
+    assert_eq!(
+        nameless.body["errors"],
+        json!([{"pointer": "/name", "detail": "must be given"}])
     );
     let patch = |body: Value| {
         let router = &router;

@@ -18,6 +18,7 @@
 mod support;
 
 mod bad_input;
+mod cloudevents;
 mod delivery;
 mod ingest;
 mod interference;

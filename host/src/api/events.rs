@@ -4,31 +4,32 @@
 //! it, byte for byte. Nothing is parsed that the router does not need.
 
 mod body;
+mod posted;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use data_encoding::BASE64;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Shared;
-use super::extract::{JsonBody, May, Query, ToIngest, ToRead};
+use super::extract::{May, Query, ToIngest, ToRead};
 use super::page::{List, Page, cursor};
 use super::problem::{Kind, Problem};
 pub(super) use body::draft;
-use body::drafts;
-pub use body::{EventIn, EventsIn};
+pub use body::{CloudEventIn, EventIn, EventsIn};
+pub(super) use posted::Form;
+pub use posted::Posted;
 
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{EventId, SubscriptionId};
 use crate::ingest;
-use crate::json::{self, Faults};
+use crate::json::Faults;
 use crate::routing::Explanation;
 use crate::store::{AcceptedEvent, EventQuery, Idempotency, StoredEvent};
 use crate::time::Timestamp;
@@ -148,26 +149,41 @@ fn shown_data(event: &Event) -> (Option<Box<RawValue>>, Option<String>) {
 }
 
 /// Accepts one event, or up to 1,000 whole or not at all. Durable when it answers.
+///
+/// CloudEvents 1.0 are taken in all three modes of their HTTP binding: structured and batched by the media
+/// type, binary by the header `ce-specversion`; then the attributes are in headers `ce-…`, and the body, of
+/// any media type, is the data. A batch is answered as an array is: `{"data": […]}`, in its order.
 #[utoipa::path(
     post, path = "/api/v1/events", tag = "events", operation_id = "create_events",
-    request_body = EventsIn,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Covers the whole call: the same key with the same body gives the first answer again")),
+    request_body(content(
+        (EventsIn = "application/json"),
+        (CloudEventIn = "application/cloudevents+json"),
+        (Vec<CloudEventIn> = "application/cloudevents-batch+json"),
+        (String = "*/*"),
+    )),
+    params(
+        ("ce-specversion" = Option<String>, Header, description = "`1.0`: a CloudEvent in binary mode. Every attribute has a header of its own, percent-encoded"),
+        ("ce-id" = Option<String>, Header, description = "In binary mode: `id`"),
+        ("ce-source" = Option<String>, Header, description = "In binary mode: `source`"),
+        ("ce-type" = Option<String>, Header, description = "In binary mode: `type`"),
+        ("ce-subject" = Option<String>, Header, description = "In binary mode: `subject`"),
+        ("ce-time" = Option<String>, Header, description = "In binary mode: `time`, RFC 3339"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Covers the whole call: the same key with the same body gives the first answer again"),
+    ),
     responses((status = 202, description = "Accepted, and durable", body = AcceptedOut))
 )]
 pub async fn create(
     caller: May<ToIngest>,
     State(state): State<Shared>,
-    headers: HeaderMap,
-    body: JsonBody,
+    posted: Posted,
 ) -> Result<Response, Problem> {
-    let idempotency = idempotency(&headers, &body.bytes)?;
-    let many = json::kind_of(body.text()) == "an array";
-    let drafts = drafts(&body, many, state.limits.events_max)?;
+    let idempotency = idempotency(&posted)?;
+    let (drafts, form) = posted.drafts(state.limits.events_max)?;
     let accepted = state.ingest.accept(caller.tenant, drafts, idempotency).await;
-    let accepted = accepted.map_err(|error| problem_of(error, many))?;
+    let accepted = accepted.map_err(|error| problem_of(error, form))?;
     let mut shown: Vec<AcceptedOut> = accepted.iter().map(AcceptedOut::from).collect();
-    let answer = match (many, shown.pop()) {
-        (false, Some(one)) => Json(one).into_response(),
+    let answer = match (form, shown.pop()) {
+        (Form::One | Form::Headers, Some(one)) => Json(one).into_response(),
         (_, last) => {
             shown.extend(last);
             Json(Batch { data: shown }).into_response()
@@ -182,8 +198,8 @@ struct Batch {
     data: Vec<AcceptedOut>,
 }
 
-fn idempotency(headers: &HeaderMap, body: &Bytes) -> Result<Option<Idempotency>, Problem> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+fn idempotency(posted: &Posted) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = posted.headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     let good = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.to_str().is_ok();
@@ -193,21 +209,16 @@ fn idempotency(headers: &HeaderMap, body: &Bytes) -> Result<Option<Idempotency>,
     }
     Ok(Some(Idempotency {
         key: Digest::of(key.as_bytes()),
-        content: Digest::of(body),
+        content: posted.fingerprint(),
     }))
 }
 
-pub(super) fn problem_of(error: ingest::Error, many: bool) -> Problem {
+pub(super) fn problem_of(error: ingest::Error, form: Form) -> Problem {
     match error {
         ingest::Error::Drafts(found) => {
             let mut faults = Faults::default();
             for fault in found {
-                let base = if many {
-                    format!("/{}", fault.index)
-                } else {
-                    String::new()
-                };
-                faults.add(json::pointer(&base, fault.attribute), fault.detail);
+                faults.add(form.place(fault.index, fault.attribute), fault.detail);
             }
             faults.into()
         }
@@ -216,14 +227,11 @@ pub(super) fn problem_of(error: ingest::Error, many: bool) -> Problem {
             "this Idempotency-Key came before with another body; nothing was accepted",
         ),
         ingest::Error::EventConflict { index } => {
-            let pointer = if many {
-                format!("/{index}/id")
-            } else {
-                "/id".to_owned()
-            };
             let detail = "an event of this source had this id and other content; nothing was accepted";
-            Problem::new(Kind::IdempotencyConflict, detail)
-                .with_faults(Faults::one(pointer, "came before with other content"))
+            Problem::new(Kind::IdempotencyConflict, detail).with_faults(Faults::one(
+                form.place(index, "id"),
+                "came before with other content",
+            ))
         }
         ingest::Error::Store(error) => error.into(),
     }

@@ -261,16 +261,13 @@ impl JsonBody {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
-}
 
-impl FromRequest<Shared> for JsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        check_media_type(&parts.headers)?;
+    /// Reads a body.
+    pub async fn read(headers: &HeaderMap, body: Body, state: &Shared) -> Result<Self, Problem> {
+        check_encoding(headers)?;
+        check_media_type(headers)?;
         let limits = &state.limits;
-        let bytes = read_body(&parts.headers, body, limits.body_bytes_max, limits.body_timeout).await?;
+        let bytes = read_body(headers, body, limits.body_bytes_max, limits.body_timeout).await?;
         if str::from_utf8(&bytes).is_err() {
             return Err(Problem::new(
                 Kind::Malformed,
@@ -282,12 +279,25 @@ impl FromRequest<Shared> for JsonBody {
     }
 }
 
+impl FromRequest<Shared> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        Self::read(&parts.headers, body, state).await
+    }
+}
+
+/// No body is taken that has to be unpacked first: what it unpacks to has no limit of its own.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => Ok(()),
+        Some(_) => Err(Problem::new(Kind::MediaType, "compressed bodies are not taken")),
+    }
+}
+
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail: &str| Err(Problem::new(Kind::MediaType, detail));
-    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
-        None | Some(b"identity") => {}
-        Some(_) => return refuse("compressed bodies are not taken"),
-    }
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(());
     };
@@ -300,13 +310,10 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
         .trim();
     let essence = essence.to_ascii_lowercase();
     match essence.as_str() {
-        "application/json" | "application/merge-patch+json" if !headers.contains_key("ce-specversion") => {
-            Ok(())
+        "application/json" | "application/merge-patch+json" => Ok(()),
+        "application/cloudevents+json" | "application/cloudevents-batch+json" => {
+            refuse("CloudEvents are taken by POST /api/v1/events only; send application/json")
         }
-        "application/json" | "application/cloudevents+json" | "application/cloudevents-batch+json" => refuse(
-            "CloudEvents are not taken yet; send application/json with `type`, `data`, `id`, `source`, \
-             `subject`, `time`",
-        ),
         "application/x-www-form-urlencoded" => {
             refuse("send JSON; with curl add -H 'content-type: application/json'")
         }

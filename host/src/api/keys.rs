@@ -42,6 +42,8 @@ pub struct KeyOut {
     /// The tenant it is bound to; null for a key of the whole router.
     #[schema(value_type = Option<String>)]
     tenant_id: Option<TenantId>,
+    /// The name of this tenant.
+    tenant: Option<String>,
     /// What it may be used for.
     scopes: Vec<String>,
     /// When it was made.
@@ -55,12 +57,13 @@ pub struct KeyOut {
     key: Option<String>,
 }
 
-impl From<Key> for KeyOut {
-    fn from(key: Key) -> Self {
+impl KeyOut {
+    fn of(key: Key, state: &Shared) -> Self {
         Self {
             id: key.id,
             name: key.name,
             tenant_id: key.tenant,
+            tenant: key.tenant.and_then(|id| state.control.tenant_name(id)),
             scopes: key.scopes.split_ascii_whitespace().map(str::to_owned).collect(),
             created_at: key.created_at,
             revoked_at: key.revoked_at,
@@ -97,7 +100,7 @@ pub async fn create(
     let (key, secret) = state.control.create_key(NewKey { name, tenant, scopes }).await?;
     let shown = KeyOut {
         key: Some(secret.reveal().to_owned()),
-        ..KeyOut::from(key)
+        ..KeyOut::of(key, &state)
     };
     Ok((StatusCode::CREATED, Json(shown)))
 }
@@ -147,7 +150,8 @@ pub async fn list(
     let all = query.switch("all")?;
     query.finish()?;
     let keys = state.control.keys(seen_by(&caller, all)).await?;
-    Ok(Json(Page::whole(keys.into_iter().map(KeyOut::from).collect())))
+    let shown = keys.into_iter().map(|key| KeyOut::of(key, &state));
+    Ok(Json(Page::whole(shown.collect())))
 }
 
 /// Revokes a key. It opens nothing from now on.

@@ -35,6 +35,7 @@ use crate::json::Fault;
         tenants::create, tenants::list,
         tail::watch,
         health::alive, health::ready, document,
+        problem::pages::index, problem::pages::show,
     ),
     components(schemas(Document<'_>, Fault, attempts::LogOut)),
     security(("key" = []))

@@ -1,8 +1,16 @@
 //! The one shape of every refusal: problem details (RFC 9457).
 //!
-//! `type` is one of a closed set of URNs that clients may branch on; `detail` is for people and may
+//! `type` is one of a closed set of references that clients may branch on; `detail` is for people and may
 //! change. A problem travels to the frame ([`super::frame`]) as a value, where the request id is known:
 //! there it is written out, and its cause, which no client ever sees, is logged once.
+//!
+//! `type` is a link that always works: `/problems/<slug>` of the very router that refused ([`pages`]), on
+//! machines without a way out, too. RFC 9457 allows a relative reference (3.1.1), which the client resolves
+//! against the URL that it asked, and recommends the full path for it, as here. Every kind has its page in
+//! `docs/problems`, compiled in below, so that a kind without a page is no program.
+
+mod html;
+pub mod pages;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -18,8 +26,10 @@ use crate::store;
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// Before every slug. A URN, since there is no page at an address of our own to lead to.
-pub const TYPE_PREFIX: &str = "urn:hookway:problem:";
+/// The path of the pages; before every slug in `type`.
+pub const PAGES: &str = "/problems";
+/// The page that lists all others.
+pub const INDEX: &str = include_str!("../../../docs/problems/README.md");
 /// When to come again after "too much is waiting", in seconds: the writer drains its queue in less.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -44,6 +54,20 @@ macro_rules! kinds {
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$kind => $title,)* }
             }
+            /// `type`: [`PAGES`], a slash and the slug.
+            pub const fn reference(self) -> &'static str {
+                match self { $(Self::$kind => concat!("/problems/", $slug),)* }
+            }
+            /// What it means and what to do: the text of the page.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$kind => include_str!(concat!("../../../docs/problems/", $slug, ".md")),)*
+                }
+            }
+            /// The kind with this slug.
+            pub fn of_slug(slug: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.slug() == slug)
+            }
         }
     };
 }
@@ -55,8 +79,12 @@ kinds! {
     Parameter BAD_REQUEST "invalid-parameter" "A parameter is not valid";
     /// No key, or none that is known.
     Unauthorized UNAUTHORIZED "unauthorized" "A valid API key is needed";
+    /// A source got a request whose signature, token or password is missing or wrong.
+    Unverified UNAUTHORIZED "unverified" "The request could not be verified";
     /// The key does not have the scope.
     Forbidden FORBIDDEN "forbidden" "The key may not do this";
+    /// A source does not take requests from this address.
+    AddressRefused FORBIDDEN "address-refused" "The address may not send here";
     /// Nothing there, or nothing of this tenant.
     NotFound NOT_FOUND "not-found" "There is no such thing";
     /// The path knows other methods.
@@ -77,6 +105,8 @@ kinds! {
     MediaType UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body's format is not taken";
     /// Fields of the body are wrong.
     Invalid UNPROCESSABLE_ENTITY "invalid" "The request is not valid";
+    /// More than is allowed in this time; the caller adds `Retry-After`.
+    RateLimited TOO_MANY_REQUESTS "rate-limited" "Too many requests";
     /// Our fault.
     Internal INTERNAL_SERVER_ERROR "internal" "Something went wrong on our side";
     /// Too much is waiting; come again.
@@ -101,9 +131,9 @@ pub struct Problem {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Problem)]
 pub struct Document<'a> {
-    /// What kind: `urn:hookway:problem:…`; a closed set.
+    /// What kind: `/problems/…`, a closed set; the router answers it with a page that says what to do.
     #[serde(rename = "type")]
-    kind: String,
+    kind: &'a str,
     /// The same words for every problem of the kind.
     title: &'a str,
     /// The HTTP status.
@@ -204,7 +234,7 @@ impl Problem {
     /// The answer, now that the request id is known.
     pub fn answer(&self, request_id: &str) -> Response {
         let document = Document {
-            kind: format!("{TYPE_PREFIX}{}", self.kind.slug()),
+            kind: self.kind.reference(),
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
             detail: &self.detail,
@@ -264,7 +294,7 @@ impl From<store::Error> for Problem {
             )
             .with_cause(error)
             .with_header(RETRY_AFTER, retry),
-            store::Error::Taken { what } => Self::new(Kind::Conflict, format!("the {what} is taken")),
+            store::Error::Taken { what } => Self::new(Kind::Conflict, format!("{what} is taken")),
             store::Error::Changed => Self::new(Kind::Changed, "read it again, then change it"),
             store::Error::Missing { what } => Self::not_found(what),
             store::Error::Damaged { .. } | store::Error::Backend(_) => Self::internal(error),
@@ -302,15 +332,13 @@ mod tests {
         let faults = Faults::one("/url", "must be an https URL");
         assert_eq!(
             written(&Problem::invalid(faults)),
-            r#"{"type":"urn:hookway:problem:invalid","title":"The request is not valid","status":422,"#
-                .to_owned()
+            r#"{"type":"/problems/invalid","title":"The request is not valid","status":422,"#.to_owned()
                 + r#""detail":"`/url` must be an https URL","request_id":"r-1","#
                 + r#""errors":[{"pointer":"/url","detail":"must be an https URL"}]}"#
         );
         assert_eq!(
             written(&Problem::not_found("event")),
-            r#"{"type":"urn:hookway:problem:not-found","title":"There is no such thing","status":404,"#
-                .to_owned()
+            r#"{"type":"/problems/not-found","title":"There is no such thing","status":404,"#.to_owned()
                 + r#""detail":"there is no such event","request_id":"r-1"}"#
         );
     }
@@ -328,7 +356,9 @@ mod tests {
                 "400 malformed",
                 "400 invalid-parameter",
                 "401 unauthorized",
+                "401 unverified",
                 "403 forbidden",
+                "403 address-refused",
                 "404 not-found",
                 "405 method-not-allowed",
                 "408 request-timeout",
@@ -339,6 +369,7 @@ mod tests {
                 "413 too-large",
                 "415 unsupported-media-type",
                 "422 invalid",
+                "429 rate-limited",
                 "500 internal",
                 "503 overloaded",
                 "503 unavailable",

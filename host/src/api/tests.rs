@@ -106,7 +106,11 @@ impl Answer {
         let mut text = format!(
             "{} {}",
             self.status.as_u16(),
-            problem["type"].as_str().unwrap().rsplit_once(':').unwrap().1
+            problem["type"]
+                .as_str()
+                .unwrap()
+                .strip_prefix("/problems/")
+                .unwrap()
         );
         for fault in problem["errors"].as_array().into_iter().flatten() {
             text.push(' ');

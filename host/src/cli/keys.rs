@@ -11,7 +11,7 @@ use super::{Context, Failure};
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
     ("NAME", "/name"),
-    ("TENANT", "/tenant_id"),
+    ("TENANT", "/tenant"),
     ("SCOPES", "/scopes"),
     ("CREATED", "/created_at"),
     ("REVOKED", "/revoked_at"),

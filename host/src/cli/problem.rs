@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::output::clean;
+use crate::api::problem::Kind;
 
 const NOT_FOUND: u16 = 404;
 
@@ -12,7 +13,7 @@ const NOT_FOUND: u16 = 404;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Problem {
-    /// A URI that names the kind of problem.
+    /// Names the kind of problem: a link to its page.
     #[serde(rename = "type")]
     pub kind: String,
     /// The kind in words.
@@ -85,7 +86,11 @@ impl fmt::Display for Problem {
         if let Some(id) = &self.request_id {
             write!(f, "\n  request {}", clean(id))?;
         }
-        Ok(())
+        // A kind that this program does not know (a newer router's) it cannot explain.
+        let known = Kind::ALL.iter().find(|kind| kind.reference() == self.kind);
+        known.map_or(Ok(()), |kind| {
+            write!(f, "\n  more: hookway explain {}", kind.slug())
+        })
     }
 }
 
@@ -95,15 +100,20 @@ mod tests {
 
     #[test]
     fn a_problem_is_shown_with_every_place() {
-        let body = br#"{"type":"https://hookway.dev/problems/invalid","title":"The request is invalid",
+        let body = br#"{"type":"/problems/invalid","title":"The request is invalid",
             "status":422,"detail":"2 fields are wrong","request_id":"r1",
             "errors":[{"pointer":"/events/0","detail":"must not be empty"},{"pointer":"","detail":"x\u001b[31m"}],
             "extra":1}"#;
         assert_eq!(
             Problem::from_answer(422, body).to_string(),
             "The request is invalid (422): 2 fields are wrong\n  /events/0: must not be empty\n  \
-             x\\u{1b}[31m\n  request r1"
+             x\\u{1b}[31m\n  request r1\n  more: hookway explain invalid"
         );
+        for kind in ["/problems/of-tomorrow", "about:blank", "/problems/\u{1b}[31m"] {
+            let body = serde_json::json!({"type": kind, "title": "t", "detail": "d"}).to_string();
+            let shown = Problem::from_answer(400, body.as_bytes()).to_string();
+            assert_eq!(shown, "t (400): d", "what is not known is not offered");
+        }
     }
 
     #[test]

@@ -197,6 +197,7 @@ impl Found {
                 Value::Table(table) if SETTINGS.iter().any(|setting| setting.path.starts_with(&inner)) => {
                     self.add_table(origin, &inner, table);
                 }
+                Value::Table(_) => self.fault(origin.clone(), unknown_section(&path)),
                 _ => self.fault(origin.clone(), unknown(&path)),
             }
         }
@@ -282,6 +283,16 @@ fn unknown(path: &str) -> String {
     }
 }
 
+fn unknown_section(path: &str) -> String {
+    let sections = SETTINGS
+        .iter()
+        .filter_map(|setting| Some(setting.path.rsplit_once('.')?.0));
+    match nearest(path, sections) {
+        Some(near) => format!("there is no section [{path}]; did you mean [{near}]?"),
+        None => format!("there is no section [{path}]; `hookway config` lists all settings"),
+    }
+}
+
 fn unknown_variable(name: &str) -> String {
     let known: Vec<String> = SETTINGS.iter().flat_map(Setting::variables).collect();
     let known = known.iter().map(String::as_str).chain(CLIENT_VARIABLES);
@@ -340,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
-        let cases: [(Given, &str); 12] = [
+        let cases: [(Given, &str); 14] = [
             (
                 given("[server]\nlisen = 1", &[], &[]),
                 "h.toml: there is no setting server.lisen; did you mean server.listen?",
@@ -351,7 +362,7 @@ mod tests {
             ),
             (
                 given("[zebra]\nx = 1", &[], &[]),
-                "h.toml: there is no setting zebra; `hookway config` lists all",
+                "h.toml: there is no section [zebra]; `hookway config` lists all",
             ),
             (given("server = 1", &[], &[]), "there is no setting server"),
             (
@@ -361,6 +372,14 @@ mod tests {
             (
                 given("[server]\nbody_bytes_max = \"1 B\"", &[], &[]),
                 "server.body_bytes_max must be between 1 KiB and 64 MiB",
+            ),
+            (
+                given("[egres]\nallow_http = true", &[], &[]),
+                "h.toml: there is no section [egres]; did you mean [egress]?",
+            ),
+            (
+                given("[elsewhere]\nallow_http = true", &[], &[]),
+                "there is no section [elsewhere]; `hookway config` lists all",
             ),
             (given("[server\n", &[], &[]), "h.toml: TOML parse error at line 1"),
             (

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use crate::event::check_text;
+use crate::event::{AttributeFault, check_text};
 use crate::json::{self, Faults};
 use crate::profile::Profile;
 use crate::secret::Secret;
@@ -56,12 +56,19 @@ pub fn slug(text: &str, pointer: &str, faults: &mut Faults) {
     }
 }
 
+/// Checks a name for people. One that was not given arrives empty.
+pub fn name(text: &str, faults: &mut Faults) {
+    match check_text(text, limits::NAME_BYTES_MAX) {
+        Ok(()) => {}
+        Err(AttributeFault::Empty) => faults.add("/name", "must be given"),
+        Err(fault) => faults.add("/name", fault.to_string()),
+    }
+}
+
 /// Checks all of a subscription that can be checked without looking elsewhere; patterns and filter are
 /// checked where they are compiled (`routing::Route`).
 pub fn subscription(subscription: &Subscription, profile: Option<&Profile>, faults: &mut Faults) {
-    if let Err(fault) = check_text(&subscription.name, limits::NAME_BYTES_MAX) {
-        faults.add("/name", fault.to_string());
-    }
+    name(&subscription.name, faults);
     if let Some(key) = &subscription.key {
         slug(key, "/key", faults);
     }

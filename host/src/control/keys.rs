@@ -1,13 +1,11 @@
 //! API keys: made (and shown) once, listed without the key, revoked at once and for ever.
 
-use super::{Control, Error, Result};
+use super::{Control, Error, Result, check};
 use crate::auth::{self, Scopes};
-use crate::event::check_text;
 use crate::id::{KeyId, TenantId};
 use crate::json::Faults;
 use crate::secret::Secret;
 use crate::store::Key;
-use crate::subscription::NAME_BYTES_MAX;
 
 /// Most keys of one tenant that are not revoked: every one of them is in memory.
 pub const KEYS_MAX: usize = 1_000;
@@ -27,9 +25,7 @@ impl Control {
     /// Makes a key. The key itself is given here and never again.
     pub async fn create_key(&self, new: NewKey) -> Result<(Key, Secret)> {
         let mut faults = Faults::default();
-        if let Err(fault) = check_text(&new.name, NAME_BYTES_MAX) {
-            faults.add("/name", fault.to_string());
-        }
+        check::name(&new.name, &mut faults);
         if new.scopes.is_empty() {
             faults.add(
                 "/scopes",

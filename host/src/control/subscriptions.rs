@@ -261,7 +261,7 @@ impl Control {
             .as_deref()
             .and_then(|key| self.subscription(subscription.tenant, key));
         if taken.is_some_and(|other| other.subscription().id != subscription.id) {
-            return Err(Error::conflict("the key is taken by another subscription"));
+            return Err(Error::taken("/key", "is taken by another subscription"));
         }
         // Plugins run code; not for a subscription that is refused anyway.
         if faults.is_empty() {

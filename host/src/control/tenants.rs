@@ -52,6 +52,9 @@ impl Control {
                 "there are {TENANTS_MAX} tenants, the most that are allowed"
             )));
         }
+        if tenants.iter().any(|tenant| tenant.name == name) {
+            return Err(Error::taken("/name", "is taken by another tenant"));
+        }
         let now = self.parts.clock.now();
         let tenant = Tenant {
             id: self.parts.ids.next(now),

@@ -1,7 +1,9 @@
 //! Atoms: the names by which a profile speaks of an event's attributes, as in `{type}`.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
+use super::uri;
 use crate::event::Event;
 
 /// Longest template, in bytes.
@@ -17,16 +19,22 @@ enum Atom {
     Type,
     Time,
     Source,
+    /// The source as a URI reference, as CloudEvents wants it.
+    SourceUri,
     Subject,
+    /// The media type of the data.
+    ContentType,
 }
 
-const ATOMS: [(&str, Atom); 6] = [
+const ATOMS: [(&str, Atom); 8] = [
     ("id", Atom::Id),
     ("event_id", Atom::EventId),
     ("type", Atom::Type),
     ("time", Atom::Time),
     ("source", Atom::Source),
+    ("source_uri", Atom::SourceUri),
     ("subject", Atom::Subject),
+    ("datacontenttype", Atom::ContentType),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +57,17 @@ pub enum AtomFault {
     #[error("has a brace without its other half")]
     Brace,
     /// An unknown atom.
-    #[error(
-        "`{{{atom}}}` is unknown; known are {{id}}, {{event_id}}, {{type}}, {{time}}, {{source}}, {{subject}}"
-    )]
+    #[error("`{{{atom}}}` is unknown; known are {}", known())]
     Unknown {
         /// What was written.
         atom: String,
     },
+}
+
+/// Every atom, as it is written.
+fn known() -> String {
+    let names: Vec<String> = ATOMS.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+    names.join(", ")
 }
 
 impl Template {
@@ -90,13 +102,13 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// The text for an event; none where an attribute in it is not there.
-    pub fn text(&self, event: &Event) -> Option<String> {
+    /// The text for an event whose data has this media type; none where an attribute in it is not there.
+    pub fn text(&self, event: &Event, content_type: &str) -> Option<String> {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(fixed) => text.push_str(fixed),
-                Piece::Atom(atom) => text.push_str(&atom.of(event)?),
+                Piece::Atom(atom) => text.push_str(&atom.of(event, content_type)?),
             }
         }
         Some(text)
@@ -109,7 +121,7 @@ impl Template {
         for piece in &self.0 {
             match piece {
                 Piece::Text(fixed) => text.push_str(fixed),
-                Piece::Atom(atom) => percent_encode(&atom.of(event)?, &mut text),
+                Piece::Atom(atom) => percent_encode(&atom.of(event, &event.content_type)?, &mut text),
             }
         }
         Some(text)
@@ -117,24 +129,32 @@ impl Template {
 }
 
 impl Atom {
-    fn of(self, event: &Event) -> Option<String> {
+    fn of<'e>(self, event: &'e Event, content_type: &'e str) -> Option<Cow<'e, str>> {
         match self {
-            Self::Id => Some(event.cloudevents_id()),
-            Self::EventId => Some(event.id.to_string()),
-            Self::Type => Some(event.event_type.clone()),
-            Self::Time => Some(event.time.to_string()),
-            Self::Source => Some(event.source.clone()),
-            Self::Subject => event.subject.clone(),
+            Self::Id => Some(event.cloudevents_id().into()),
+            Self::EventId => Some(event.id.to_string().into()),
+            Self::Type => Some(event.event_type.as_str().into()),
+            Self::Time => Some(event.time.to_string().into()),
+            Self::Source => Some(event.source.as_str().into()),
+            Self::SourceUri => Some(uri::reference(&event.source)),
+            Self::Subject => event.subject.as_deref().map(Cow::Borrowed),
+            Self::ContentType => Some(content_type.into()),
         }
     }
 }
 
-fn percent_encode(value: &str, text: &mut String) {
+/// Writes an attribute as it may stand in a header (HTTP binding of CloudEvents, 3.1.3.2).
+pub(super) fn percent_encode(value: &str, text: &mut String) {
     for byte in value.bytes() {
         match byte {
-            b'"' | b'%' => text.push_str(&format!("%{byte:02X}")),
+            b'"' | b'%' => {
+                // Writing to a string cannot fail, here and below.
+                let _written = write!(text, "%{byte:02X}");
+            }
             b'!'..=b'~' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _written = write!(text, "%{byte:02X}");
+            }
         }
     }
 }
@@ -166,6 +186,7 @@ mod tests {
             "{type}",
             "a {id}/{event_id} b",
             "{time}{source}{subject}",
+            "{source_uri} {datacontenttype}",
         ] {
             assert_eq!(Template::parse(text).unwrap().to_string(), text);
         }

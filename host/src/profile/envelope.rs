@@ -1,23 +1,26 @@
 //! The envelope: what is put around the data, and the splicing.
 //!
-//! In its written form an envelope is `"none"`, or a list of pairs of field name and template (a list,
-//! because tables of TOML and JSON have no order). One field is `"{data}"`; the others are texts. JSON
-//! data is spliced in as it came, byte for byte. Data that is not JSON cannot stand inside a JSON document:
-//! its field is named with `_base64` after it, and holds the bytes in base64 (as `data_base64` does in the
-//! JSON format of CloudEvents).
+//! An envelope is a JSON object with fields in a fixed order (`written` says how a profile writes it).
+//! One field is the data; the others are texts, and one may stand for all extension attributes. JSON data
+//! is spliced in as it came, byte for byte. Data that is not JSON cannot stand inside a JSON document: its
+//! field is named with `_base64` after it, and holds the bytes in base64 (as `data_base64` does in the JSON
+//! format of CloudEvents).
 
-use std::fmt;
+mod written;
+
+pub(super) use written::EXTENSIONS;
 
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 use super::atom::Template;
-use crate::event::{Event, JSON, is_json};
+use crate::event::{Event, is_json};
 
 /// Most fields of one envelope.
 pub const FIELDS_MAX: usize = 32;
+/// What the name of the data's field ends with where the data is not JSON.
+const BASE64_SUFFIX: &str = "_base64";
 
 /// What is put around the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,25 @@ pub enum Envelope {
     /// Nothing: the data is the body.
     None,
     /// A JSON object.
-    Object(Vec<Field>),
+    Object {
+        /// Its fields, in order.
+        fields: Vec<Field>,
+        /// The media type of the whole.
+        content_type: String,
+        /// What stands around the object.
+        shape: Shape,
+    },
+}
+
+/// What stands around the object of an envelope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Nothing.
+    #[default]
+    Object,
+    /// An array that has this object as its only element, for receivers that take batches.
+    Array,
 }
 
 /// One field of an envelope.
@@ -42,6 +63,9 @@ pub struct Field {
 pub enum FieldValue {
     /// The data.
     Data,
+    /// The extension attributes, a field for each. In the field's name, `*` stands for the attribute's. An
+    /// attribute whose field is there already is left out.
+    Extensions,
     /// A text. A field whose text needs an attribute that the event does not have is left out.
     Text(Template),
 }
@@ -106,133 +130,112 @@ impl Body {
 impl Envelope {
     /// The envelope around data of a media type.
     pub(super) fn wrap(&self, event: &Event, data: Bytes, content_type: &str) -> Rendered {
-        let Self::Object(fields) = self else {
+        let Self::Object {
+            fields,
+            content_type: whole,
+            shape,
+        } = self
+        else {
             return Rendered {
                 content_type: content_type.to_owned(),
                 body: Body::Whole(data),
             };
         };
-        // Ingest checks that JSON is JSON; nothing at all is what an event without data has.
-        let blank = data.iter().all(u8::is_ascii_whitespace);
-        let data = if blank && is_json(content_type) {
-            Bytes::from_static(b"null")
-        } else {
-            data
+        let (open, close) = match shape {
+            Shape::Object => ("{", "}"),
+            Shape::Array => ("[{", "}]"),
         };
-        let mut before = String::from("{");
-        let mut after = String::new();
-        let mut spliced = Bytes::new();
-        let mut text = &mut before;
-        let mut empty = true;
+        let json = is_json(content_type);
+        let mut pieces = Pieces::default();
+        pieces.before.push_str(open);
         for field in fields {
-            let value = match &field.value {
-                FieldValue::Text(template) => match template.text(event) {
-                    Some(value) => Some(quoted(&value)),
-                    None => continue,
-                },
-                FieldValue::Data => None,
-            };
-            if !std::mem::take(&mut empty) {
-                text.push(',');
-            }
-            match value {
-                Some(value) => text.extend([&quoted(&field.name), ":", &value]),
-                None if is_json(content_type) => {
-                    text.extend([&quoted(&field.name), ":"]);
-                    spliced = data.clone();
-                    text = &mut after;
+            match &field.value {
+                FieldValue::Text(template) => {
+                    if let Some(value) = template.text(event, content_type) {
+                        pieces.text(&field.name, &value);
+                    }
                 }
-                None => {
-                    text.extend([&quoted(&format!("{}_base64", field.name)), ":\""]);
-                    spliced = Bytes::from(BASE64.encode(&data));
-                    after.push('"');
-                    text = &mut after;
+                FieldValue::Extensions => {
+                    for (name, value) in &event.extensions {
+                        let name = field.name.replace('*', name);
+                        if !fields.iter().any(|other| other.is_named(&name)) {
+                            pieces.text(&name, value);
+                        }
+                    }
                 }
+                FieldValue::Data => pieces.data(&field.name, &data, json),
             }
         }
-        after.push('}');
+        pieces.next().push_str(close);
         Rendered {
-            content_type: JSON.to_owned(),
+            content_type: whole.clone(),
             body: Body::Spliced {
-                before: before.into(),
-                data: spliced,
-                after: after.into(),
+                before: pieces.before.into(),
+                data: pieces.data.unwrap_or_default(),
+                after: pieces.after.into(),
             },
         }
+    }
+}
+
+impl Field {
+    /// Whether the field may be written under this name.
+    fn is_named(&self, name: &str) -> bool {
+        let base64 = || name.strip_suffix(BASE64_SUFFIX) == Some(self.name.as_str());
+        self.name == name || self.value == FieldValue::Data && base64()
+    }
+}
+
+/// What has been written of an envelope.
+#[derive(Default)]
+struct Pieces {
+    before: String,
+    data: Option<Bytes>,
+    after: String,
+    fields: usize,
+}
+
+impl Pieces {
+    /// The piece that is being written.
+    fn next(&mut self) -> &mut String {
+        match self.data {
+            None => &mut self.before,
+            Some(_) => &mut self.after,
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        let comma = if self.fields == 0 { "" } else { "," };
+        self.fields += 1;
+        self.next().extend([comma, &quoted(name), ":"]);
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.next().push_str(&quoted(value));
+    }
+
+    fn data(&mut self, name: &str, data: &Bytes, json: bool) {
+        if !json {
+            self.name(&format!("{name}{BASE64_SUFFIX}"));
+            self.before.push('"');
+            self.data = Some(Bytes::from(BASE64.encode(data)));
+            self.after.push('"');
+            return;
+        }
+        self.name(name);
+        // Ingest checks that JSON is JSON; nothing at all is what an event without data has.
+        let blank = data.iter().all(u8::is_ascii_whitespace);
+        self.data = Some(match blank {
+            true => Bytes::from_static(b"null"),
+            false => data.clone(),
+        });
     }
 }
 
 /// A text as a JSON string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-impl Serialize for Envelope {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::None => serializer.serialize_str("none"),
-            Self::Object(fields) => serializer.collect_seq(fields.iter().map(|field| match &field.value {
-                FieldValue::Data => (&field.name, "{data}".to_owned()),
-                FieldValue::Text(template) => (&field.name, template.to_string()),
-            })),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Envelope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EnvelopeVisitor)
-    }
-}
-
-struct EnvelopeVisitor;
-
-impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`none`, or a list of pairs of name and template of which one is `{data}`")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Envelope, E> {
-        match text {
-            "none" => Ok(Envelope::None),
-            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-        }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Envelope, A::Error> {
-        let mut fields: Vec<Field> = Vec::new();
-        while let Some((name, text)) = list.next_element::<(String, String)>()? {
-            if fields.len() == FIELDS_MAX {
-                return Err(de::Error::custom(format_args!(
-                    "an envelope has at most {FIELDS_MAX} fields"
-                )));
-            }
-            if fields.iter().any(|field| field.name == name) {
-                return Err(de::Error::custom(format_args!(
-                    "the field `{name}` is there twice"
-                )));
-            }
-            let value = if text == "{data}" {
-                FieldValue::Data
-            } else {
-                let fault = |fault| de::Error::custom(format_args!("envelope field `{name}`: {fault}"));
-                FieldValue::Text(Template::parse(&text).map_err(fault)?)
-            };
-            fields.push(Field { name, value });
-        }
-        match fields
-            .iter()
-            .filter(|field| field.value == FieldValue::Data)
-            .count()
-        {
-            1 => Ok(Envelope::Object(fields)),
-            _ => Err(de::Error::custom(
-                "an envelope needs exactly one field that is `{data}`",
-            )),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -301,6 +304,46 @@ mod tests {
     }
 
     #[test]
+    fn extensions_are_fields_of_their_own_and_replace_none() {
+        let mut event = event("text/plain", b"x");
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        event.extensions = vec![
+            pair("traceparent", "00-\"a\""),
+            pair("type", "other"),
+            pair("data", "other"),
+        ];
+        let plain = envelope(r#"[["*","{extensions}"],["type","{type}"],["data","{data}"]]"#);
+        assert_eq!(
+            wrapped(&plain, &event),
+            &br#"{"traceparent":"00-\"a\"","type":"t","data_base64":"eA=="}"#[..]
+        );
+        let prefixed = envelope(r#"[["data","{data}"],["x_*","{extensions}"]]"#);
+        assert_eq!(
+            wrapped(&prefixed, &event),
+            &br#"{"data_base64":"eA==","x_traceparent":"00-\"a\"","x_type":"other","x_data":"other"}"#[..]
+        );
+        event.extensions = vec![pair("base64", "other")];
+        let clash = envelope(r#"[["data_*","{extensions}"],["data","{data}"]]"#);
+        assert_eq!(wrapped(&clash, &event), &br#"{"data_base64":"eA=="}"#[..]);
+    }
+
+    #[test]
+    fn an_envelope_may_have_a_media_type_and_stand_in_an_array() {
+        let envelope = envelope(
+            r#"{"content_type":"application/x+json","shape":"array","fields":[["m","{datacontenttype}"],["d","{data}"]]}"#,
+        );
+        let event = event("application/json", b"[ 1 ]");
+        let rendered = envelope.wrap(&event, event.data.clone(), "application/y+json");
+        assert_eq!(rendered.content_type, "application/x+json");
+        assert_eq!(
+            rendered.body.into_bytes(),
+            &br#"[{"m":"application/y+json","d":[ 1 ]}]"#[..]
+        );
+        let again: Envelope = serde_json::from_str(&serde_json::to_string(&envelope).unwrap()).unwrap();
+        assert_eq!(again, envelope);
+    }
+
+    #[test]
     fn envelopes_that_make_no_sense_are_refused() {
         for text in [
             r#""all""#,
@@ -312,6 +355,17 @@ mod tests {
             r#"[["d","{data}"],["a",1]]"#,
             r#"[["d","{data}"],["a","{color}"]]"#,
             r#"{"d":"{data}"}"#,
+            r#"[["d","{data}"],["a","{extensions}"]]"#,
+            r#"[["d","{data}"],["*","{type}"]]"#,
+            r#"[["*","{data}"]]"#,
+            r#"[["d","{data}"],["**","{extensions}"]]"#,
+            r#"[["d","{data}"],["*","{extensions}"],["x_*","{extensions}"]]"#,
+            r#"{"fields":[["a","{type}"]]}"#,
+            r#"{"fields":[["d","{data}"]],"content_type":"a\nb"}"#,
+            r#"{"fields":[["d","{data}"]],"content_type":""}"#,
+            r#"{"fields":[["d","{data}"]],"shape":"map"}"#,
+            r#"{"fields":[["d","{data}"]],"color":1}"#,
+            r#"{"content_type":"a/b"}"#,
         ] {
             assert!(serde_json::from_str::<Envelope>(text).is_err(), "{text}");
         }

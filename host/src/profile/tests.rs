@@ -64,6 +64,118 @@ fn plain_sends_the_very_bytes_and_the_type_in_a_header() {
     assert_eq!(headers, expected);
 }
 
+/// An event that is awkward in every attribute.
+fn awkward() -> Event {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Event {
+        source: "my shop: äst".to_owned(),
+        subject: Some("Grüße 100%".to_owned()),
+        extensions: vec![
+            pair(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+            pair("comment", "say \"hi\" €"),
+            // It must not take the place of what the event itself says.
+            pair("id", "other"),
+        ],
+        ..event()
+    }
+}
+
+#[test]
+fn cloudevents_in_binary_mode_are_headers_and_the_very_bytes() {
+    let profile = built_in("cloudevents-binary").unwrap();
+    let event = awkward();
+    let rendered = profile.render(&event);
+    assert_eq!(rendered.content_type, event.content_type);
+    assert_eq!(
+        rendered.body.into_bytes().as_ptr(),
+        event.data.as_ptr(),
+        "no copy is made"
+    );
+    let headers = profile.headers(&event);
+    let headers: BTreeMap<&str, &str> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let expected = BTreeMap::from([
+        ("ce-specversion", "1.0"),
+        ("ce-id", "ord%C3%A9r%20%227%22"),
+        ("ce-source", "my%2520shop%253A%2520%25C3%25A4st"),
+        ("ce-type", "alert.created"),
+        ("ce-subject", "Gr%C3%BC%C3%9Fe%20100%25"),
+        ("ce-time", "2026-05-19T16:30:00.000Z"),
+        (
+            "ce-traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("ce-comment", "say%20%22hi%22%20%E2%82%AC"),
+    ]);
+    assert_eq!(headers, expected);
+}
+
+#[test]
+fn cloudevents_in_structured_and_batched_mode_are_json_around_the_very_bytes() {
+    let object = concat!(
+        r#"{"specversion":"1.0","id":"ordér \"7\"","source":"my%20shop%3A%20%C3%A4st","type":"alert.created","#,
+        r#""subject":"Grüße 100%","time":"2026-05-19T16:30:00.000Z","datacontenttype":"application/json","#,
+        r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","comment":"say \"hi\" €","#,
+        r#""data":{ "n": 1.0 }}"#
+    );
+    for (name, content_type, expected) in [
+        (
+            "cloudevents-structured",
+            "application/cloudevents+json",
+            object.to_owned(),
+        ),
+        (
+            "cloudevents-batched",
+            "application/cloudevents-batch+json",
+            format!("[{object}]"),
+        ),
+    ] {
+        let profile = built_in(name).unwrap();
+        let rendered = profile.render(&awkward());
+        assert_eq!(rendered.content_type, content_type);
+        assert_eq!(rendered.body.into_bytes(), expected, "{name}");
+        assert!(profile.headers(&awkward()).is_empty());
+        let text = Event {
+            content_type: "text/plain".to_owned(),
+            data: Bytes::from_static(b"hi"),
+            ..event()
+        };
+        let body = profile.render(&text).body.into_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(
+            body.contains(r#""datacontenttype":"text/plain","data_base64":"aGk="}"#),
+            "{body}"
+        );
+        // What a plugin made is described by its own media type.
+        let made = profile
+            .wrap(&event(), Bytes::from_static(b"x"), "text/csv")
+            .body
+            .into_bytes();
+        let made = String::from_utf8(made.to_vec()).unwrap();
+        assert!(
+            made.contains(r#""datacontenttype":"text/csv","data_base64":"eA=="}"#),
+            "{made}"
+        );
+    }
+}
+
+#[test]
+fn every_built_in_profile_is_signed_as_standard_webhooks() {
+    for profile in built_ins() {
+        assert_eq!(
+            profile.signature.as_deref(),
+            Some(&Scheme::standard_webhooks()),
+            "{}",
+            profile.name
+        );
+    }
+}
+
 #[test]
 fn built_in_profiles_survive_being_written_and_read() {
     for profile in built_ins() {
@@ -94,6 +206,42 @@ fn faults_say_what_is_wrong() {
             "`{color}` is unknown",
         ),
         ("headers", serde_json::json!({ "x": "a\nb" }), "printable"),
+        ("headers", serde_json::json!({ "x-*": "a" }), "goes with one name"),
+        (
+            "headers",
+            serde_json::json!({ "x": "{extensions}" }),
+            "ends with `-*`",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "*": "{extensions}" }),
+            "ends with `-*`",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "x*": "{extensions}" }),
+            "ends with `-*`",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "X-*": "{extensions}" }),
+            "ends with `-*`",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "content-*": "{extensions}" }),
+            "begins like no header",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "webhook-*": "{extensions}" }),
+            "begins like no header",
+        ),
+        (
+            "headers",
+            serde_json::json!({ "x-*": "{extensions}", "y-*": "{extensions}" }),
+            "goes with one name",
+        ),
         (
             "signature",
             serde_json::json!({

@@ -45,6 +45,31 @@ pub enum EventsIn {
     Many(Vec<EventIn>),
 }
 
+/// A CloudEvent in JSON. Extension attributes are members of their own.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the body, which is read without a copy")]
+pub struct CloudEventIn {
+    /// `1.0`.
+    specversion: String,
+    /// Unique within the source: the same one within 24 hours is accepted once.
+    id: String,
+    /// Where it happened: a URI reference.
+    source: String,
+    /// Such as `com.github.push`.
+    #[schema(rename = "type")]
+    event_type: String,
+    /// What it is about.
+    subject: Option<String>,
+    /// When it happened, RFC 3339.
+    time: Option<String>,
+    /// The media type of the payload; `application/json` where nothing is said.
+    datacontenttype: Option<String>,
+    /// The payload, any JSON; delivered byte for byte.
+    data: Option<serde_json::Value>,
+    /// The payload where it is not JSON.
+    data_base64: Option<String>,
+}
+
 /// Reads the events of a body, all or none.
 pub(super) fn drafts(body: &JsonBody, many: bool, events_max: usize) -> Result<Vec<Draft>, Problem> {
     if !many {

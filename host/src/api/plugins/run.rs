@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::api::Shared;
 use crate::api::attempts::{LogOut, text_or_base64};
-use crate::api::events::{EventIn, draft, problem_of};
+use crate::api::events::{EventIn, Form, draft, problem_of};
 use crate::api::extract::{JsonBody, May, ToManage};
 use crate::api::problem::{Kind, Problem};
 use crate::api::subscriptions::empty_config;
@@ -200,7 +200,7 @@ pub async fn run(
     fields.finish(&mut faults);
     let draft = faults.or(draft)?.into_iter().collect();
     let events = state.ingest.events_from(caller.tenant, draft, state.clock.now());
-    let events = events.map_err(|error| problem_of(error, false))?;
+    let events = events.map_err(|error| problem_of(error, Form::One))?;
     let Some(event) = events.into_iter().next() else {
         return Err(Problem::new(Kind::Malformed, "there is no event"));
     };

@@ -331,6 +331,7 @@ async fn nothing_of_another_tenant_is_there() {
     }
     let keys = house.call_as(&theirs, "GET", "/keys?all", NOTHING).await.json();
     assert_eq!(keys["data"].as_array().unwrap().len(), 1, "{keys}");
+    assert_eq!(keys["data"][0]["tenant"], "acme");
     let router = r#"{"name":"k","scopes":["read"],"router":true}"#;
     assert_eq!(
         house.call_as(&theirs, "POST", "/keys", router).await.problem(),

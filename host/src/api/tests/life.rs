@@ -105,7 +105,7 @@ async fn a_subscription_lives_its_life() {
     assert_eq!(made.headers[ETAG], "\"1\"");
     assert_eq!(
         house.subscribe(json!({"key":"slack"})).await.problem(),
-        "409 conflict"
+        "409 conflict /key"
     );
     let shown = house.call("GET", "/webhooks/slack", NOTHING).await.json();
     assert_eq!(

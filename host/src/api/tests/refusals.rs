@@ -1,6 +1,7 @@
 //! What is refused, how, and to whom; and that nothing is routed that is not documented.
 
 use super::*;
+use crate::api::problem::Kind;
 
 #[tokio::test]
 async fn what_is_wrong_is_named_by_its_place() {
@@ -58,8 +59,9 @@ async fn what_is_wrong_is_named_by_its_place() {
         ),
         ("POST", "/keys", r#"{"name":"","scopes":["root"]}"#.into(), "422 invalid /scopes/0"),
         ("POST", "/keys", r#"{"name":"k","scopes":[]}"#.into(), "422 invalid /scopes"),
+        ("POST", "/keys", r#"{"scopes":["read"]}"#.into(), "422 invalid /name"),
         ("POST", "/tenants", r#"{"name":"A"}"#.into(), "422 invalid /name"),
-        ("POST", "/tenants", r#"{"name":"default"}"#.into(), "409 conflict"),
+        ("POST", "/tenants", r#"{"name":"default"}"#.into(), "409 conflict /name"),
         ("PUT", "/plugins/x", "not wasm".into(), "422 invalid "),
         ("DELETE", "/plugins/echo", String::new(), "409 conflict"),
         ("GET", "/plugins/none", String::new(), "404 not-found"),
@@ -94,7 +96,8 @@ async fn only_json_is_taken_and_it_is_said_what_to_send() {
     let house = house().await;
     for (name, value) in [
         ("content-type", "application/x-www-form-urlencoded"),
-        ("content-type", "application/cloudevents+json"),
+        ("content-type", "application/cloudevents+xml"),
+        ("content-type", "application/cloudevents+json; charset=latin1"),
         ("content-type", "text/plain"),
         ("content-encoding", "gzip"),
     ] {
@@ -237,6 +240,46 @@ async fn draining_and_a_closed_store_are_not_ready() {
     assert_eq!(house.send(ready("/readyz")).await.problem(), "503 unavailable");
     let refused = house.call("POST", "/events", r#"{"type":"a","data":1}"#).await;
     assert_eq!(refused.problem(), "503 unavailable");
+}
+
+#[tokio::test]
+async fn the_type_of_every_problem_leads_to_its_page() {
+    let house = house().await;
+    let asked = |path: &str, accept: &str| Request::get(path).header("accept", accept).body(Body::empty());
+    let refused = house.call("GET", "/nothing", NOTHING).await.json();
+    let page = house
+        .send(asked(refused["type"].as_str().unwrap(), "*/*").unwrap())
+        .await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.body, Kind::NotFound.page());
+    let mut paths: Vec<&str> = Kind::ALL.iter().map(|kind| kind.reference()).collect();
+    paths.push("/problems");
+    for path in paths {
+        for (accept, media_type, begins) in [
+            ("*/*", "text/markdown; charset=utf-8", "# "),
+            (
+                "text/html,*/*;q=0.8",
+                "text/html; charset=utf-8",
+                "<!doctype html>",
+            ),
+        ] {
+            let page = house.send(asked(path, accept).unwrap()).await;
+            assert_eq!(page.status, StatusCode::OK, "{path}");
+            assert!(page.body.starts_with(begins.as_bytes()), "{path}");
+            for (name, value) in [
+                ("content-type", media_type),
+                ("x-content-type-options", "nosniff"),
+                ("vary", "accept"),
+            ] {
+                assert_eq!(page.headers[name], value, "{path}");
+            }
+            let policy = page.headers["content-security-policy"].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+            assert!(!policy.contains("unsafe"), "{policy}");
+        }
+    }
+    let unknown = house.send(asked("/problems/nothing", "text/html").unwrap()).await;
+    assert_eq!(unknown.problem(), "404 not-found");
 }
 
 #[tokio::test]
