@@ -44,6 +44,7 @@
 extern crate self as hookway_plugin;
 
 mod event;
+mod form;
 mod manifest;
 mod outcome;
 mod plugin;

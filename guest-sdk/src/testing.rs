@@ -51,7 +51,9 @@ pub fn event(event_type: &str, data: Value) -> Event {
 }
 
 /// An event as it is posted to `/api/v1/events`: `{"type": …, "data": …}` with `id`, `source`,
-/// `subject` and `time` where they are given. What a file of examples holds.
+/// `subject`, `time`, `datacontenttype` and `extensions` where they are given, and `headers` as those
+/// of the request that brought it. What a file in `fixtures` holds: `hookway plugin test` reads the
+/// same, and puts the same in place of what is not given.
 ///
 /// # Panics
 /// Where the text is not such an event.
@@ -64,6 +66,20 @@ pub fn event_from_json(text: &str) -> Event {
     event.source = string("source").unwrap_or(event.source);
     event.time = string("time").unwrap_or(event.time);
     event.subject = string("subject");
+    event.content_type = string("datacontenttype").unwrap_or(event.content_type);
+    if let (false, Some(text)) = (event.is_json(), string("data")) {
+        event.data = text.into_bytes();
+    }
+    for name in ["extensions", "headers"] {
+        let members = given.get(name).and_then(Value::as_object);
+        for (name, value) in members.into_iter().flatten() {
+            let name = name.to_ascii_lowercase();
+            if event.attribute(&name).is_none() {
+                let value = value.as_str().expect("attributes and headers are strings");
+                event.attributes.push((name, value.to_owned()));
+            }
+        }
+    }
     event
 }
 
@@ -239,5 +255,23 @@ impl Run {
             "no line of the level {level:?} says `{text}`: {:#?}",
             self.log
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fixture_is_an_event_as_it_is_posted() {
+        let event = event_from_json(
+            r#"{"type": "sms", "data": "Body=Hi", "datacontenttype": "application/x-www-form-urlencoded",
+                "extensions": {"region": "eu"}, "headers": {"X-Kind": "text", "region": "us"}}"#,
+        );
+        assert_eq!(event.value(), Ok(json!({"Body": "Hi"})));
+        assert_eq!((event.id.as_str(), event.source.as_str()), ("test-1", "test"));
+        assert_eq!(event.header("x-kind"), Some("text"));
+        assert_eq!(event.attribute("region"), Some("eu"));
     }
 }

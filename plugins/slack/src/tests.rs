@@ -284,3 +284,13 @@ fn it_says_what_it_is() {
         assert!(schema["properties"][name]["description"].is_string(), "{name}");
     }
 }
+
+#[test]
+fn a_web_form_is_as_good_as_an_object() {
+    let mut event = event("sms.received", Value::Null);
+    event.content_type = "application/x-www-form-urlencoded".to_owned();
+    event.data = b"title=Disk+full&severity=critical&From=%2B1555".to_vec();
+    let body = run::<Slack>(json!({"min_severity": "high"}), &event).json();
+    assert_eq!(section(&body, 0), "Disk full");
+    assert!(body.to_string().contains("+1555"), "{body}");
+}
