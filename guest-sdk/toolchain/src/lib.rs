@@ -15,7 +15,7 @@ mod command;
 mod debian;
 mod rustup;
 
-pub use build::Source;
+pub use build::{Crates, Source};
 
 use std::fmt;
 use std::path::Path;
