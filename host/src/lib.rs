@@ -41,3 +41,4 @@ pub mod telemetry;
 pub mod time;
 pub mod vault;
 pub mod verdict;
+pub mod workbench;

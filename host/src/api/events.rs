@@ -20,7 +20,7 @@ use super::Shared;
 use super::extract::{JsonBody, May, Query, ToIngest, ToRead};
 use super::page::{List, Page, cursor};
 use super::problem::{Kind, Problem};
-pub(super) use body::draft;
+pub(crate) use body::draft;
 use body::drafts;
 pub use body::{EventIn, EventsIn};
 
