@@ -18,6 +18,7 @@ use crate::cli::deliveries::{pretty, run_line};
 use crate::cli::output::{Output, Tone, cell};
 use crate::cli::{Context, Failure, input};
 use crate::clock::Clock;
+use crate::time::Timestamp;
 
 /// Flags of `plugin run`.
 #[derive(Debug, clap::Args)]
@@ -51,11 +52,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let output = &context.output;
     let target = Target::of(&args.target)?;
     let against = args.against.as_deref().map(Target::of).transpose()?;
-    let sample = sample_of(&args, context).await?;
+    let now = Clock::system().now();
+    let sample = sample_of(&args, context).await?.arrive(now)?;
     let config = input::json("--plugin-config", input::argument(&args.plugin_config)?)?;
     let mut trial = Trial {
         context,
         sample: &sample,
+        now,
         config: config.get(),
         flags: &args.flags,
         bench: None,
@@ -88,6 +91,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 struct Trial<'a> {
     context: &'a Context,
     sample: &'a Sample,
+    now: Timestamp,
     config: &'a str,
     flags: &'a BuildFlags,
     bench: Option<Bench>,
@@ -104,7 +108,7 @@ impl Trial<'_> {
             None => Bench::open(self.context)?,
         };
         let plugin = bench.load(&local.what, local.component).await?;
-        let event = self.sample.event(Clock::system().now())?;
+        let event = self.sample.event(self.now)?;
         let record = bench.run(&plugin, self.config, &event).await;
         self.bench = Some(bench);
         let record = record?;

@@ -16,6 +16,7 @@ use crate::api::plugins::run::lower_case;
 use crate::cli::output::clean;
 use crate::cli::{Failure, input};
 use crate::event::{Draft, Event};
+use crate::id::{EventId, Generator};
 use crate::time::Timestamp;
 use crate::workbench;
 
@@ -101,7 +102,19 @@ impl Sample {
         })
     }
 
-    /// The event as it would be if it came now.
+    /// The event as it would be if it came now: it gets the id and the time that it leaves open, so that
+    /// all who run it, here and elsewhere, run the same.
+    pub(super) fn arrive(mut self, now: Timestamp) -> Result<Self, Failure> {
+        let id: EventId = Generator::new(0).next(now);
+        for (name, value) in [("id", id.to_string()), ("time", now.to_string())] {
+            let raw = serde_json::value::to_raw_value(&value)
+                .map_err(|error| Failure::because("the event cannot be written", error))?;
+            self.members.entry(name.to_owned()).or_insert(raw);
+        }
+        Ok(self)
+    }
+
+    /// The event, checked as on its way in.
     pub(super) fn event(&self, now: Timestamp) -> Result<Arc<Event>, Failure> {
         self.checked(self.draft()?, now)
     }
@@ -198,6 +211,11 @@ mod tests {
         assert_eq!(&event.data[..], br#"{"n": 1.50}"#);
         assert_eq!(event.headers, [("x-kind".to_owned(), "push".to_owned())]);
         assert_eq!((event.source.as_str(), event.time), ("api", NOW));
+        let arrived = sample.arrive(NOW).unwrap();
+        let later = NOW.plus(std::time::Duration::from_secs(1));
+        let event = arrived.event(later).unwrap();
+        assert_eq!(event.time, NOW);
+        assert!(event.cloudevents_id().starts_with("evt_"));
     }
 
     #[test]
