@@ -73,4 +73,9 @@ pub mod prelude {
     };
 }
 
+/// The recipes of the cookbook are compiled and tested as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+pub struct Cookbook;
+
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));

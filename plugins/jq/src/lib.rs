@@ -167,6 +167,44 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_the_cookbook_work() {
+        let book = include_str!("../../../docs/cookbook.md");
+        for (program, data, expected) in [
+            (
+                r#"{text: .title, by: $event.source}"#,
+                r#"{"title":"Hi"}"#,
+                r#"{"text":"Hi","by":"test"}"#,
+            ),
+            (
+                r#".customer.email = "[redacted]""#,
+                r#"{"customer":{"email":"a"}}"#,
+                r#"{"customer":{"email":"[redacted]"}}"#,
+            ),
+            (".lines[]", r#"{"lines":[7]}"#, "7"),
+            (
+                r#". + {region: "eu", kind: $event.type}"#,
+                r#"{"a":1}"#,
+                r#"{"a":1,"region":"eu","kind":"alert.created"}"#,
+            ),
+            (
+                r#"select(.severity == "critical")"#,
+                r#"{"severity":"critical"}"#,
+                r#"{"severity":"critical"}"#,
+            ),
+            (
+                r#"{text: "\(.From): \(.Body)"}"#,
+                r#"{"From":"a","Body":"b"}"#,
+                r#"{"text":"a: b"}"#,
+            ),
+        ] {
+            assert!(book.contains(&format!("`{program}`")), "{program}");
+            let mut event = alert();
+            event.data = data.into();
+            assert_eq!(body(program, &event), expected, "{program}");
+        }
+    }
+
+    #[test]
     fn numbers_and_order_stay_as_they_were() {
         let mut event = alert();
         let data = r#"{"z":1.50,"a":12345678901234567890123,"m":1700000000000,"é":"\u0000<"}"#;
