@@ -126,6 +126,10 @@ impl Trial<'_> {
                 target.name()
             )));
         };
+        if std::path::Path::new(name).is_dir() {
+            let remark = format!("asking the router for `{name}`; the folder of that name is ./{name}");
+            self.context.output.note(&remark);
+        }
         let client = self.context.client()?;
         let digest = match digest {
             Some(digits) => Some(whole_digest(&client, name, digits).await?),

@@ -87,7 +87,12 @@ impl Target {
     /// What to call it in lines for people.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::File(path) | Self::Crate(path) => path.display().to_string(),
+            Self::File(path) => path.display().to_string(),
+            // `.` alone says little; a crate's name alone is also that of the plugin on a router.
+            Self::Crate(path) => match CrateDir::open(path) {
+                Ok(source) => format!("{} ({})", source.name, path.display()),
+                Err(_) => path.display().to_string(),
+            },
             Self::FirstParty(name) => (*name).to_owned(),
             Self::Known { name, digest: None } => name.clone(),
             Self::Known {

@@ -86,6 +86,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let bench = Bench::open(context)?;
     let plugin = bench.load(&local.what, local.component).await?;
+    let width = fixtures
+        .iter()
+        .map(|fixture| fixture.name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut results = Vec::with_capacity(fixtures.len());
     for fixture in &fixtures {
         let config = match &fixture.config {
@@ -108,7 +113,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         };
         let old = expected.as_ref().map(text).unwrap_or_default();
         if !output.json {
-            show(output, fixture, verdict, &record, &old, &text(&got))?;
+            show(output, fixture, width, verdict, &record, &old, &text(&got))?;
         }
         results.push((fixture, verdict, record));
     }
@@ -119,6 +124,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn show(
     output: &Output,
     fixture: &Fixture,
+    width: usize,
     verdict: Verdict,
     record: &Value,
     old: &str,
@@ -128,7 +134,7 @@ fn show(
     output.line(&format!(
         "{}  {}  {}",
         output.tone(tone, &format!("{word:<7}")),
-        output.tone(Tone::Title, &clean(&fixture.name)),
+        output.tone(Tone::Title, &format!("{:width$}", clean(&fixture.name))),
         trial::measures(output, record),
     ))?;
     if matches!(verdict, Verdict::Differs | Verdict::New) {
