@@ -150,7 +150,9 @@ async fn keep_new(
             plugin.watch.changed().await;
         }
     });
-    futures_util::future::try_join_all(each).await.map(|_: Vec<()>| ())
+    futures_util::future::try_join_all(each)
+        .await
+        .map(|_: Vec<()>| ())
 }
 
 /// One build and upload. Only an output that nobody reads is a failure; the rest is the author's to read.
@@ -167,9 +169,12 @@ async fn renew(plugin: &Plugin, client: &Client, flags: &BuildFlags, output: &Ou
     let upload = client.call(Method::PUT, &path, &[], Body::Component(built.component));
     match upload.await {
         Ok(answer) => {
-            let users = answer["used_by"].as_array().map_or(0, Vec::len);
+            let users = match answer["used_by"].as_array().map_or(0, Vec::len) {
+                1 => "1 subscription".to_owned(),
+                users => format!("{users} subscriptions"),
+            };
             output.line(&format!(
-                "{name}  {} {}  {}  {}  used by {users} subscriptions",
+                "{name}  {} {}  {}  {}  used by {users}",
                 output.tone(Tone::Good, "serves"),
                 cell(&answer["version"]),
                 kilobytes(size),

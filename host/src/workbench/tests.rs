@@ -3,6 +3,10 @@
 use super::*;
 use crate::plugin::GuestOutcome;
 
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the tests of the plugin runtime use the same guests"
+)]
 #[path = "../../../tests/guests/wrap.rs"]
 mod wrap;
 

@@ -2,10 +2,8 @@
 
 use serde_json::json;
 
+use crate::plugins::wrap;
 use crate::support::{Receiver, TestRouter};
-
-#[path = "../../guests/wrap.rs"]
-mod wrap;
 
 /// A component that writes its version into the second member of the data.
 fn version(digit: char) -> Vec<u8> {

@@ -279,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_shows_what_is_made() {
+        let guide = include_str!("../../../../docs/plugin-guide.md");
+        let made = rendered("leads", Template::Transform, &Sdk::Published);
+        let code = guide
+            .split("```rust\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next());
+        let code = code.expect("the guide shows code");
+        assert!(made.iter().any(|(_, text)| text.contains(code)), "{code}");
+        for (path, _) in made {
+            assert!(guide.contains(&format!("  {path}\n")), "{path}");
+        }
+    }
+
+    #[test]
     fn nothing_is_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("leads");

@@ -181,7 +181,7 @@ pub(super) fn measures(output: &Output, record: &Value) -> String {
     let memory = record["memory_bytes"].as_u64().unwrap_or_default();
     format!(
         "{}  {:.2} ms  {} KiB",
-        output.tone(tone, &outcome),
+        output.tone(tone, &format!("{outcome:<7}")),
         micros / 1_000.0,
         memory / 1_024
     )
