@@ -24,8 +24,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! `hookway-plugin` is the only dependency. In `Cargo.toml` the library is a `cdylib` (the
-//! component) and an `rlib` (for tests):
+//! `hookway plugin new NAME` makes a crate around it. `hookway-plugin` is the only dependency. In
+//! `Cargo.toml` the library is a `cdylib` (the component) and an `rlib` (for tests):
 //!
 //! ```toml
 //! [lib]

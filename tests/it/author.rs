@@ -214,3 +214,41 @@ async fn first_party_plugins_run_without_a_router_or_a_key() {
         "{seen}"
     );
 }
+
+#[tokio::test]
+async fn headers_reach_a_plugin_that_wants_them_here_and_on_a_router() {
+    let router = TestRouter::start().await;
+    let author = Author::new(Some(&router));
+    let push = json!({"type": "webhook", "id": "1", "time": "2026-05-19T16:30:00Z", "data": {
+        "ref": "refs/heads/main", "repository": {"full_name": "ada/engine"}, "pusher": {"name": "ada"},
+        "commits": [{"message": "Add a loop", "id": "0123456789abcdef", "url": "https://example.com/c"}]}});
+    let mut with_headers = push.clone();
+    with_headers["headers"] = json!({"X-GitHub-Event": "other", "X-Other": "unseen"});
+    let mut heard = Vec::new();
+    for event in [&push, &with_headers] {
+        std::fs::write(author.path("e.json"), event.to_string()).expect("it can be written");
+        let here = author
+            .run(&["plugin", "run", "slack", "--event", "e.json", "--json"])
+            .await;
+        let here: Value = serde_json::from_str(&here).expect("JSON");
+        let headers = event.get("headers").cloned().unwrap_or(json!({}));
+        let mut posted = event.clone();
+        posted.as_object_mut().expect("an object").remove("headers");
+        let there = router
+            .post(
+                "/api/v1/plugins/slack/run",
+                &json!({"event": posted, "headers": headers, "config": {}}),
+            )
+            .await
+            .expect(200);
+        assert_eq!(here["requests"], there.body["requests"], "both run the same");
+        heard.push(here["requests"][0]["body"].as_str().expect("text").to_owned());
+    }
+    let pushed = "ada pushed 1 commit to main";
+    assert!(heard[0].contains(pushed), "{}", heard[0]);
+    assert!(
+        !heard[1].contains(pushed),
+        "the header says that it is no push: {}",
+        heard[1]
+    );
+}

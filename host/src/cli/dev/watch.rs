@@ -23,7 +23,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches a folder and those in it.
+    /// Watches a folder and those in it that hold code.
     pub(super) fn start(directory: &Path) -> Result<Self, Failure> {
         let failed = |error| Failure::because(format!("cannot watch {}", directory.display()), error);
         let root = directory
@@ -42,7 +42,15 @@ impl Watch {
             }
         };
         let mut watcher = notify::recommended_watcher(handler).map_err(failed)?;
-        watcher.watch(&root, RecursiveMode::Recursive).map_err(failed)?;
+        watcher
+            .watch(&root, RecursiveMode::NonRecursive)
+            .map_err(failed)?;
+        // Not all in one: what was built is thousands of folders, and each would cost a watch.
+        let entries = std::fs::read_dir(&root).into_iter().flatten().flatten();
+        let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+        for folder in folders.filter(|folder| is_code(&root, folder)) {
+            watcher.watch(&folder, RecursiveMode::Recursive).map_err(failed)?;
+        }
         Ok(Self {
             changed,
             _watcher: watcher,

@@ -99,9 +99,12 @@ pub(in crate::cli) async fn build(
     let built = built.map_err(failed)?;
     // Cargo's own place for it is deep; this one can be typed.
     let path = target.join(format!("{}.wasm", source.name));
-    std::fs::copy(&built, &path)
+    let component = Bytes::from(input::file(&built.to_string_lossy())?);
+    // Through another name: who reads it meanwhile must not see half of it.
+    let partial = path.with_extension("part");
+    std::fs::write(&partial, &component)
+        .and_then(|()| std::fs::rename(&partial, &path))
         .map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))?;
-    let component = Bytes::from(input::file(&path.to_string_lossy())?);
     Ok(Built { path, component })
 }
 

@@ -127,11 +127,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     for (path, _) in &files {
         output.line(&format!("  {path}"))?;
     }
-    if let (Sdk::Path(path), true) = (&sdk, found) {
-        output.line(&format!(
+    match (&sdk, found) {
+        (Sdk::Path(path), true) => output.line(&format!(
             "the SDK is that of the checkout this program lies in: {}",
             clean(&path.display().to_string())
-        ))?;
+        ))?,
+        (Sdk::Path(_), false) => {}
+        (Sdk::Published, _) => output.line(&format!(
+            "the SDK is hookway-plugin {} of the registry; --sdk-path takes that of a checkout",
+            env!("CARGO_PKG_VERSION")
+        ))?,
     }
     output.line(&format!(
         "\nnext:\n  cd {shown}\n  cargo test\n  hookway plugin test\n  hookway dev --plugin ."
