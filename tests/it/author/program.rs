@@ -76,12 +76,17 @@ impl Author {
         said
     }
 
-    /// Makes a plugin with the SDK of this workspace.
+    /// Makes a plugin with the SDK of this workspace, and pins what it depends on to what the workspace
+    /// has: nothing newer is fetched while a test runs.
     pub async fn make(&self, name: &str, template: &str) -> String {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
         let sdk = sdk.to_str().expect("a path").to_owned();
-        self.run(&["plugin", "new", name, "--template", template, "--sdk-path", &sdk])
-            .await
+        let made = self
+            .run(&["plugin", "new", name, "--template", template, "--sdk-path", &sdk])
+            .await;
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+        std::fs::copy(lock, self.path(name).join("Cargo.lock")).expect("it can be copied");
+        made
     }
 }
 

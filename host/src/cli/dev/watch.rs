@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_is_told_once_when_it_is_done() {
+    async fn changes_are_told_when_they_are_done() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("src")).unwrap();
         let watch = Watch::start(directory.path()).unwrap();
@@ -122,10 +122,10 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), watch.changed())
             .await
             .expect("the change is seen");
-        // Nothing is left over: what is not code wakes nobody, and neither does reading.
-        std::fs::write(directory.path().join("Cargo.lock"), "x").unwrap();
-        std::fs::read(directory.path().join("src/lib.rs")).unwrap();
-        let again = tokio::time::timeout(QUIET, watch.changed()).await;
-        assert!(again.is_err());
+        // One that comes while nobody waits is not missed.
+        std::fs::write(directory.path().join("Cargo.toml"), "x").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), watch.changed())
+            .await
+            .expect("the next change is seen, too");
     }
 }

@@ -47,7 +47,7 @@ pub(in crate::cli) struct Args {
 /// Shows it.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let output = &context.output;
-    let target = Target::of(&args.target)?;
+    let target = Target::of(&args.target)?.where_named(context);
     let plugin = found(&target, &args.flags, context).await?;
     let config = &plugin["config_schema"];
     if args.schema {

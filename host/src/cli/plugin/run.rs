@@ -23,7 +23,8 @@ use crate::time::Timestamp;
 /// Flags of `plugin run`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A .wasm file, a crate's folder (built first), or a plugin's name (NAME@DIGEST for a version)
+    /// A .wasm file, a crate's folder (built first), a plugin of this program, or the name of one that
+    /// the router knows (NAME@DIGEST for one version)
     target: String,
     /// A file with the event as it would be posted to /events (- for standard input)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
@@ -50,8 +51,9 @@ pub(in crate::cli) struct Args {
 /// Runs it.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let output = &context.output;
-    let target = Target::of(&args.target)?;
+    let target = Target::of(&args.target)?.where_named(context);
     let against = args.against.as_deref().map(Target::of).transpose()?;
+    let against = against.map(|target| target.where_named(context));
     let now = Clock::system().now();
     let sample = sample_of(&args, context).await?.arrive(now)?;
     let config = input::json("--plugin-config", input::argument(&args.plugin_config)?)?;

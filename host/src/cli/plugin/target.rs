@@ -1,8 +1,8 @@
 //! Which plugin a command means: a component's file, a crate's folder, or a name.
 //!
 //! What has a slash in it, is `.` or ends in `.wasm` is a path; anything else is a name. The names of
-//! the plugins in this program need no router; a router knows the others, and `NAME@DIGEST` (or the
-//! first digits of it) is one version there.
+//! the plugins in this program need no router, unless `--server` names one; a router knows the others,
+//! and `NAME@DIGEST` (or the first digits of it) is one version there.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::build::{BuildFlags, build};
 use super::crate_dir::CrateDir;
 use crate::cli::client::Client;
 use crate::cli::output::Output;
-use crate::cli::{Failure, input};
+use crate::cli::{Context, Failure, input};
 use crate::first_party::FIRST_PARTY;
 
 /// A plugin that a command is about.
@@ -68,6 +68,18 @@ impl Target {
             },
             |(name, _)| Self::FirstParty(name),
         ))
+    }
+
+    /// The same on a router, where the caller named one: it may have another version of a plugin of this
+    /// program.
+    pub(super) fn where_named(self, context: &Context) -> Self {
+        match self {
+            Self::FirstParty(name) if context.global.server.is_some() => Self::Known {
+                name: name.to_owned(),
+                digest: None,
+            },
+            other => other,
+        }
     }
 
     /// A path, whatever it looks like.
@@ -188,6 +200,29 @@ mod tests {
         for (name, _) in FIRST_PARTY {
             assert_eq!(Target::of(name).unwrap(), Target::FirstParty(name));
         }
+    }
+
+    #[test]
+    fn only_plugins_of_this_program_can_be_meant_elsewhere() {
+        let known = |name: &str| Target::Known {
+            name: name.to_owned(),
+            digest: None,
+        };
+        let cli =
+            <crate::cli::Cli as clap::Parser>::parse_from(["hookway", "--server", "http://a", "openapi"]);
+        let mut context = Context {
+            global: cli.global,
+            environment: crate::config::environment::Environment::default(),
+            output: Output::new(false, crate::cli::ColourWhen::Never, true),
+        };
+        assert_eq!(Target::FirstParty("jq").where_named(&context), known("jq"));
+        let file = Target::File("a.wasm".into());
+        assert_eq!(file.clone().where_named(&context), file);
+        context.global.server = None;
+        assert_eq!(
+            Target::FirstParty("jq").where_named(&context),
+            Target::FirstParty("jq")
+        );
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::cli::{Context, Failure, input};
 const FIXTURES: &str = "fixtures";
 /// The configuration of every event that has none of its own.
 const CONFIG: &str = "config.json";
-/// Most events of one folder.
-const FIXTURES_MAX: usize = 10_000;
+/// Most files of one folder: its names are held in memory. Three a fixture, this is thousands of them.
+const FILES_MAX: usize = 30_000;
 
 /// Flags of `plugin test`.
 #[derive(Debug, clap::Args)]
@@ -215,8 +215,14 @@ fn fixtures(folder: &Path) -> Result<Vec<Fixture>, Failure> {
     })?;
     let names: BTreeSet<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .take(FIXTURES_MAX)
+        .take(FILES_MAX + 1)
         .collect();
+    if names.len() > FILES_MAX {
+        return Err(Failure::usage(format!(
+            "{} has more than {FILES_MAX} files; give a part of them with --fixtures",
+            folder.display()
+        )));
+    }
     let events = names.iter().filter_map(|name| event_name(name));
     let found: Vec<Fixture> = events
         .map(|name| {
