@@ -35,14 +35,15 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// An event of this type with JSON data, from the source `test`. All fields are public.
+/// An event of this type with JSON data, from the source `test`. All fields are public. The time is
+/// written as Hookway writes it, with milliseconds.
 pub fn event(event_type: &str, data: Value) -> Event {
     Event {
         id: "test-1".to_owned(),
         source: "test".to_owned(),
         event_type: event_type.to_owned(),
         subject: None,
-        time: "2026-01-02T03:04:05Z".to_owned(),
+        time: "2026-01-02T03:04:05.000Z".to_owned(),
         content_type: "application/json".to_owned(),
         attributes: Vec::new(),
         tenant: "default".to_owned(),

@@ -143,7 +143,7 @@ mod tests {
             (". | keys_unsorted", r#"["title","severity","tags"]"#),
             ("[nan, infinite]", "[null,1.7976931348623157e308]"),
             (".title | test(\"disk\"; \"i\")", "true"),
-            ("$event.time | fromdate", "1767323045"),
+            ("$event.time | fromdate | floor", "1767323045"),
             ("\"\\(.title)!\" | @base64", r#""RGlzayBmdWxsIQ==""#),
         ] {
             assert_eq!(body(program, &alert()), expected, "{program}");

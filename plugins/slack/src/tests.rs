@@ -60,7 +60,7 @@ fn an_alert_without_configuration() {
     );
     assert_eq!(
         attachment["blocks"][3]["elements"][0]["text"],
-        "alert.created  •  test  •  2026-01-02T03:04:05Z"
+        "alert.created  •  test  •  2026-01-02T03:04:05.000Z"
     );
 }
 

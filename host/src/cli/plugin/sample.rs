@@ -25,7 +25,7 @@ use crate::workbench;
 const FIXTURE_ID: &str = "test-1";
 /// See [`FIXTURE_ID`].
 const FIXTURE_SOURCE: &str = "test";
-/// See [`FIXTURE_ID`]: 2026-01-02T03:04:05Z.
+/// See [`FIXTURE_ID`]: 2026-01-02T03:04:05.000Z.
 const FIXTURE_TIME: Timestamp = Timestamp::from_millis(1_767_323_045_000);
 /// Members of an event in history that are members of an event that is posted.
 const OF_HISTORY: [&str; 8] = [

@@ -141,7 +141,8 @@ fn show(
         let shown = difference::lines(output, old, new);
         output.lines(&shown.iter().map(|line| format!("    {line}")).collect::<Vec<_>>())?;
         // Why it came otherwise is mostly in what the plugin said.
-        output.lines(&trial::log_lines(output, record))?;
+        let log = trial::log_lines(output, record);
+        output.lines(&log.iter().map(|line| format!("  {line}")).collect::<Vec<_>>())?;
         if record["outcome"] == "fault" {
             output.line(&format!("    {}", crate::cli::output::cell(&record["reason"])))?;
         }
