@@ -3,8 +3,10 @@
 //! It is the router of `serve` with the development switches, and a plugin gets into it as it always
 //! does, by an upload: subscriptions follow the name, what is under way ends with the version that it
 //! began with, and nothing is lost. Code that does not compile, and a version that a subscription's
-//! configuration does not fit, are shown; the version before serves on.
+//! configuration does not fit, are shown; the version before serves on. After a swap the last event is
+//! run once more, by both versions, and what differs is shown.
 
+mod again;
 mod watch;
 
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use super::{Context, Failure, read_key};
 use crate::clock::Clock;
 use crate::router::Router;
 use crate::telemetry;
+use again::Versions;
 use watch::Watch;
 
 /// Flags of `dev`.
@@ -142,10 +145,11 @@ async fn keep_new(
     // One build at a time, so that two compilers do not talk at once.
     let turn = tokio::sync::Mutex::new(());
     let each = plugins.iter().map(async |plugin| {
+        let mut serving = None;
         loop {
             {
                 let _turn = turn.lock().await;
-                renew(plugin, client, flags, output).await?;
+                renew(plugin, &mut serving, client, flags, output).await?;
             }
             plugin.watch.changed().await;
         }
@@ -156,7 +160,14 @@ async fn keep_new(
 }
 
 /// One build and upload. Only an output that nobody reads is a failure; the rest is the author's to read.
-async fn renew(plugin: &Plugin, client: &Client, flags: &BuildFlags, output: &Output) -> Result<(), Failure> {
+/// `serving` is the digest of the version that was uploaded last.
+async fn renew(
+    plugin: &Plugin,
+    serving: &mut Option<String>,
+    client: &Client,
+    flags: &BuildFlags,
+    output: &Output,
+) -> Result<(), Failure> {
     let name = output.tone(Tone::Title, &clean(&plugin.name));
     let built = match build(&plugin.source, flags, output).await {
         Ok(built) => built,
@@ -169,7 +180,11 @@ async fn renew(plugin: &Plugin, client: &Client, flags: &BuildFlags, output: &Ou
     let upload = client.call(Method::PUT, &path, &[], Body::Component(built.component));
     match upload.await {
         Ok(answer) => {
-            let users = match answer["used_by"].as_array().map_or(0, Vec::len) {
+            let used_by = answer["used_by"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let users = match used_by.len() {
                 1 => "1 subscription".to_owned(),
                 users => format!("{users} subscriptions"),
             };
@@ -179,7 +194,18 @@ async fn renew(plugin: &Plugin, client: &Client, flags: &BuildFlags, output: &Ou
                 cell(&answer["version"]),
                 kilobytes(size),
                 output.tone(Tone::Faint, &short(&cell(&answer["digest"]))),
-            ))
+            ))?;
+            let new = cell(&answer["digest"]);
+            let old = serving.replace(new.clone()).filter(|old| *old != new);
+            let (Some(old), Some(subscription)) = (old, used_by.first().and_then(|id| id.as_str())) else {
+                return Ok(());
+            };
+            let versions = Versions {
+                name: &plugin.name,
+                old: &old,
+                new: &new,
+            };
+            again::show(&versions, subscription, client, output).await
         }
         Err(failure) => kept(output, &name, "the router does not take it", &failure),
     }

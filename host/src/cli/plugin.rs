@@ -7,12 +7,12 @@
 mod bench;
 pub(super) mod build;
 pub(super) mod crate_dir;
-mod difference;
-mod golden;
+pub(super) mod difference;
+pub(super) mod golden;
 pub(super) mod inspect;
 mod new;
-mod run;
-mod sample;
+pub(super) mod run;
+pub(super) mod sample;
 mod schema;
 mod target;
 mod test;

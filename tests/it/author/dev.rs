@@ -68,14 +68,19 @@ async fn dev_swaps_what_it_builds_and_keeps_what_serves() {
         let swapped = dev.until("serves");
         tokio::pin!(swapped);
         loop {
-            tokio::select! {
-                _ = &mut swapped => break,
-                () = send(sent) => sent += 1,
-            }
-            // One at a time: the build needs the machine, too.
+            // One at a time and each to its end: the build needs the machine, too.
+            send(sent).await;
+            sent += 1;
             receiver.wait_for(usize::try_from(sent).expect("small")).await;
+            tokio::select! {
+                biased;
+                _ = &mut swapped => break,
+                () = std::future::ready(()) => {}
+            }
         }
     }
+    // The last event once more, by both versions.
+    dev.until("+         \"text\": \"Hi + n").await;
     send(sent).await;
     sent += 1;
 

@@ -9,7 +9,7 @@ use crate::cli::output::{Output, Tone, clean};
 const CONTEXT: usize = 3;
 
 /// The lines that differ, with some around them; none where nothing does.
-pub(super) fn lines(output: &Output, old: &str, new: &str) -> Vec<String> {
+pub(in crate::cli) fn lines(output: &Output, old: &str, new: &str) -> Vec<String> {
     let diff = TextDiff::from_lines(old, new);
     let mut lines = Vec::new();
     for (place, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {

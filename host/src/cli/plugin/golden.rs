@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 /// The golden form of a run's record.
-pub(super) fn golden(record: &Value) -> Value {
+pub(in crate::cli) fn golden(record: &Value) -> Value {
     let mut members = Map::new();
     members.insert("outcome".to_owned(), record["outcome"].clone());
     if record["outcome"] == "fault" {
@@ -26,7 +26,7 @@ pub(super) fn golden(record: &Value) -> Value {
 }
 
 /// The text of a golden file: indented, in the order of the names.
-pub(super) fn text(golden: &Value) -> String {
+pub(in crate::cli) fn text(golden: &Value) -> String {
     format!("{golden:#}\n")
 }
 

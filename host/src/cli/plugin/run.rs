@@ -176,7 +176,7 @@ async fn sample_of(args: &Args, context: &Context) -> Result<Sample, Failure> {
 }
 
 /// What a run decided, how long it took and what memory it had.
-pub(super) fn measures(output: &Output, record: &Value) -> String {
+pub(in crate::cli) fn measures(output: &Output, record: &Value) -> String {
     let outcome = cell(&record["outcome"]);
     let tone = Tone::of_status(&outcome);
     let micros = record["duration_us"].as_f64().unwrap_or_default();

@@ -43,7 +43,7 @@ type Members = BTreeMap<String, Box<RawValue>>;
 
 /// An event to try a plugin on.
 #[derive(Clone, Debug)]
-pub(super) struct Sample {
+pub(in crate::cli) struct Sample {
     what: String,
     members: Members,
     headers: BTreeMap<String, String>,
@@ -78,7 +78,7 @@ impl Sample {
     }
 
     /// An event of a router's history, from its JSON there.
-    pub(super) fn of_history(what: &str, text: &str) -> Result<Self, Failure> {
+    pub(in crate::cli) fn of_history(what: &str, text: &str) -> Result<Self, Failure> {
         let broken = |error| Failure::because(format!("{what} cannot be read"), error);
         let mut members: Members = serde_json::from_str(text).map_err(broken)?;
         let tree: Value = serde_json::from_str(text).map_err(broken)?;
@@ -104,7 +104,7 @@ impl Sample {
 
     /// The event as it would be if it came now: it gets the id and the time that it leaves open, so that
     /// all who run it, here and elsewhere, run the same.
-    pub(super) fn arrive(mut self, now: Timestamp) -> Result<Self, Failure> {
+    pub(in crate::cli) fn arrive(mut self, now: Timestamp) -> Result<Self, Failure> {
         let id: EventId = Generator::new(0).next(now);
         for (name, value) in [("id", id.to_string()), ("time", now.to_string())] {
             let raw = serde_json::value::to_raw_value(&value)
@@ -128,7 +128,7 @@ impl Sample {
     }
 
     /// The body of a call that has a router run a plugin.
-    pub(super) fn body(&self, config: &str, digest: Option<&str>) -> String {
+    pub(in crate::cli) fn body(&self, config: &str, digest: Option<&str>) -> String {
         let event = serde_json::to_string(&self.members).unwrap_or_default();
         let headers = json!(self.headers);
         let digest = digest.map(|digest| format!(r#","digest":{}"#, json!(digest)));
