@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 
 /// Deepest nesting that is shown; a schema may refer to itself.
 const DEPTH_MAX: usize = 4;
+/// Deepest nesting of a type (a list of lists) that is written out.
+const TYPE_DEPTH_MAX: usize = 2;
+/// Most choices that are written out. With the depth it bounds what a schema of references to itself, of the
+/// 64 KiB that it may have, can cost.
+const CHOICES_MAX: usize = 32;
 /// Most rows.
 const ROWS_MAX: usize = 200;
 
@@ -43,7 +48,7 @@ fn object(root: &Value, schema: &Value, path: &str, depth: usize, rows: &mut Vec
             .find_map(|from| from["description"].as_str());
         rows.push(json!({
             "field": place,
-            "type": type_of(root, whole),
+            "type": type_of(root, whole, 0),
             "default": default,
             // A break of a line in a comment of the source is none in a table.
             "description": description.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
@@ -78,7 +83,10 @@ fn inner<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-fn type_of(root: &Value, schema: &Value) -> String {
+fn type_of(root: &Value, schema: &Value, depth: usize) -> String {
+    if depth > TYPE_DEPTH_MAX {
+        return "…".to_owned();
+    }
     let schema = inner(root, schema);
     if let Some(values) = schema["enum"].as_array() {
         return joined(values.iter().map(Value::to_string));
@@ -88,7 +96,11 @@ fn type_of(root: &Value, schema: &Value) -> String {
     }
     for choice in ["oneOf", "anyOf"] {
         if let Some(options) = schema[choice].as_array() {
-            return joined(options.iter().map(|option| type_of(root, resolved(root, option))));
+            return joined(
+                options
+                    .iter()
+                    .map(|option| type_of(root, resolved(root, option), depth + 1)),
+            );
         }
     }
     let kinds = match &schema["type"] {
@@ -99,7 +111,10 @@ fn type_of(root: &Value, schema: &Value) -> String {
         .into_iter()
         .filter(|kind| *kind != "null")
         .map(|kind| match kind {
-            "array" => format!("list of {}", type_of(root, resolved(root, &schema["items"]))),
+            "array" => format!(
+                "list of {}",
+                type_of(root, resolved(root, &schema["items"]), depth + 1)
+            ),
             kind => kind.to_owned(),
         });
     match joined(named) {
@@ -109,13 +124,15 @@ fn type_of(root: &Value, schema: &Value) -> String {
 }
 
 fn joined(texts: impl Iterator<Item = String>) -> String {
-    let mut texts: Vec<String> = texts.collect();
+    let mut texts: Vec<String> = texts.take(CHOICES_MAX).collect();
     texts.dedup();
     texts.join(" or ")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -156,6 +173,57 @@ mod tests {
         }
         // A schema that refers to itself comes to an end.
         assert!(lines.len() < 30, "{lines:#?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_schema_stops_it(json in schemas()) {
+            prop_assert!(rows(&json).len() <= ROWS_MAX);
+        }
+    }
+
+    /// Values of which schemas are made, with references to themselves.
+    fn schemas() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!({"$ref": "#"})),
+            Just(json!({"$ref": "#/properties/a"})),
+            Just(json!({"type": "string"})),
+            Just(json!(["null", "array"])),
+            Just(json!(null)),
+            Just(json!(5)),
+        ];
+        leaf.prop_recursive(5, 60, 4, |inner| {
+            let names = prop_oneof![
+                Just("properties"),
+                Just("items"),
+                Just("anyOf"),
+                Just("oneOf"),
+                Just("type"),
+                Just("enum"),
+                Just("required"),
+                Just("default"),
+                Just("a"),
+                Just("b"),
+            ];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                proptest::collection::vec((names, inner), 0..5).prop_map(|members| members
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect()),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_type_that_is_made_of_itself_comes_to_an_end() {
+        for whole in [
+            json!({"type": "array", "items": {"$ref": "#"}, "properties": {"a": {"$ref": "#"}}}),
+            json!({"oneOf": [{"$ref": "#"}], "properties": {"a": {"$ref": "#"}}}),
+            json!({"oneOf": vec![json!({"$ref": "#"}); 3_000], "properties": {"a": {"$ref": "#"}}}),
+        ] {
+            assert!(!rows(&whole).is_empty());
+        }
     }
 
     #[test]
