@@ -1,16 +1,21 @@
 //! Two texts as lines that say what differs: `-` was expected or is of the one, `+` came or is of the
 //! other.
 
+use std::time::Duration;
+
 use similar::{ChangeTag, TextDiff};
 
 use crate::cli::output::{Output, Tone, clean};
 
 /// Lines around a difference that did not change.
 const CONTEXT: usize = 3;
+/// So long the shortest difference is looked for; then a longer one does. Two large texts with nothing in
+/// common would take the square of their lines.
+const SEARCH_MAX: Duration = Duration::from_secs(1);
 
 /// The lines that differ, with some around them; none where nothing does.
 pub(in crate::cli) fn lines(output: &Output, old: &str, new: &str) -> Vec<String> {
-    let diff = TextDiff::from_lines(old, new);
+    let diff = TextDiff::configure().timeout(SEARCH_MAX).diff_lines(old, new);
     let mut lines = Vec::new();
     for (place, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
         if place > 0 {
