@@ -3,8 +3,10 @@
 //! The fields are those of the contract (`wit/types.wit`). The methods are the ways in which plugins
 //! read them; each turns bad data into a failure that says where the fault is.
 
+use crate::form;
 use crate::outcome::{Failure, reject};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// An immutable fact with the attributes of CloudEvents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +23,9 @@ pub struct Event {
     pub time: String,
     /// The media type of `data`, such as `application/json`.
     pub content_type: String,
-    /// CloudEvents extension attributes, and the headers named in [`crate::Plugin::WANTS_HEADERS`].
-    /// Names are lower-case.
+    /// CloudEvents extension attributes, then the headers named in [`crate::Plugin::WANTS_HEADERS`]
+    /// as far as the event's request had them. Names are lower-case; a header with the name of an
+    /// extension attribute of the event is left out.
     pub attributes: Vec<(String, String)>,
     /// The tenant that owns the event.
     pub tenant: String,
@@ -63,12 +66,52 @@ impl Event {
         })
     }
 
+    /// Reads the data as the pairs of a web form (`application/x-www-form-urlencoded`), in order,
+    /// whatever the content type says. Any bytes are some form, so nothing is an error.
+    pub fn form(&self) -> Vec<(String, String)> {
+        form::pairs(&self.data)
+    }
+
+    /// The data as a tree, whether it came as JSON or as a web form: a form becomes an object of
+    /// strings, with an array of them for a name that comes more than once. So one plugin serves
+    /// services that send either.
+    ///
+    /// # Errors
+    /// [`Failure::Reject`] where the content type does not say that it is a form, and the data is not
+    /// JSON.
+    pub fn value(&self) -> Result<Value, Failure> {
+        if self.is_form() {
+            Ok(form::object(&self.data))
+        } else {
+            self.json()
+        }
+    }
+
     /// Whether the content type says that the data is JSON: `application/json`, `text/json` or a
     /// type that ends in `+json`.
     pub fn is_json(&self) -> bool {
-        let essence = self.content_type.split(';').next().unwrap_or_default().trim();
-        let essence = essence.to_ascii_lowercase();
+        let essence = self.essence();
         essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+    }
+
+    /// Whether the content type says that the data is a web form.
+    pub fn is_form(&self) -> bool {
+        self.essence() == "application/x-www-form-urlencoded"
+    }
+
+    fn essence(&self) -> String {
+        let essence = self.content_type.split(';').next().unwrap_or_default();
+        essence.trim().to_ascii_lowercase()
+    }
+
+    /// A header of the request that brought the event, in whatever case, if it is named in
+    /// [`crate::Plugin::WANTS_HEADERS`]. Only events of sources have headers, and never those that
+    /// carry credentials. The first, where there are several.
+    ///
+    /// Headers lie among the attributes, so an extension attribute of that name is found as well, and
+    /// stands before a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.attribute(name)
     }
 
     /// The first attribute (or requested header) of that name, in whatever case.
@@ -149,10 +192,26 @@ mod tests {
     }
 
     #[test]
+    fn a_value_comes_from_json_and_from_forms() {
+        let mut event = event("sms.received", json!({"Body": "Hi"}));
+        assert_eq!(event.value(), Ok(json!({"Body": "Hi"})));
+        event.data = b"Body=Hi+there&Media=a&Media=b".to_vec();
+        assert!(matches!(event.value(), Err(Failure::Reject(_))));
+        event.content_type = "Application/X-WWW-Form-Urlencoded; charset=utf-8".to_owned();
+        assert!(event.is_form() && !event.is_json());
+        assert_eq!(
+            event.value(),
+            Ok(json!({"Body": "Hi there", "Media": ["a", "b"]}))
+        );
+        assert_eq!(event.form()[0], ("Body".to_owned(), "Hi there".to_owned()));
+    }
+
+    #[test]
     fn attributes_are_found_in_any_case() {
         let mut event = event("a", json!(null));
         event.attributes.push(("x-github-event".into(), "push".into()));
         assert_eq!(event.attribute("X-GitHub-Event"), Some("push"));
+        assert_eq!(event.header("X-GitHub-Event"), Some("push"));
         assert_eq!(event.attribute("traceparent"), None);
     }
 }

@@ -24,8 +24,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! `hookway-plugin` is the only dependency. In `Cargo.toml` the library is a `cdylib` (the
-//! component) and an `rlib` (for tests):
+//! `hookway plugin new NAME` makes a crate around it. `hookway-plugin` is the only dependency. In
+//! `Cargo.toml` the library is a `cdylib` (the component) and an `rlib` (for tests):
 //!
 //! ```toml
 //! [lib]
@@ -44,6 +44,7 @@
 extern crate self as hookway_plugin;
 
 mod event;
+mod form;
 mod manifest;
 mod outcome;
 mod plugin;
@@ -71,5 +72,10 @@ pub mod prelude {
         Request, config, data, deliver, filtered, misconfigured, reject, retry, retry_after,
     };
 }
+
+/// The recipes of the cookbook are compiled and tested as they stand there.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+pub struct Cookbook;
 
 include!(concat!(env!("OUT_DIR"), "/bindings.rs"));

@@ -16,8 +16,9 @@ pub trait Plugin: Sized + 'static {
     /// [`#[config]`](crate::config), or [`NoConfig`].
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Headers of the event's request that the plugin wants among the attributes, lower-case.
-    /// Headers are not free; without this none come.
+    /// Headers of the event's request that the plugin wants among the attributes, lower-case:
+    /// `&["x-github-event"]`, then [`Event::header`]. Only events of sources have headers. They are
+    /// not free; without this none come.
     const WANTS_HEADERS: &'static [&'static str] = &[];
 
     /// Event types that the plugin can do something with, as patterns (`alert.created`, `alert.*`,

@@ -35,14 +35,15 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// An event of this type with JSON data, from the source `test`. All fields are public.
+/// An event of this type with JSON data, from the source `test`. All fields are public. The time is
+/// written as Hookway writes it, with milliseconds.
 pub fn event(event_type: &str, data: Value) -> Event {
     Event {
         id: "test-1".to_owned(),
         source: "test".to_owned(),
         event_type: event_type.to_owned(),
         subject: None,
-        time: "2026-01-02T03:04:05Z".to_owned(),
+        time: "2026-01-02T03:04:05.000Z".to_owned(),
         content_type: "application/json".to_owned(),
         attributes: Vec::new(),
         tenant: "default".to_owned(),
@@ -51,7 +52,9 @@ pub fn event(event_type: &str, data: Value) -> Event {
 }
 
 /// An event as it is posted to `/api/v1/events`: `{"type": …, "data": …}` with `id`, `source`,
-/// `subject` and `time` where they are given. What a file of examples holds.
+/// `subject`, `time`, `datacontenttype` and `extensions` where they are given, and `headers` as those
+/// of the request that brought it. What a file in `fixtures` holds: `hookway plugin test` reads the
+/// same, and puts the same in place of what is not given.
 ///
 /// # Panics
 /// Where the text is not such an event.
@@ -64,6 +67,20 @@ pub fn event_from_json(text: &str) -> Event {
     event.source = string("source").unwrap_or(event.source);
     event.time = string("time").unwrap_or(event.time);
     event.subject = string("subject");
+    event.content_type = string("datacontenttype").unwrap_or(event.content_type);
+    if let (false, Some(text)) = (event.is_json(), string("data")) {
+        event.data = text.into_bytes();
+    }
+    for name in ["extensions", "headers"] {
+        let members = given.get(name).and_then(Value::as_object);
+        for (name, value) in members.into_iter().flatten() {
+            let name = name.to_ascii_lowercase();
+            if event.attribute(&name).is_none() {
+                let value = value.as_str().expect("attributes and headers are strings");
+                event.attributes.push((name, value.to_owned()));
+            }
+        }
+    }
     event
 }
 
@@ -239,5 +256,23 @@ impl Run {
             "no line of the level {level:?} says `{text}`: {:#?}",
             self.log
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fixture_is_an_event_as_it_is_posted() {
+        let event = event_from_json(
+            r#"{"type": "sms", "data": "Body=Hi", "datacontenttype": "application/x-www-form-urlencoded",
+                "extensions": {"region": "eu"}, "headers": {"X-Kind": "text", "region": "us"}}"#,
+        );
+        assert_eq!(event.value(), Ok(json!({"Body": "Hi"})));
+        assert_eq!((event.id.as_str(), event.source.as_str()), ("test-1", "test"));
+        assert_eq!(event.header("x-kind"), Some("text"));
+        assert_eq!(event.attribute("region"), Some("eu"));
     }
 }

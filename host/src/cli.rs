@@ -18,6 +18,7 @@ pub mod client;
 mod completions;
 mod deliveries;
 mod demo;
+mod dev;
 mod events;
 mod explain;
 mod failure;
@@ -36,6 +37,7 @@ mod signature;
 pub mod sse;
 mod subscriptions;
 mod tail;
+mod temporary;
 mod tenants;
 
 pub use failure::Failure;
@@ -104,6 +106,8 @@ enum Command {
     Serve(serve::Args),
     /// See it work in ten seconds: a router, a receiver, real events
     Demo(demo::Args),
+    /// Run a router that builds your plugin again whenever its code changes
+    Dev(dev::Args),
     /// Send an event
     Send(send::Args),
     /// Watch what happens, as it happens
@@ -123,7 +127,7 @@ enum Command {
     /// Deliveries: what became of an event for a subscription
     #[command(subcommand)]
     Deliveries(deliveries::Verb),
-    /// Plugins
+    /// Plugins: make, build, test, upload and look at them
     #[command(subcommand)]
     Plugin(plugin::Verb),
     /// Sign a body as a delivery is signed
@@ -183,6 +187,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
+        Command::Dev(args) => dev::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,
         Command::Keys(verb) => keys::run(verb, context).await,
@@ -328,6 +333,13 @@ mod tests {
             "hookway webhooks list --server https://example.com",
             "hookway deliveries list --status failed --subscription sub_1 --limit 5",
             "hookway plugin run slack --event e.json",
+            "hookway plugin new leads --template filter --sdk-path ../guest-sdk",
+            "hookway plugin build . --offline --target-dir t",
+            "hookway plugin test --update",
+            "hookway plugin run . --event-id evt_1 --against leads@0123456789ab",
+            "hookway plugin push leads .",
+            "hookway plugin inspect ./leads.wasm --schema",
+            "hookway dev --plugin . --plugin other=../x --listen 127.0.0.1:0",
             "hookway verify --id req_1 --timestamp 1 --signature v1,x --secret-file f body.json",
             "hookway --json health",
             "hookway explain invalid",

@@ -165,11 +165,7 @@ impl Ingest {
     ) -> Result<Vec<Arc<Event>>, Error> {
         let mut faults = Vec::new();
         for (index, draft) in drafts.iter().enumerate() {
-            faults.extend(check(draft).map(|(attribute, fault)| DraftFault {
-                index,
-                attribute,
-                detail: fault.to_string(),
-            }));
+            faults.extend(self::faults(index, draft));
         }
         if !faults.is_empty() {
             return Err(Error::Drafts(faults));
@@ -179,6 +175,29 @@ impl Ingest {
             .map(|draft| Arc::new(event_from(draft, tenant, self.ids.next(now), now)))
             .collect())
     }
+}
+
+/// Makes an event of one draft, or says what is wrong with it.
+pub fn event_of(
+    draft: Draft,
+    tenant: TenantId,
+    id: EventId,
+    now: Timestamp,
+) -> Result<Event, Vec<DraftFault>> {
+    let faults: Vec<DraftFault> = faults(0, &draft).collect();
+    if faults.is_empty() {
+        Ok(event_from(draft, tenant, id, now))
+    } else {
+        Err(faults)
+    }
+}
+
+fn faults(index: usize, draft: &Draft) -> impl Iterator<Item = DraftFault> {
+    check(draft).map(move |(attribute, fault)| DraftFault {
+        index,
+        attribute,
+        detail: fault.to_string(),
+    })
 }
 
 fn check(draft: &Draft) -> impl Iterator<Item = (&'static str, AttributeFault)> {

@@ -42,3 +42,4 @@ pub mod telemetry;
 pub mod time;
 pub mod vault;
 pub mod verdict;
+pub mod workbench;

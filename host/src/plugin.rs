@@ -60,7 +60,7 @@ mod wasi;
 pub use self::artefact::ArtefactError;
 pub use self::check::CheckError;
 pub use self::compile::{CompileError, Compiler, compile_worker};
-pub use self::contract::{ContractError, Missing};
+pub use self::contract::{ContractError, Missing, grant};
 pub use self::fault::Fault;
 pub use self::kept::InstanceKey;
 pub use self::limits::{LimitsError, PluginLimits};

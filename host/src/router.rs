@@ -136,10 +136,7 @@ impl Router {
             limits: config.plugins.clone(),
             artefact_dir: config.data_dir.join(ARTEFACTS),
             artefact_key,
-            compiler: Compiler::Child {
-                program: compiling_program(&config)?,
-                args: vec![COMPILE_WORKER.into()],
-            },
+            compiler: compiler(&config)?,
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
@@ -270,12 +267,16 @@ fn allow_many_files() {
     }
 }
 
-/// The program that compiles plugins in a child: this one, where no other is configured.
-fn compiling_program(config: &Config) -> Result<PathBuf, StartError> {
-    match &config.plugins.compiler {
-        Some(program) => Ok(program.clone()),
-        None => std::env::current_exe().map_err(StartError::Program),
-    }
+/// What compiles plugins: this program as a child, where no other is configured.
+pub fn compiler(config: &Config) -> Result<Compiler, StartError> {
+    let program = match &config.plugins.compiler {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().map_err(StartError::Program)?,
+    };
+    Ok(Compiler::Child {
+        program,
+        args: vec![COMPILE_WORKER.into()],
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

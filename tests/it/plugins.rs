@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Receiver, Reply, TestRouter};
 
 #[path = "../guests/wrap.rs"]
-mod wrap;
+pub mod wrap;
 
 /// A guest of `tests/guests` as a component.
 macro_rules! guest {

@@ -44,6 +44,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "workbench",
 ];
 /// Where people and programs come in.
 const DOORS: &[&str] = &["api", "cli", "main", "lib"];
@@ -222,6 +223,8 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
+                        // Plugins are tried without a router.
+                        "workbench",
                     ]
                     .contains(&other)
             }

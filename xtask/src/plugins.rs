@@ -4,7 +4,7 @@
 //! host is compiled again when one of them is newer.
 
 use crate::workspace;
-use hookway_toolchain::{Source, Toolchain, Way};
+use hookway_toolchain::{Crates, Source, Toolchain, Way};
 use std::fs;
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub(crate) fn build(
             manifest: workspace::root().join("Cargo.toml"),
             package: Some(format!("hookway-plugin-{name}")),
             target_directory: workspace::root().join("target/wasm"),
-            locked: false,
+            crates: Crates::Download,
         };
         let built = toolchain.build(&source, say).map_err(|error| error.to_string())?;
         let (changed, bytes) = put(&built, &place.join(format!("{name}.wasm")))?;

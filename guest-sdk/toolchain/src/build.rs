@@ -33,8 +33,18 @@ pub struct Source {
     pub package: Option<String>,
     /// Where cargo may work. Each way has a directory of its own in it.
     pub target_directory: PathBuf,
-    /// Whether `Cargo.lock` must stay as it is.
-    pub locked: bool,
+    /// Where crates may come from.
+    pub crates: Crates,
+}
+
+/// Where the crates that a plugin depends on may come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Crates {
+    /// From the registry, where they are not on this machine yet.
+    #[default]
+    Download,
+    /// From this machine alone.
+    Offline,
 }
 
 impl Toolchain {
@@ -83,8 +93,8 @@ fn arguments(source: &Source, target: &Path) -> Vec<OsString> {
     // The messages are for us; what the compiler has to say is still printed for people.
     words.push("--message-format=json-render-diagnostics");
     words.extend(PROFILE.iter().flat_map(|setting| ["--config", setting]));
-    if source.locked {
-        words.push("--locked");
+    if source.crates == Crates::Offline {
+        words.push("--offline");
     }
     if let Some(package) = &source.package {
         words.extend(["--package", package]);

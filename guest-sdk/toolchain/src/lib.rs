@@ -15,7 +15,7 @@ mod command;
 mod debian;
 mod rustup;
 
-pub use build::Source;
+pub use build::{Crates, Source};
 
 use std::fmt;
 use std::path::Path;
@@ -174,9 +174,14 @@ impl fmt::Display for Error {
                 for (way, lack) in lacks {
                     write!(formatter, "\n  {}: {lack}", way.name())?;
                 }
+                let first = if lacks.iter().any(|(_, lack)| lack == rustup::MISSING) {
+                    "install Rust as https://rustup.rs says, then: "
+                } else {
+                    ""
+                };
                 write!(
                     formatter,
-                    "\none of these helps:\n  {}\n  {}",
+                    "\none of these helps:\n  {first}{}\n  {}",
                     rustup::COMMAND,
                     debian::COMMAND
                 )
@@ -214,8 +219,8 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "no toolchain for wasm32-wasip2\n  rustup: rustup is not installed\n  debian: \
-             /usr/bin/rustc is missing\none of these helps:\n  rustup target add wasm32-wasip2\n  \
-             sudo apt-get install -y rustc-web cargo-web rust-web-src wasi-libc"
+             /usr/bin/rustc is missing\none of these helps:\n  install Rust as https://rustup.rs says, \
+             then: rustup target add wasm32-wasip2\n  sudo apt-get install -y rustc-web cargo-web rust-web-src wasi-libc"
         );
     }
 }

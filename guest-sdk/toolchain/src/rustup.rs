@@ -10,6 +10,9 @@ use std::time::Duration;
 /// What a person can do.
 pub(crate) const COMMAND: &str = "rustup target add wasm32-wasip2";
 
+/// What is said where there is no rustup.
+pub(crate) const MISSING: &str = "rustup is not installed";
+
 /// The download is some 20 MB.
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 
@@ -53,7 +56,7 @@ pub(crate) fn linker_directories(directory: &Path) -> Vec<PathBuf> {
 /// Asks rustup for the target.
 pub(crate) fn install(directory: &Path, progress: Progress<'_>) -> Result<(), String> {
     if output(command("rustup").arg("--version")).is_err() {
-        return Err("rustup is not installed".to_owned());
+        return Err(MISSING.to_owned());
     }
     progress(COMMAND);
     run(

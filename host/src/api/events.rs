@@ -20,7 +20,7 @@ use super::Shared;
 use super::extract::{May, Query, ToIngest, ToRead};
 use super::page::{List, Page, cursor};
 use super::problem::{Kind, Problem};
-pub(super) use body::draft;
+pub(crate) use body::draft;
 pub use body::{CloudEventIn, EventIn, EventsIn};
 pub(super) use posted::Form;
 pub use posted::Posted;
@@ -93,6 +93,9 @@ pub struct EventOut {
     datacontenttype: String,
     /// CloudEvents extension attributes.
     extensions: std::collections::BTreeMap<String, String>,
+    /// Headers of the request to a source that brought it, credentials masked; only where one event is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<std::collections::BTreeMap<String, String>>,
     /// How many subscriptions it matched.
     matched: u32,
     /// Size of the payload, in bytes.
@@ -119,6 +122,7 @@ impl EventOut {
             received_at: event.received_at,
             datacontenttype: event.content_type.clone(),
             extensions: event.extensions.iter().cloned().collect(),
+            headers: None,
             matched: stored.matched,
             data_bytes: event.data.len(),
             data: None,
@@ -128,7 +132,9 @@ impl EventOut {
 
     fn whole(stored: &StoredEvent) -> Self {
         let (data, data_base64) = shown_data(&stored.event);
+        let headers = &stored.event.headers;
         Self {
+            headers: (!headers.is_empty()).then(|| headers.iter().cloned().collect()),
             data,
             data_base64,
             ..Self::summary(stored)

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use crate::control::plugins::Known;
 use crate::digest::Digest;
 use crate::id::SubscriptionId;
-use crate::plugin::Manifest;
+use crate::plugin::{Manifest, Plugin};
 use crate::store::PluginVersion;
 use crate::time::Timestamp;
 
@@ -44,14 +44,42 @@ pub struct PluginWhole {
     /// The plugin.
     #[serde(flatten)]
     plugin: PluginOut,
+    /// What its component says and asks for.
+    #[serde(flatten)]
+    component: ComponentOut,
+    /// Uploaded versions, newest first.
+    versions: Vec<VersionOut>,
+}
+
+/// What is seen in a component alone, wherever it lies.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ComponentOut {
     /// JSON Schema of its configuration.
     config_schema: Option<serde_json::Value>,
     /// Event types that it can do something with; empty means all.
     event_types: Vec<String>,
+    /// Headers of the event's request that it is given.
+    wants_headers: Vec<String>,
     /// Everything that it can reach.
     imports: Vec<String>,
-    /// Uploaded versions, newest first.
-    versions: Vec<VersionOut>,
+    /// Everything that it offers.
+    exports: Vec<String>,
+    /// Its size in bytes.
+    size: usize,
+}
+
+impl From<&Plugin> for ComponentOut {
+    fn from(plugin: &Plugin) -> Self {
+        let manifest = plugin.manifest();
+        Self {
+            config_schema: manifest.config_schema.clone(),
+            event_types: manifest.event_types.clone(),
+            wants_headers: manifest.wants_headers.clone(),
+            imports: plugin.imports().to_vec(),
+            exports: plugin.exports().to_vec(),
+            size: plugin.bytes(),
+        }
+    }
 }
 
 /// An uploaded version.
@@ -161,9 +189,7 @@ async fn whole(state: &Shared, caller: &Caller, name: &str) -> Result<PluginWhol
     let plugin = plugin.map_err(crate::control::Error::from)?;
     let manifest = plugin.manifest();
     Ok(PluginWhole {
-        config_schema: manifest.config_schema.clone(),
-        event_types: manifest.event_types.clone(),
-        imports: plugin.imports().to_vec(),
+        component: ComponentOut::from(&*plugin),
         versions: known.versions.iter().map(VersionOut::from).collect(),
         plugin: PluginOut::new(known, manifest),
     })

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::client::{Client, base_of};
 use super::serve::Signals;
+use super::temporary::TemporaryDirectory;
 use super::{Context, Failure, read_key};
 use crate::clock::Clock;
 use crate::config::{AllowRule, AllowWhat, Config};
@@ -44,7 +45,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let clock = Clock::system();
     let begun = clock.now();
-    let directory = TemporaryDirectory::make(&clock)?;
+    let directory = TemporaryDirectory::make("demo")?;
     let log = crate::config::Log {
         filter: "error".to_owned(),
         ..Config::default().log
@@ -117,34 +118,6 @@ fn config_for(directory: &Path) -> Config {
     config
 }
 
-/// A directory that goes with the demonstration.
-struct TemporaryDirectory(PathBuf);
-
-impl TemporaryDirectory {
-    /// Makes a new one that only its owner can read.
-    fn make(clock: &Clock) -> Result<Self, Failure> {
-        use std::os::unix::fs::DirBuilderExt;
-        let name = format!("hookway-demo-{}-{}", std::process::id(), clock.now().as_millis());
-        let path = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| Failure::io(format!("cannot make {}", path.display()), error))?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        // What cannot be removed is in the directory for temporary things, where it does no harm.
-        let _left_behind = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,14 +139,5 @@ mod tests {
                 "egress.allow"
             ]
         );
-    }
-
-    #[test]
-    fn a_temporary_directory_goes_with_its_owner() {
-        let directory = TemporaryDirectory::make(&Clock::system()).unwrap();
-        let path = directory.path().to_owned();
-        assert!(path.is_dir());
-        drop(directory);
-        assert!(!path.exists());
     }
 }

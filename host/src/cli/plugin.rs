@@ -1,13 +1,29 @@
-//! `hookway plugin`: upload, look at and try plugins.
+//! `hookway plugin`: the way from an idea to a plugin that runs, and a look at those that do.
+//!
+//! `new` makes a crate, `build` a component of it, `test` and `run` try it here and need no router. What
+//! they share: `target` (which plugin is meant), `bench` (the runtime that serves, for one command),
+//! `sample` (the event), `golden` and `difference` (what came of it, and what differs).
 
-use bytes::Bytes;
+mod bench;
+pub(super) mod build;
+pub(super) mod crate_dir;
+pub(super) mod difference;
+pub(super) mod golden;
+pub(super) mod inspect;
+mod new;
+pub(super) mod run;
+pub(super) mod sample;
+mod schema;
+mod target;
+mod test;
+
 use http::Method;
-use serde_json::{Value, json};
 
 use super::client::Body;
-use super::deliveries::{pretty, run_line};
-use super::output::{Column, Output, Tone, cell};
+use super::output::Column;
 use super::{Context, Failure, input};
+use build::BuildFlags;
+use target::Target;
 
 const COLUMNS: [Column; 5] = [
     ("NAME", "/name"),
@@ -27,207 +43,111 @@ const FIELDS: [Column; 9] = [
     ("used by", "/used_by"),
     ("held now", "/held"),
 ];
-const VERSION_COLUMNS: [Column; 4] = [
-    ("DIGEST", "/digest"),
-    ("BYTES", "/size"),
-    ("UPLOADED", "/uploaded_at"),
-    ("CURRENT", "/current"),
-];
 
 /// What to do with plugins.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Upload a component under a name; subscriptions that follow the name use it from then on
-    #[command(after_help = "Example:\n  hookway plugin push score target/wasm32-wasip2/release/score.wasm")]
+    /// Make a crate that builds at once and passes its own tests
+    #[command(after_help = "Examples:
+  hookway plugin new leads
+  hookway plugin new gate --template filter --dir plugins/gate
+  hookway plugin new leads --sdk-path ~/hookway/guest-sdk")]
+    New(new::Args),
+    /// Build a crate into a component that this router takes
+    #[command(after_help = "Examples:
+  hookway plugin build
+  hookway plugin build ./leads --offline")]
+    Build(build::Args),
+    /// Try a plugin on the events in fixtures/ and compare with what is expected
+    #[command(after_help = "Examples:
+  hookway plugin test
+  hookway plugin test --update             # what came is what is expected
+  hookway plugin test target/leads.wasm")]
+    Test(test::Args),
+    /// Run a plugin on one event; nothing is sent, and no router is needed
+    #[command(after_help = "Examples:
+  hookway plugin run . --event fixtures/lead.json
+  hookway plugin run slack --type alert.created --data '{\"title\":\"Disk full\"}'
+  hookway plugin run jq --type lead.created --data '{\"score\":80}' \\
+      --plugin-config '{\"program\":\".score\"}'
+  hookway plugin run . --event-id evt_01j… --against leads      # what the new version does otherwise")]
+    Run(run::Args),
+    /// Upload a plugin under a name; subscriptions that follow the name use it from then on
+    #[command(after_help = "Examples:
+  hookway plugin push leads .
+  hookway plugin push leads target/leads.wasm")]
     Push {
         /// The name that subscriptions use
         name: String,
-        /// The component (- for standard input)
+        /// The component (- for standard input), or a crate's folder, which is built first
         file: String,
         /// Upload even where it breaks subscriptions; those are held
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        flags: BuildFlags,
     },
     /// List the plugins, first-party ones too
     #[command(after_help = "Example:\n  hookway plugin list")]
     List,
-    /// Show a plugin: versions, configuration schema
-    #[command(after_help = "Example:\n  hookway plugin inspect slack")]
-    Inspect {
-        /// Its name
-        name: String,
-    },
-    /// Run a plugin on an event without sending anything
+    /// Show a plugin: what it reaches, its configuration, its versions, who uses it
     #[command(after_help = "Examples:
-  hookway plugin run slack --event event.json
-  hookway plugin run jq --type lead.created --data '{\"score\":80}' \\
-      --plugin-config '{\"program\":\".score\"}'")]
-    Run {
-        /// Its name
-        name: String,
-        /// A file with the event as it would be posted to /events (- for standard input)
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
-        event: Option<String>,
-        /// The event's type, in place of --event
-        #[arg(long = "type", value_name = "TYPE")]
-        event_type: Option<String>,
-        /// The event's data: JSON, @FILE or -
-        #[arg(long, value_name = "JSON")]
-        data: Option<String>,
-        /// The plugin's configuration: JSON, @FILE or -
-        #[arg(long, value_name = "JSON", default_value = "{}")]
-        plugin_config: String,
-    },
+  hookway plugin inspect slack
+  hookway plugin inspect target/leads.wasm
+  hookway plugin inspect slack --schema > slack.schema.json")]
+    Inspect(inspect::Args),
 }
 
 /// Does it.
 pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
-    let output = &context.output;
     match verb {
-        Verb::Push { name, file, force } => {
-            let component = Bytes::from(input::file(&file)?);
-            let query: Vec<_> = force.then(|| ("force", "true".to_owned())).into_iter().collect();
-            let client = context.client()?;
-            let plugin = client
-                .call(
-                    Method::PUT,
-                    &["plugins", &name],
-                    &query,
-                    Body::Component(component),
-                )
-                .await?;
-            if output.json {
-                output.answer(&plugin)
-            } else {
-                output.fields(&plugin, &FIELDS)
-            }
-        }
+        Verb::New(args) => new::run(&args, context),
+        Verb::Build(args) => build::run(args, context).await,
+        Verb::Test(args) => test::run(args, context).await,
+        Verb::Run(args) => run::run(args, context).await,
+        Verb::Push {
+            name,
+            file,
+            force,
+            flags,
+        } => push(&name, &file, force, &flags, context).await,
         Verb::List => {
             let page = context.client()?.get(&["plugins"], &[]).await?;
-            output.page(&page, &COLUMNS, "no plugins")
+            context.output.page(&page, &COLUMNS, "no plugins")
         }
-        Verb::Inspect { name } => {
-            let plugin = context.client()?.get(&["plugins", &name], &[]).await?;
-            if output.json {
-                return output.answer(&plugin);
-            }
-            output.fields(&plugin, &FIELDS)?;
-            let versions = plugin["versions"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            if !versions.is_empty() {
-                output.line("")?;
-                output.rows(versions, &VERSION_COLUMNS)?;
-                output.line("")?;
-            }
-            let schema = &plugin["config_schema"];
-            if !schema.is_null() {
-                output.line(&output.tone(Tone::Faint, "configuration"))?;
-                for line in pretty(&schema.to_string()) {
-                    output.line(&format!("  {line}"))?;
-                }
-            }
-            Ok(())
-        }
-        Verb::Run {
-            name,
-            event,
-            event_type,
-            data,
-            plugin_config,
-        } => {
-            let body = run_body(event, event_type, data, &plugin_config)?;
-            let client = context.client()?;
-            let result = client
-                .call(Method::POST, &["plugins", &name, "run"], &[], Body::Json(body))
-                .await?;
-            if output.json {
-                output.answer(&result)
-            } else {
-                show_run(context, &name, &result)
-            }
-        }
+        Verb::Inspect(args) => inspect::run(args, context).await,
     }
 }
 
-fn run_body(
-    event: Option<String>,
-    event_type: Option<String>,
-    data: Option<String>,
-    config: &str,
-) -> Result<String, Failure> {
-    let event = match (event, event_type) {
-        (Some(path), _) => input::json(&path, input::file(&path)?)?.get().to_owned(),
-        (None, Some(event_type)) => {
-            let data = input::json("--data", input::argument(data.as_deref().unwrap_or("{}"))?)?;
-            format!(r#"{{"type":{},"data":{}}}"#, json!(event_type), data.get())
-        }
-        (None, None) => {
-            return Err(Failure::usage(
-                "give an event: --event FILE, or --type and --data",
-            ));
-        }
-    };
-    let config = input::json("--plugin-config", input::argument(config)?)?;
-    // Spliced in byte for byte: the plugin is to see here what it sees when the event is posted.
-    Ok(format!(r#"{{"event":{event},"config":{}}}"#, config.get()))
-}
-
-fn show_run(context: &Context, name: &str, answer: &Value) -> Result<(), Failure> {
+async fn push(
+    name: &str,
+    file: &str,
+    force: bool,
+    flags: &BuildFlags,
+    context: &Context,
+) -> Result<(), Failure> {
     let output = &context.output;
-    // On a delivery a run names its plugin; here the caller did.
-    let mut result = answer.clone();
-    result["plugin"] = json!(name);
-    output.line(&run_line(output, &result))?;
-    for log in result["logs"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        output.line(&format!(
-            "  {}  {}",
-            output.tone(Tone::Faint, &cell(&log["level"])),
-            cell(&log["message"])
-        ))?;
-    }
-    for request in result["requests"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-    {
-        let method = request["method"].as_str().unwrap_or("POST");
-        let title = format!("request {method} {}", cell(&request["path"]));
-        output.line(&output.tone(Tone::Title, title.trim_end()))?;
-        body(output, &request["body"])?;
-    }
-    for event in result["events"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        output.line(&output.tone(Tone::Title, &format!("event {}", cell(&event["type"]))))?;
-        body(output, &event["data"])?;
-    }
-    Ok(())
-}
-
-fn body(output: &Output, text: &Value) -> Result<(), Failure> {
-    pretty(text.as_str().unwrap_or("(not text)"))
-        .iter()
-        .try_for_each(|line| output.line(&format!("  {line}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_comes_from_a_file_or_from_flags() {
-        let exact = run_body(None, Some("a".into()), Some("{\"n\": 1.50}".into()), "{}").unwrap();
-        assert_eq!(exact, r#"{"event":{"type":"a","data":{"n": 1.50}},"config":{}}"#);
-        let flags = run_body(None, Some("a.b".into()), Some("{\"x\":1}".into()), "{\"c\":2}").unwrap();
-        let flags: Value = serde_json::from_str(&flags).unwrap();
-        assert_eq!(
-            flags,
-            json!({"event": {"type": "a.b", "data": {"x": 1}}, "config": {"c": 2}})
-        );
-        assert!(matches!(run_body(None, None, None, "{}"), Err(Failure::Usage(_))));
-        assert!(matches!(
-            run_body(None, Some("a".into()), None, "{"),
-            Err(Failure::Usage(_))
-        ));
+    // Before anything is built: without a key it would be for nothing.
+    let client = context.client()?;
+    let component = match file {
+        "-" => input::file(file)?.into(),
+        path => match Target::at(path.as_ref())?.local(flags, output).await? {
+            Some(local) => local.component,
+            None => return Err(Failure::usage(format!("there is no {path}"))),
+        },
+    };
+    let query: Vec<_> = force.then(|| ("force", "true".to_owned())).into_iter().collect();
+    let plugin = client
+        .call(
+            Method::PUT,
+            &["plugins", name],
+            &query,
+            Body::Component(component),
+        )
+        .await?;
+    if output.json {
+        output.answer(&plugin)
+    } else {
+        output.fields(&plugin, &FIELDS)
     }
 }

@@ -54,14 +54,20 @@ impl Args {
             .into_iter()
             .filter_map(|(flag, path, value)| Some((flag.to_owned(), path.to_owned(), value?)))
             .collect();
-        for setting in &self.settings {
-            let (path, value) = setting
-                .split_once('=')
-                .ok_or_else(|| Failure::usage(format!("--set {setting}: write it as SETTING=VALUE")))?;
-            flags.push(("--set".to_owned(), path.trim().to_owned(), value.to_owned()));
-        }
+        flags.extend(set_flags(&self.settings)?);
         Ok(flags)
     }
+}
+
+/// The settings of `--set`.
+pub(super) fn set_flags(settings: &[String]) -> Result<Vec<(String, String, String)>, Failure> {
+    let split = |setting: &String| {
+        let (path, value) = setting
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("--set {setting}: write it as SETTING=VALUE")))?;
+        Ok(("--set".to_owned(), path.trim().to_owned(), value.to_owned()))
+    };
+    settings.iter().map(split).collect()
 }
 
 /// Runs the router.

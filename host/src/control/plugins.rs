@@ -15,10 +15,11 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{SubscriptionId, TenantId};
 use crate::json::{self, Faults};
-use crate::plugin::{ConfigError, InstanceKey, Manifest, Plugin, Run, RunCall};
+use crate::plugin::{ConfigError, Manifest, Plugin, Run};
 use crate::routing::Route;
 use crate::store::PluginVersion;
-use crate::subscription::{Isolation, PluginStep, Status};
+use crate::subscription::{PluginStep, Status};
+use crate::workbench;
 
 /// Most versions of one tenant's plugins: each is kept whole.
 pub const VERSIONS_MAX: usize = 1_000;
@@ -182,24 +183,14 @@ impl Control {
         }
         faults.or(())?;
         let now = self.parts.clock.now();
-        let call = RunCall {
-            plugin: Arc::clone(&plugin),
-            // Of nobody: fresh for this run and gone after it.
-            key: InstanceKey {
-                subscription: self.parts.ids.next(now),
-                step: 0,
-                version: 0,
-            },
-            config: config.as_bytes().into(),
-            isolation: Isolation::Event,
-            data: event.data.clone(),
-            content_type: event.content_type.clone(),
-            tenant: self.tenant_name(tenant).unwrap_or_default(),
-            subscription_key: None,
-            delivery: self.parts.ids.next(now),
-            run_number: 1,
+        let call = workbench::alone(
+            &plugin,
+            config,
             event,
-        };
+            self.tenant_name(tenant).unwrap_or_default(),
+            self.parts.ids.next(now),
+            self.parts.ids.next(now),
+        );
         Ok((plugin, self.parts.runtime.run(call).await))
     }
 

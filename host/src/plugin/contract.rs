@@ -75,6 +75,26 @@ pub(super) fn audit(imports: &[String], exports: &[String]) -> Result<Link, Cont
     })
 }
 
+/// What a plugin gets by an import that is granted, in words for people.
+pub fn grant(import: &str) -> &'static str {
+    match split(import).0 {
+        "hookway:plugin/types" => "names only",
+        "hookway:plugin/log" => "lines in the log of the delivery",
+        "wasi:cli/stdout" | "wasi:cli/stderr" => "its lines go to the log of the delivery",
+        "wasi:cli/exit" => "ends the run with a fault",
+        "wasi:clocks/monotonic-clock" | "wasi:clocks/wall-clock" => "a clock that stands still",
+        "wasi:random/random" | "wasi:random/insecure" | "wasi:random/insecure-seed" => {
+            "the same numbers in every run"
+        }
+        "wasi:io/poll" => "waiting is refused",
+        "wasi:io/error" | "wasi:io/streams" => "what the others need",
+        "wasi:filesystem/preopens" | "wasi:filesystem/types" => "no files",
+        "wasi:cli/environment" => "no variables, no arguments",
+        interface if wasi::INTERFACES.contains(&interface) => "nothing",
+        _ => "not granted",
+    }
+}
+
 fn refuse(name: &str) -> Option<Missing> {
     let (interface, version) = split(name);
     let reason = if let Some(own) = own_interface(interface) {
@@ -166,6 +186,22 @@ mod tests {
         ];
         assert_eq!(audit(&names(&imports), &names(&GOOD)), Ok(Link::ContractAndWasi));
         assert_eq!(audit(&[], &names(&GOOD)), Ok(Link::Contract));
+    }
+
+    #[test]
+    fn what_is_granted_is_said_and_only_that() {
+        let wasi = wasi::INTERFACES.iter().chain(&wasi::INSECURE_RANDOM);
+        let wasi = wasi.map(|name| format!("{name}@0.2.6"));
+        let own = IMPORTS_GRANTED
+            .iter()
+            .map(|name| format!("{PACKAGE}/{name}@0.1.0"));
+        for import in wasi.chain(own) {
+            assert_eq!(refuse(&import), None);
+            assert_ne!(grant(&import), "not granted", "{import}");
+        }
+        for import in ["wasi:sockets/tcp@0.2.6", "hookway:plugin/kv@0.1.0", "env"] {
+            assert_eq!(grant(import), "not granted");
+        }
     }
 
     #[test]

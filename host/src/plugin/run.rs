@@ -160,11 +160,7 @@ impl Inner {
     fn transform(&self, instance: &mut Instance, call: &RunCall) -> Result<GuestOutcome, Fault> {
         let event = &call.event;
         let (id, time) = (event.cloudevents_id(), event.time.to_string());
-        let attributes: Vec<(&str, &str)> = event
-            .extensions
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let attributes = attributes(event, &call.plugin.manifest().wants_headers);
         let seen = transform::Event {
             id: &id,
             source: &event.source,
@@ -188,6 +184,21 @@ impl Inner {
     }
 }
 
+/// The extension attributes of an event, and the headers of its request that are wanted. What the event
+/// says of itself stands before what its carrier said: a header of the same name is left out.
+fn attributes<'a>(event: &'a Event, wanted: &[String]) -> Vec<(&'a str, &'a str)> {
+    let extensions = event.extensions.iter();
+    let is_extension = |name: &str| event.extensions.iter().any(|(other, _)| other == name);
+    let headers = event
+        .headers
+        .iter()
+        .filter(|(name, _)| wanted.contains(name) && !is_extension(name));
+    extensions
+        .chain(headers)
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
 /// Whether the instance can be trusted with another event.
 const fn is_sound(result: &Result<GuestOutcome, Fault>) -> bool {
     match result {
@@ -198,5 +209,49 @@ const fn is_sound(result: &Result<GuestOutcome, Fault>) -> bool {
             | GuestOutcome::Retry { .. },
         ) => true,
         Ok(GuestOutcome::Misconfigured(_)) | Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{EventId, TenantId};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn wanted_headers_come_after_the_attributes_and_never_instead_of_one() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let event = Event {
+            id: EventId::from_number(1),
+            tenant: TenantId::from_number(1),
+            source: "github".to_owned(),
+            producer_id: None,
+            event_type: "push".to_owned(),
+            subject: None,
+            time: Timestamp::from_millis(0),
+            received_at: Timestamp::from_millis(0),
+            content_type: "application/json".to_owned(),
+            extensions: vec![pair("traceid", "1")],
+            headers: vec![
+                pair("x-github-event", "push"),
+                pair("x-secret", "no"),
+                pair("traceid", "2"),
+                pair("accept", "a"),
+                pair("accept", "b"),
+            ],
+            data: Bytes::new(),
+            hops: 0,
+        };
+        let wanted = ["x-github-event", "traceid", "accept", "x-other"].map(str::to_owned);
+        assert_eq!(
+            attributes(&event, &wanted),
+            [
+                ("traceid", "1"),
+                ("x-github-event", "push"),
+                ("accept", "a"),
+                ("accept", "b")
+            ]
+        );
+        assert_eq!(attributes(&event, &[]), [("traceid", "1")]);
     }
 }

@@ -1,8 +1,9 @@
 //! The plugin `jq`: an event goes through a jq program, and every output is a request.
 //!
 //! A program without output (`select`, `empty`) filters the event; `null` and `false` are outputs
-//! like any other. The event's attributes are in `$event`, `debug` writes to the log. A program sees
-//! neither environment nor clock, so that it answers the same whenever it is asked.
+//! like any other. The event's attributes are in `$event`, `debug` writes to the log. Data that is a web
+//! form is an object of strings. A program sees neither environment nor clock, so that it answers the
+//! same whenever it is asked.
 //!
 //! `program` compiles and runs, `value` turns jaq's values into JSON.
 
@@ -12,6 +13,7 @@ mod value;
 use hookway_plugin::prelude::*;
 use hookway_plugin::serde::de::IgnoredAny;
 use program::{Fault, Program};
+use std::borrow::Cow;
 
 /// More outputs than this for one event are a mistake in the program.
 const OUTPUTS_MAX: usize = 16;
@@ -20,7 +22,8 @@ const OUTPUTS_MAX: usize = 16;
 #[config]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The jq program. It gets the event's data as `.` and its attributes as `$event` (`id`,
+    /// The jq program. It gets the event's data as `.` (a web form as an object of strings, with an
+    /// array for a name that is repeated) and its attributes as `$event` (`id`,
     /// `type`, `source`, `subject`, `time`, `attributes`). Example:
     /// `select(.severity == "critical") | {text: .title}`
     #[schemars(length(min = 1))]
@@ -62,15 +65,21 @@ impl Plugin for Jq {
     }
 
     fn transform(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
-        // jaq reads more than JSON, and nests as deep as the data does.
-        event.json::<IgnoredAny>()?;
-        if value::depth(&event.data) > value::DEPTH_MAX {
+        // A form is an object of strings; JSON is handed on as it came, with its order and digits.
+        let data: Cow<'_, [u8]> = if event.is_form() {
+            event.value()?.to_string().into_bytes().into()
+        } else {
+            // jaq reads more than JSON, and nests as deep as the data does.
+            event.json::<IgnoredAny>()?;
+            event.data.as_slice().into()
+        };
+        if value::depth(&data) > value::DEPTH_MAX {
             return Err(reject(format!(
                 "the data is nested deeper than {}",
                 value::DEPTH_MAX
             )));
         }
-        let outputs = self.program.run(event, OUTPUTS_MAX).map_err(failure)?;
+        let outputs = self.program.run(event, &data, OUTPUTS_MAX).map_err(failure)?;
         if outputs.is_empty() {
             return filtered("the program gave no output");
         }
@@ -134,10 +143,64 @@ mod tests {
             (". | keys_unsorted", r#"["title","severity","tags"]"#),
             ("[nan, infinite]", "[null,1.7976931348623157e308]"),
             (".title | test(\"disk\"; \"i\")", "true"),
-            ("$event.time | fromdate", "1767323045"),
+            ("$event.time | fromdate | floor", "1767323045"),
             ("\"\\(.title)!\" | @base64", r#""RGlzayBmdWxsIQ==""#),
         ] {
             assert_eq!(body(program, &alert()), expected, "{program}");
+        }
+    }
+
+    #[test]
+    fn a_web_form_is_an_object_of_strings() {
+        let mut event = alert();
+        event.content_type = "application/x-www-form-urlencoded".to_owned();
+        event.data = b"From=%2B1555&Body=It+is+%22down%22&Media=a&Media=b".to_vec();
+        for (program, expected) in [
+            (
+                "{text: \"\\(.From): \\(.Body)\"}",
+                r#"{"text":"+1555: It is \"down\""}"#,
+            ),
+            (".Media", r#"["a","b"]"#),
+        ] {
+            assert_eq!(body(program, &event), expected, "{program}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_the_cookbook_work() {
+        let book = include_str!("../../../docs/cookbook.md");
+        for (program, data, expected) in [
+            (
+                r#"{text: .title, by: $event.source}"#,
+                r#"{"title":"Hi"}"#,
+                r#"{"text":"Hi","by":"test"}"#,
+            ),
+            (
+                r#".customer.email = "[redacted]""#,
+                r#"{"customer":{"email":"a"}}"#,
+                r#"{"customer":{"email":"[redacted]"}}"#,
+            ),
+            (".lines[]", r#"{"lines":[7]}"#, "7"),
+            (
+                r#". + {region: "eu", kind: $event.type}"#,
+                r#"{"a":1}"#,
+                r#"{"a":1,"region":"eu","kind":"alert.created"}"#,
+            ),
+            (
+                r#"select(.severity == "critical")"#,
+                r#"{"severity":"critical"}"#,
+                r#"{"severity":"critical"}"#,
+            ),
+            (
+                r#"{text: "\(.From): \(.Body)"}"#,
+                r#"{"From":"a","Body":"b"}"#,
+                r#"{"text":"a: b"}"#,
+            ),
+        ] {
+            assert!(book.contains(&format!("`{program}`")), "{program}");
+            let mut event = alert();
+            event.data = data.into();
+            assert_eq!(body(program, &event), expected, "{program}");
         }
     }
 

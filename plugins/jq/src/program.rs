@@ -43,9 +43,9 @@ impl Program {
         Ok(Self(filter))
     }
 
-    /// Runs on an event's data, for at most so many outputs.
-    pub(crate) fn run(&self, event: &Event, outputs_max: usize) -> Result<Vec<Val>, Fault> {
-        let input = read::parse_single(&event.data).map_err(|error| Fault::Input(error.to_string()))?;
+    /// Runs on an event and its data as JSON, for at most so many outputs.
+    pub(crate) fn run(&self, event: &Event, data: &[u8], outputs_max: usize) -> Result<Vec<Val>, Fault> {
+        let input = read::parse_single(data).map_err(|error| Fault::Input(error.to_string()))?;
         let context = Ctx::<Data>::new(&self.0.lut, Vars::new([attributes(event)]));
         let mut outputs = Vec::new();
         for output in self.0.id.run((context, input)) {

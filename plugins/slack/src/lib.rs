@@ -45,8 +45,8 @@ impl Plugin for Slack {
             return filtered(format!("the type {} is not among `types`", event.event_type));
         }
         // A producer may send JSON without saying so, and something else where it said JSON: both
-        // are still worth a message.
-        let data: Option<Value> = event.json().ok();
+        // are still worth a message. A web form is as good as an object.
+        let data = event.value().ok();
         let word = data
             .as_ref()
             .and_then(|data| severity::word(data, &self.severity_pointers));

@@ -60,7 +60,7 @@ fn an_alert_without_configuration() {
     );
     assert_eq!(
         attachment["blocks"][3]["elements"][0]["text"],
-        "alert.created  •  test  •  2026-01-02T03:04:05Z"
+        "alert.created  •  test  •  2026-01-02T03:04:05.000Z"
     );
 }
 
@@ -283,4 +283,14 @@ fn it_says_what_it_is() {
     ] {
         assert!(schema["properties"][name]["description"].is_string(), "{name}");
     }
+}
+
+#[test]
+fn a_web_form_is_as_good_as_an_object() {
+    let mut event = event("sms.received", Value::Null);
+    event.content_type = "application/x-www-form-urlencoded".to_owned();
+    event.data = b"title=Disk+full&severity=critical&From=%2B1555".to_vec();
+    let body = run::<Slack>(json!({"min_severity": "high"}), &event).json();
+    assert_eq!(section(&body, 0), "Disk full");
+    assert!(body.to_string().contains("+1555"), "{body}");
 }

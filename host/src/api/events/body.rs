@@ -91,7 +91,7 @@ pub(super) fn drafts(body: &JsonBody, many: bool, events_max: usize) -> Result<V
 }
 
 /// Reads one event. `body` is what `text` lies in: data that needs no decoding is a slice of it.
-pub(in crate::api) fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draft, Unreadable> {
+pub(crate) fn draft(text: &str, base: &str, body: &Bytes) -> Result<Draft, Unreadable> {
     let mut faults = Faults::default();
     let mut fields = Fields::of(text, base)?;
     let event_type = fields.text("type", &mut faults);

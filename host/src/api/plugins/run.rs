@@ -1,5 +1,6 @@
 //! Trying a plugin: one event through one fresh instance, and nothing is sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,6 +16,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::subscriptions::empty_config;
 use crate::delivery::FaultKind;
 use crate::digest::Digest;
+use crate::event::Draft;
 use crate::json::{Faults, Fields, Given};
 use crate::plugin::{GuestEvent, GuestOutcome, GuestRequest, Plugin, Run};
 
@@ -24,6 +26,8 @@ use crate::plugin::{GuestEvent, GuestOutcome, GuestRequest, Plugin, Run};
 pub struct RunIn {
     /// An event, as it would be accepted.
     event: EventIn,
+    /// Headers of a request that would have brought it, by name; as a source would keep them.
+    headers: Option<BTreeMap<String, String>>,
     /// The configuration; `{}` where none is given.
     config: Option<serde_json::Value>,
     /// The version; today's where none is named.
@@ -76,6 +80,9 @@ pub struct RunRequest {
     body_base64: Option<String>,
     /// Not to be sent before this many milliseconds have passed.
     delay_ms: Option<u32>,
+    /// A later request with the same key is dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dedup_key: Option<String>,
 }
 
 impl From<GuestRequest> for RunRequest {
@@ -86,6 +93,7 @@ impl From<GuestRequest> for RunRequest {
             path,
             headers,
             delay_ms,
+            dedup_key,
             ..
         } = request;
         Self {
@@ -95,6 +103,7 @@ impl From<GuestRequest> for RunRequest {
             body,
             body_base64,
             delay_ms,
+            dedup_key,
         }
     }
 }
@@ -107,6 +116,10 @@ pub struct RunEvent {
     event_type: String,
     /// What it is about.
     subject: Option<String>,
+    /// The media type of its data.
+    datacontenttype: String,
+    /// Extension attributes.
+    extensions: BTreeMap<String, String>,
     /// Its data, if it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
@@ -121,6 +134,8 @@ impl From<GuestEvent> for RunEvent {
         Self {
             event_type: event.event_type,
             subject: event.subject,
+            datacontenttype: event.content_type,
+            extensions: event.attributes.into_iter().collect(),
             data,
             data_base64,
         }
@@ -128,7 +143,8 @@ impl From<GuestEvent> for RunEvent {
 }
 
 impl RunResult {
-    fn new(plugin: &Plugin, run: Run) -> Self {
+    /// The record of a run: of this router's, and of the command line's where it needs no router.
+    pub(crate) fn new(plugin: &Plugin, run: Run) -> Self {
         let mut result = Self {
             digest: plugin.digest(),
             outcome: "deliver",
@@ -168,6 +184,14 @@ impl RunResult {
     }
 }
 
+/// Headers as a source keeps them: names in lower case.
+pub(crate) fn lower_case(headers: BTreeMap<String, String>) -> Vec<(String, String)> {
+    headers
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect()
+}
+
 /// Runs a plugin on an event and sends nothing.
 #[utoipa::path(
     post, path = "/api/v1/plugins/{name}/run", tag = "plugins", operation_id = "run_plugin",
@@ -188,6 +212,8 @@ pub async fn run(
         Given::Value(raw) => raw.to_owned(),
         Given::Absent | Given::Null => empty_config(),
     };
+    let headers: Option<BTreeMap<String, String>> =
+        fields.read("headers", "an object of strings", &mut faults);
     let draft = match fields.given("event") {
         Given::Value(raw) => draft(raw.get(), "/event", &body.bytes)
             .map_err(|error| faults.append(error.into_faults()))
@@ -198,7 +224,11 @@ pub async fn run(
         }
     };
     fields.finish(&mut faults);
-    let draft = faults.or(draft)?.into_iter().collect();
+    let with_headers = |draft: Draft| Draft {
+        headers: lower_case(headers.unwrap_or_default()),
+        ..draft
+    };
+    let draft = faults.or(draft)?.map(with_headers).into_iter().collect();
     let events = state.ingest.events_from(caller.tenant, draft, state.clock.now());
     let events = events.map_err(|error| problem_of(error, Form::One))?;
     let Some(event) = events.into_iter().next() else {
