@@ -166,6 +166,7 @@ impl Router {
             clock: clock.clone(),
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
+            unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
         });
         let tools = Tools {
@@ -177,6 +178,7 @@ impl Router {
             ids,
             clock: clock.clone(),
             feed: feed.clone(),
+            told: crate::dispatcher::Told::default(),
             steward: Arc::new(Keeper {
                 control: control.clone(),
                 clock: clock.clone(),
@@ -192,6 +194,7 @@ impl Router {
             store: store.clone(),
             registry: registry.clone(),
             clock: clock.clone(),
+            feed: feed.clone(),
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
