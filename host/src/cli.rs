@@ -33,6 +33,7 @@ mod serve;
 mod settings;
 mod signature;
 pub mod sse;
+mod story;
 mod subscriptions;
 mod tail;
 mod tenants;

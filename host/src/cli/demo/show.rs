@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use super::receiver::Received;
-use crate::cli::deliveries::{attempt_line, pretty, run_text};
+use crate::cli::story::{attempt_line, pretty, run_text};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Tone, cell, clean};
 
