@@ -20,18 +20,22 @@ mod deliveries;
 mod demo;
 mod events;
 mod failure;
+mod follow;
 mod health;
 mod indent;
 mod input;
 mod keys;
+mod listen;
 mod openapi;
 mod output;
 mod plugin;
 pub mod problem;
+mod receiver;
 mod send;
 mod serve;
 mod settings;
 mod signature;
+mod span;
 pub mod sse;
 mod story;
 mod subscriptions;
@@ -108,6 +112,8 @@ enum Command {
     Send(send::Args),
     /// Watch what happens, as it happens
     Tail(tail::Args),
+    /// Receive on this machine: show and verify what arrives
+    Listen(listen::Args),
     /// API keys
     #[command(subcommand)]
     Keys(keys::Verb),
@@ -183,6 +189,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,
+        Command::Listen(args) => listen::run(args, context).await,
         Command::Keys(verb) => keys::run(verb, context).await,
         Command::Tenants(verb) => tenants::run(verb, context).await,
         Command::Subscriptions(verb) => subscriptions::run(verb, context).await,

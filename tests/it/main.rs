@@ -24,6 +24,7 @@ mod interference;
 mod plugins;
 mod restart;
 mod security;
+mod terminal;
 
 mod tidy;
 mod wit;

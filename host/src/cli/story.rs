@@ -22,8 +22,8 @@ use super::client::{Answer, Client};
 use super::output::{Output, Tone, cell};
 pub(super) use curl::{Repeat, repeats};
 pub(super) use delivery::{Telling, delivery_lines};
-pub(super) use pieces::{Depth, attempt_line, pretty, run_line, run_text};
-use pieces::{INDENT, cut_lines, list};
+use pieces::list;
+pub(super) use pieces::{Depth, INDENT, attempt_line, cut_lines, pretty, run_line, run_text};
 use when::absolute_and_relative;
 
 /// Deliveries that are told whole. Each is a call of its own.
@@ -106,16 +106,6 @@ impl Story {
         self.deliveries
             .iter()
             .flat_map(|delivery| repeats(delivery))
-            .collect()
-    }
-
-    /// The deliveries that did not end well, each in a few words.
-    pub(super) fn troubles(&self) -> Vec<String> {
-        let bad = |delivery: &&Answer| !matches!(delivery["status"].as_str(), Some("delivered" | "filtered"));
-        self.deliveries
-            .iter()
-            .filter(bad)
-            .map(|delivery| format!("{} is {}", cell(&delivery["id"]), cell(&delivery["status"])))
             .collect()
     }
 }

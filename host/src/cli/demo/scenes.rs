@@ -11,11 +11,12 @@ use http::Method;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::receiver::{FLAKY_PATH, Received, Receiver};
+use super::endpoint::FLAKY_PATH;
 use super::show::Show;
 use crate::cli::client::{Answer, Body, Client};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell;
+use crate::cli::receiver::{Received, Receiver};
 use crate::cli::signature::{check, keyring_of};
 use crate::clock::Clock;
 use crate::secret::Secret;
@@ -358,12 +359,10 @@ impl Demo {
     }
 
     fn verify(&self, subscription: &Subscription, received: &Received) -> Result<(), Failure> {
-        check(
-            &keyring_of(&subscription.secret)?,
-            &received.headers,
-            &received.body,
-            self.clock.now(),
-        )
+        let body = received.body.as_ref();
+        let body = body.map_err(|error| Failure::because("a request cannot be verified", *error))?;
+        let keyring = keyring_of(&subscription.secret)?;
+        check(&keyring, &received.headers, body, self.clock.now())
     }
 
     /// Says how to go on, with the command as it was typed.

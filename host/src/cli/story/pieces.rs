@@ -15,7 +15,7 @@ const LINE_CHARACTERS_MAX: usize = 160;
 /// Characters of a digest that are shown: enough to tell versions apart, and what `--plugin` pins show.
 const DIGEST_CHARACTERS: usize = 12;
 /// What stands under a heading begins here.
-pub(super) const INDENT: &str = "      ";
+pub(in crate::cli) const INDENT: &str = "      ";
 
 /// How much of bodies and headers is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn base64_bytes(text: &str) -> Option<usize> {
 }
 
 /// A text as its first lines, and a word on what is missing.
-pub(super) fn cut_lines(output: &Output, text: &str, depth: Depth) -> Vec<String> {
+pub(in crate::cli) fn cut_lines(output: &Output, text: &str, depth: Depth) -> Vec<String> {
     let all = pretty(text);
     let shown = match depth {
         Depth::Full => all.len(),

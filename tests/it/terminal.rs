@@ -1,0 +1,278 @@
+//! The command line against a real router: the real program, its output and its exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::router::ADMIN_KEY;
+use crate::support::{Receiver, Reply, TestRouter};
+
+/// The program as a person at this router would call it.
+fn hookway(router: &TestRouter, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+    command
+        .args(arguments)
+        .env("HOOKWAY_URL", router.url(""))
+        .env("HOOKWAY_KEY", ADMIN_KEY)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command to its end while the router goes on.
+async fn run(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().expect("it starts"))
+        .await
+        .expect("no panic")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn good(output: &Output) -> String {
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+async fn call(router: &TestRouter, arguments: &[&str]) -> Output {
+    run(hookway(router, arguments)).await
+}
+
+fn orders(receiver: &Receiver) -> Value {
+    json!({"name": "Orders", "key": "orders", "url": receiver.url(), "events": ["order.*"]})
+}
+
+#[tokio::test]
+async fn send_follows_an_event_through_failures_to_its_end() {
+    let router = TestRouter::with(|config| {
+        config.dispatch.retry_waits = Some(vec![Duration::from_secs(5), Duration::from_secs(60)]);
+    })
+    .await;
+    let receiver = Receiver::scripted([Reply::Status(503), Reply::Status(500)], Reply::Status(200)).await;
+    router.subscribe(&orders(&receiver)).await;
+    let sending = call(
+        &router,
+        &["send", "order.paid", "--data", "{\"total\":5}", "--wait", "--timeout", "60s"],
+    );
+    let time = async {
+        for requests in 1..=2 {
+            receiver.wait_for(requests).await;
+            router.settle().await;
+            router.advance(Duration::from_secs(120)).await;
+        }
+    };
+    let (sent, ()) = tokio::join!(sending, time);
+    let story = good(&sent);
+    for expected in ["order.paid  from", "matches  Orders", "attempt 1  503", "attempt 2  500", "attempt 3  200", "  delivered  "] {
+        assert!(story.contains(expected), "{expected}\n{story}");
+    }
+}
+
+#[tokio::test]
+async fn send_says_which_delivery_failed_and_which_took_too_long() {
+    let router = TestRouter::start().await;
+    let receiver = Receiver::scripted([Reply::Status(400)], Reply::Status(503)).await;
+    router.subscribe(&orders(&receiver)).await;
+    let failed = call(&router, &["send", "order.paid", "--wait"]).await;
+    assert_eq!(failed.status.code(), Some(1));
+    let (story, why) = (text(&failed.stdout), text(&failed.stderr));
+    assert!(story.contains("hookway deliveries resend dlv_"), "{story}");
+    assert!(why.contains("error: dlv_") && why.contains(" is failed"), "{why}");
+    let late = call(&router, &["send", "order.paid", "--wait", "--timeout", "500ms", "--json"]).await;
+    assert_eq!(late.status.code(), Some(1));
+    assert!(text(&late.stderr).contains("not all has ended within 500ms: dlv_"), "{}", text(&late.stderr));
+    let document: Value = serde_json::from_slice(&late.stdout).unwrap();
+    assert_eq!(document["deliveries"][0]["status"], "pending");
+    let nothing = call(&router, &["send", "nobody.wants", "--wait"]).await;
+    assert!(good(&nothing).contains("matched no subscription"), "{}", text(&nothing.stdout));
+}
+
+#[tokio::test]
+async fn an_event_that_ended_before_anybody_looked_is_told_too() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    router.subscribe(&orders(&receiver)).await;
+    let first = call(&router, &["send", "order.paid", "--id", "1", "--wait"]).await;
+    good(&first);
+    router.settle().await;
+    let again = call(&router, &["send", "order.paid", "--id", "1", "--wait"]).await;
+    assert!(good(&again).contains("delivered"), "{}", text(&again.stdout));
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_is_shown_with_why_it_did_not_match() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    router.subscribe(&orders(&receiver)).await;
+    let leads = json!({"name": "Rich leads", "url": receiver.url(), "events": ["order.*"], "filter": "data.total > 50"});
+    router.subscribe(&leads).await;
+    let id = router.send(&json!({"type": "order.paid", "source": "shop", "id": "ord_17", "data": {"total": 5}})).await;
+    router.settle().await;
+    let story = good(&call(&router, &["events", "show", &id]).await);
+    for expected in [
+        "order.paid  from shop",
+        "producer's id  ord_17",
+        "matched 1 subscription when it was accepted",
+        "as they are configured now",
+        "matches  Orders (sub_",
+        "no       Rich leads (sub_",
+        "the filter says no",
+        "  to Orders (sub_",
+        "webhook-signature: v1,",
+        "attempt 1  200",
+        "curl -i -X POST http://",
+    ] {
+        assert!(story.contains(expected), "{expected}\n{story}");
+    }
+    let document: Value = serde_json::from_str(&good(&call(&router, &["events", "show", &id, "--json"]).await)).unwrap();
+    assert_eq!(document["data"]["total"], 5);
+    assert_eq!(document["deliveries"][0]["status"], "delivered");
+    assert_eq!(document["matches"].as_array().unwrap().len(), 2);
+}
+
+/// Runs what was printed as a person would who copied it.
+async fn in_a_shell(router: &TestRouter, line: &str) {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_hookway"));
+    let mut path = std::ffi::OsString::from(program.parent().expect("it is in a directory"));
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", line])
+        .env("PATH", path)
+        .env("HOOKWAY_URL", router.url(""))
+        .env("HOOKWAY_KEY", ADMIN_KEY)
+        .env("no_proxy", "*");
+    good(&run(command).await);
+}
+
+#[tokio::test]
+async fn the_printed_curl_repeats_the_request_byte_for_byte() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    let url = format!("{}/a?list[]=1&x={{y}}", receiver.url());
+    let subscription = json!({"name": "n", "url": url, "events": ["*"], "profile": "plain",
+        "headers": {"X-Team": "o'ps \"$HOME\" `id`", "X-Api-Key": "k$1"}});
+    router.subscribe(&subscription).await;
+    let long = format!("\"{}\"", "x".repeat(5_000));
+    let cases: [(&str, &[u8]); 5] = [
+        ("application/json", b"{ \"it's\": \"$(id) `id` \\\\ \xC3\xA9\",\n\t\"n\": 1.50 }\n"),
+        ("text/plain", b"@/etc/passwd"),
+        ("application/octet-stream", b"\x00\xff\r\n'"),
+        ("text/plain", b"a\r\nb\x1b[2J"),
+        ("application/json", long.as_bytes()),
+    ];
+    for (media, data) in cases {
+        let before = receiver.received().len();
+        let base64 = data_encoding::BASE64.encode(data);
+        let event = json!({"type": "a.b", "datacontenttype": media, "data_base64": base64});
+        let id = router.send(&event).await;
+        receiver.wait_for(before + 1).await;
+        router.settle().await;
+        let delivery = router.delivery_of(&id).await["id"].as_str().unwrap().to_owned();
+        let line = good(&call(&router, &["deliveries", "show", &delivery, "--curl"]).await);
+        in_a_shell(&router, line.trim_end()).await;
+        let all = receiver.wait_for(before + 2).await;
+        let (original, repeated) = (&all[before], &all[before + 1]);
+        assert_eq!(original.body, repeated.body, "{line}");
+        assert_eq!((&original.method, &original.path), (&repeated.method, &repeated.path));
+        assert_eq!(original.headers.len(), repeated.headers.len(), "{original:?}\n{repeated:?}");
+        for (name, value) in &original.headers {
+            assert_eq!(repeated.headers.get(name), Some(value), "{name} {line}");
+        }
+        let body = call(&router, &["deliveries", "show", &delivery, "--body"]).await;
+        assert_eq!(body.stdout, original.body);
+    }
+}
+
+/// A running `hookway listen`, and the lines that it writes.
+struct Listening {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    url: String,
+}
+
+impl Listening {
+    async fn start(router: &TestRouter, arguments: &[&str], secret: Option<&str>) -> Self {
+        let given = ["listen", "--port", "0", "--json", "--any-age"];
+        let mut command = hookway(router, &[&given, arguments].concat());
+        if let Some(secret) = secret {
+            command.env("MY_SECRET", secret);
+        }
+        tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().expect("it starts");
+            let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+            let first = lines.next().expect("a line").expect("text");
+            let first: Value = serde_json::from_str(&first).expect("JSON");
+            let url = first["listening"].as_str().expect("a URL").to_owned();
+            Self { child, lines, url }
+        })
+        .await
+        .expect("no panic")
+    }
+
+    /// Waits until it ends by itself: what it showed, and its exit code.
+    async fn end(mut self) -> (Vec<Value>, Option<i32>) {
+        tokio::task::spawn_blocking(move || {
+            let lines = self.lines.map(|line| serde_json::from_str(&line.expect("text")).expect("JSON"));
+            let lines = lines.collect();
+            (lines, self.child.wait().expect("it ended").code())
+        })
+        .await
+        .expect("no panic")
+    }
+}
+
+/// A subscription at this URL; its secret.
+async fn subscribed(router: &TestRouter, url: &str) -> String {
+    let body = json!({"name": "local", "url": url, "events": ["*"]});
+    let made = router.post("/api/v1/subscriptions", &body).await.expect(201);
+    made.str("/secret")
+}
+
+#[tokio::test]
+async fn listen_verifies_what_a_router_sends() {
+    let router = TestRouter::start().await;
+    // The secret is known only once there is a subscription, and its URL only once there is a listener.
+    let probe = Receiver::start().await;
+    let secret = subscribed(&router, &probe.url()).await;
+    let wrong = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+    for (secret, right) in [(secret, true), (wrong, false)] {
+        let arguments = ["--secret-env", "MY_SECRET", "--count", "1", "--path", "/x"];
+        let listening = Listening::start(&router, &arguments, Some(&secret)).await;
+        let change = json!({ "url": listening.url });
+        let list = router.get("/api/v1/subscriptions").await;
+        let path = format!("/api/v1/subscriptions/{}", list.str("/data/0/id"));
+        router.call("PATCH", &path, &change).await.expect(200);
+        let id = router.send(&json!({"type": "a.b", "data": {"n": 1}})).await;
+        router.until(&id, "delivered").await;
+        let (shown, code) = listening.end().await;
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0]["signature"]["right"], right, "{}", shown[0]);
+        assert_eq!(shown[0]["path"], "/x");
+        assert_eq!(code, Some(i32::from(!right)));
+    }
+}
+
+#[tokio::test]
+async fn listen_answers_by_its_script() {
+    let router = TestRouter::with(|config| {
+        config.dispatch.retry_waits = Some(vec![Duration::from_secs(5)]);
+    })
+    .await;
+    let listening = Listening::start(&router, &["--status", "503,200", "--count", "2", "--body", "hi"], None).await;
+    subscribed(&router, &listening.url).await;
+    let id = router.send(&json!({"type": "a.b", "data": {}})).await;
+    router.settle().await;
+    router.advance(Duration::from_secs(60)).await;
+    router.until(&id, "delivered").await;
+    let (shown, code) = listening.end().await;
+    let answered: Vec<&Value> = shown.iter().map(|line| &line["answered"]).collect();
+    assert_eq!(answered, [503, 200]);
+    assert_eq!((&shown[0]["signature"], code), (&Value::Null, Some(0)));
+    assert_eq!(router.delivery_of(&id).await["attempts"][1]["response"]["body"], "hi");
+}
