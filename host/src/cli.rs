@@ -41,6 +41,7 @@ mod story;
 mod subscriptions;
 mod tail;
 mod tenants;
+mod trigger;
 
 pub use failure::Failure;
 
@@ -110,6 +111,8 @@ enum Command {
     Demo(demo::Args),
     /// Send an event
     Send(send::Args),
+    /// Send a sample event of a type
+    Trigger(trigger::Args),
     /// Watch what happens, as it happens
     Tail(tail::Args),
     /// Receive on this machine: show and verify what arrives
@@ -188,6 +191,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
+        Command::Trigger(args) => trigger::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,
         Command::Listen(args) => listen::run(args, context).await,
         Command::Keys(verb) => keys::run(verb, context).await,
@@ -326,6 +330,12 @@ mod tests {
             "hookway serve --listen 127.0.0.1:0 --data-dir x --allow-http --allow-private-networks --set log.format=json",
             "hookway demo --keep",
             "hookway send alert.created --data {} --id 1 --source s --subject t",
+            "hookway send order.paid --wait --timeout 5s",
+            "hookway trigger order.paid --override items.0.price=5 --remove tax --count 3 --wait --timeout 1min",
+            "hookway trigger --list",
+            "hookway listen --status 503,200 --header retry-after:5 --delay 2s --count 2",
+            "hookway events show evt_1 --curl",
+            "hookway deliveries show dlv_1 --body --request req_1",
             "hookway tail --json",
             "hookway keys create --name ci --scope ingest --scope read",
             "hookway subscriptions create --name n --url https://example.com --event alert.* --plugin slack",
@@ -351,6 +361,11 @@ mod tests {
             "hookway send",
             "hookway deliveries list --status broken",
             "hookway keys create --name x --scope root",
+            "hookway send a.b --timeout 5s",
+            "hookway trigger",
+            "hookway trigger a.b --count 0",
+            "hookway listen --status 99",
+            "hookway deliveries show dlv_1 --curl --body",
             "hookway subscriptions create --file a --url https://example.com",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -36,7 +36,12 @@ fn text(bytes: &[u8]) -> String {
 
 #[track_caller]
 fn good(output: &Output) -> String {
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
@@ -58,7 +63,15 @@ async fn send_follows_an_event_through_failures_to_its_end() {
     router.subscribe(&orders(&receiver)).await;
     let sending = call(
         &router,
-        &["send", "order.paid", "--data", "{\"total\":5}", "--wait", "--timeout", "60s"],
+        &[
+            "send",
+            "order.paid",
+            "--data",
+            "{\"total\":5}",
+            "--wait",
+            "--timeout",
+            "60s",
+        ],
     );
     let time = async {
         for requests in 1..=2 {
@@ -69,7 +82,14 @@ async fn send_follows_an_event_through_failures_to_its_end() {
     };
     let (sent, ()) = tokio::join!(sending, time);
     let story = good(&sent);
-    for expected in ["order.paid  from", "matches  Orders", "attempt 1  503", "attempt 2  500", "attempt 3  200", "  delivered  "] {
+    for expected in [
+        "order.paid  from",
+        "matches  Orders",
+        "attempt 1  503",
+        "attempt 2  500",
+        "attempt 3  200",
+        "  delivered  ",
+    ] {
         assert!(story.contains(expected), "{expected}\n{story}");
     }
 }
@@ -84,13 +104,25 @@ async fn send_says_which_delivery_failed_and_which_took_too_long() {
     let (story, why) = (text(&failed.stdout), text(&failed.stderr));
     assert!(story.contains("hookway deliveries resend dlv_"), "{story}");
     assert!(why.contains("error: dlv_") && why.contains(" is failed"), "{why}");
-    let late = call(&router, &["send", "order.paid", "--wait", "--timeout", "500ms", "--json"]).await;
+    let late = call(
+        &router,
+        &["send", "order.paid", "--wait", "--timeout", "500ms", "--json"],
+    )
+    .await;
     assert_eq!(late.status.code(), Some(1));
-    assert!(text(&late.stderr).contains("not all has ended within 500ms: dlv_"), "{}", text(&late.stderr));
+    assert!(
+        text(&late.stderr).contains("not all has ended within 500ms: dlv_"),
+        "{}",
+        text(&late.stderr)
+    );
     let document: Value = serde_json::from_slice(&late.stdout).unwrap();
     assert_eq!(document["deliveries"][0]["status"], "pending");
     let nothing = call(&router, &["send", "nobody.wants", "--wait"]).await;
-    assert!(good(&nothing).contains("matched no subscription"), "{}", text(&nothing.stdout));
+    assert!(
+        good(&nothing).contains("matched no subscription"),
+        "{}",
+        text(&nothing.stdout)
+    );
 }
 
 #[tokio::test]
@@ -111,7 +143,9 @@ async fn an_event_is_shown_with_why_it_did_not_match() {
     router.subscribe(&orders(&receiver)).await;
     let leads = json!({"name": "Rich leads", "url": receiver.url(), "events": ["order.*"], "filter": "data.total > 50"});
     router.subscribe(&leads).await;
-    let id = router.send(&json!({"type": "order.paid", "source": "shop", "id": "ord_17", "data": {"total": 5}})).await;
+    let id = router
+        .send(&json!({"type": "order.paid", "source": "shop", "id": "ord_17", "data": {"total": 5}}))
+        .await;
     router.settle().await;
     let story = good(&call(&router, &["events", "show", &id]).await);
     for expected in [
@@ -129,7 +163,8 @@ async fn an_event_is_shown_with_why_it_did_not_match() {
     ] {
         assert!(story.contains(expected), "{expected}\n{story}");
     }
-    let document: Value = serde_json::from_str(&good(&call(&router, &["events", "show", &id, "--json"]).await)).unwrap();
+    let document: Value =
+        serde_json::from_str(&good(&call(&router, &["events", "show", &id, "--json"]).await)).unwrap();
     assert_eq!(document["data"]["total"], 5);
     assert_eq!(document["deliveries"][0]["status"], "delivered");
     assert_eq!(document["matches"].as_array().unwrap().len(), 2);
@@ -160,7 +195,10 @@ async fn the_printed_curl_repeats_the_request_byte_for_byte() {
     router.subscribe(&subscription).await;
     let long = format!("\"{}\"", "x".repeat(5_000));
     let cases: [(&str, &[u8]); 5] = [
-        ("application/json", b"{ \"it's\": \"$(id) `id` \\\\ \xC3\xA9\",\n\t\"n\": 1.50 }\n"),
+        (
+            "application/json",
+            b"{ \"it's\": \"$(id) `id` \\\\ \xC3\xA9\",\n\t\"n\": 1.50 }\n",
+        ),
         ("text/plain", b"@/etc/passwd"),
         ("application/octet-stream", b"\x00\xff\r\n'"),
         ("text/plain", b"a\r\nb\x1b[2J"),
@@ -179,8 +217,15 @@ async fn the_printed_curl_repeats_the_request_byte_for_byte() {
         let all = receiver.wait_for(before + 2).await;
         let (original, repeated) = (&all[before], &all[before + 1]);
         assert_eq!(original.body, repeated.body, "{line}");
-        assert_eq!((&original.method, &original.path), (&repeated.method, &repeated.path));
-        assert_eq!(original.headers.len(), repeated.headers.len(), "{original:?}\n{repeated:?}");
+        assert_eq!(
+            (&original.method, &original.path),
+            (&repeated.method, &repeated.path)
+        );
+        assert_eq!(
+            original.headers.len(),
+            repeated.headers.len(),
+            "{original:?}\n{repeated:?}"
+        );
         for (name, value) in &original.headers {
             assert_eq!(repeated.headers.get(name), Some(value), "{name} {line}");
         }
@@ -218,7 +263,9 @@ impl Listening {
     /// Waits until it ends by itself: what it showed, and its exit code.
     async fn end(mut self) -> (Vec<Value>, Option<i32>) {
         tokio::task::spawn_blocking(move || {
-            let lines = self.lines.map(|line| serde_json::from_str(&line.expect("text")).expect("JSON"));
+            let lines = self
+                .lines
+                .map(|line| serde_json::from_str(&line.expect("text")).expect("JSON"));
             let lines = lines.collect();
             (lines, self.child.wait().expect("it ended").code())
         })
@@ -264,7 +311,12 @@ async fn listen_answers_by_its_script() {
         config.dispatch.retry_waits = Some(vec![Duration::from_secs(5)]);
     })
     .await;
-    let listening = Listening::start(&router, &["--status", "503,200", "--count", "2", "--body", "hi"], None).await;
+    let listening = Listening::start(
+        &router,
+        &["--status", "503,200", "--count", "2", "--body", "hi"],
+        None,
+    )
+    .await;
     subscribed(&router, &listening.url).await;
     let id = router.send(&json!({"type": "a.b", "data": {}})).await;
     router.settle().await;
@@ -274,5 +326,71 @@ async fn listen_answers_by_its_script() {
     let answered: Vec<&Value> = shown.iter().map(|line| &line["answered"]).collect();
     assert_eq!(answered, [503, 200]);
     assert_eq!((&shown[0]["signature"], code), (&Value::Null, Some(0)));
-    assert_eq!(router.delivery_of(&id).await["attempts"][1]["response"]["body"], "hi");
+    assert_eq!(
+        router.delivery_of(&id).await["attempts"][1]["response"]["body"],
+        "hi"
+    );
+}
+
+#[tokio::test]
+async fn trigger_sends_samples_changed_as_wanted() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    router
+        .subscribe(&json!({"name": "n", "url": receiver.url(), "events": ["*"], "profile": "plain"}))
+        .await;
+    let arguments = [
+        "trigger",
+        "order.paid",
+        "--override",
+        "items.0.quantity=3",
+        "--remove",
+        "tax",
+        "--wait",
+    ];
+    good(&call(&router, &arguments).await);
+    let body = receiver.wait_for(1).await[0].json();
+    assert_eq!(body["items"][0]["quantity"], 3);
+    assert_eq!((&body["tax"], &body["currency"]), (&Value::Null, &json!("EUR")));
+    assert_eq!(receiver.received()[0].header("hookway-event-source"), "shop");
+    // What is unknown is refused with what is known, until one has come.
+    let unknown = call(&router, &["trigger", "my.type"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        text(&unknown.stderr).contains("order.paid"),
+        "{}",
+        text(&unknown.stderr)
+    );
+    good(
+        &call(
+            &router,
+            &[
+                "trigger",
+                "my.type",
+                "--data",
+                "{ \"mine\": 1.0 }",
+                "--source",
+                "me",
+            ],
+        )
+        .await,
+    );
+    receiver.wait_for(2).await;
+    good(&call(&router, &["trigger", "my.type", "--count", "2"]).await);
+    let all = receiver.wait_for(4).await;
+    let mut ids: Vec<&str> = all[1..]
+        .iter()
+        .map(|request| request.header("hookway-event-id"))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "each is an event of its own");
+    for request in &all[1..] {
+        assert_eq!(&request.body[..], b"{ \"mine\": 1.0 }");
+        assert_eq!(request.header("hookway-event-source"), "me");
+    }
+    let list = good(&call(&router, &["trigger", "--list"]).await);
+    assert!(
+        list.contains("github.issues.opened") && list.contains("stripe.invoice.paid"),
+        "{list}"
+    );
 }

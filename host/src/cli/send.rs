@@ -68,23 +68,30 @@ pub(super) struct Wait {
 
 /// What is posted.
 #[derive(Serialize)]
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     #[serde(rename = "type")]
-    event_type: &'a str,
+    pub(super) event_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<&'a str>,
+    pub(super) source: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
+    pub(super) subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'a str>,
+    pub(super) time: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    datacontenttype: Option<&'a str>,
+    pub(super) datacontenttype: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Box<RawValue>>,
+    pub(super) data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
+    pub(super) data_base64: Option<String>,
+}
+
+impl Draft<'_> {
+    /// The body of the call.
+    pub(super) fn text(&self) -> Result<String, Failure> {
+        serde_json::to_string(self).map_err(|error| Failure::because("the event cannot be written", error))
+    }
 }
 
 impl Args {
@@ -105,7 +112,7 @@ impl Args {
             data,
             data_base64,
         };
-        serde_json::to_string(&draft).map_err(|error| Failure::because("the event cannot be written", error))
+        draft.text()
     }
 }
 

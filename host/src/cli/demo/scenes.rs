@@ -23,9 +23,9 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// A push as GitHub sends it.
-const GITHUB_PUSH: &str = include_str!("github-push.json");
+const GITHUB_PUSH: &str = include_str!("../samples/github.push.json");
 /// The alert of the WorkFlows documentation.
-const WORKFLOWS_ALERT: &str = include_str!("workflows-alert.json");
+const WORKFLOWS_ALERT: &str = include_str!("../samples/alert.created.json");
 /// An order, for the endpoint that fails at first.
 const ORDER: &str = r#"{"order":"ord_17","total":"129.90","currency":"EUR"}"#;
 /// What the jq plugin makes of an alert.
