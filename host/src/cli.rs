@@ -337,6 +337,8 @@ mod tests {
             "hookway events show evt_1 --curl",
             "hookway deliveries show dlv_1 --body --request req_1",
             "hookway tail --json",
+            "hookway tail --type order.* --source shop --subscription leads --event evt_1 --failed --count 3",
+            "hookway tail --status failed",
             "hookway keys create --name ci --scope ingest --scope read",
             "hookway subscriptions create --name n --url https://example.com --event alert.* --plugin slack",
             "hookway webhooks list --server https://example.com",

@@ -25,6 +25,7 @@ mod plugins;
 mod restart;
 mod security;
 mod terminal;
+mod watching;
 
 mod tidy;
 mod wit;

@@ -119,7 +119,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let path = args.path.as_deref().unwrap_or("/");
     let url = format!("http://{}{path}", receiver.address);
     begin(context, &url, &check)?;
-    let depth = if args.full { Depth::Full } else { Depth::Short };
+    let depth = if args.full { Depth::Full } else { Depth::Long };
     let (mut left, mut wrong) = (args.count, 0_u64);
     while left != Some(0) {
         let received = tokio::select! {

@@ -25,6 +25,7 @@ pub(super) use delivery::{Telling, delivery_lines};
 use pieces::list;
 pub(super) use pieces::{Depth, INDENT, attempt_line, cut_lines, pretty, run_line, run_text};
 use when::absolute_and_relative;
+pub(super) use when::relative;
 
 /// Deliveries that are told whole. Each is a call of its own.
 const DELIVERIES_MAX: usize = 20;

@@ -10,6 +10,8 @@ use crate::cli::output::{Output, Tone, cell, clean};
 
 /// Lines of a body that are shown where all of it is not wanted.
 const BODY_LINES: usize = 12;
+/// Lines of a body that are shown where the body is what matters; more than most have.
+const LONG_BODY_LINES: usize = 80;
 /// Characters of such a line; a body without line breaks would fill the terminal.
 const LINE_CHARACTERS_MAX: usize = 160;
 /// Characters of a digest that are shown: enough to tell versions apart, and what `--plugin` pins show.
@@ -22,6 +24,8 @@ pub(in crate::cli) const INDENT: &str = "      ";
 pub(in crate::cli) enum Depth {
     /// The beginning.
     Short,
+    /// Most of it.
+    Long,
     /// Everything.
     Full,
 }
@@ -150,13 +154,14 @@ pub(in crate::cli) fn cut_lines(output: &Output, text: &str, depth: Depth) -> Ve
     let all = pretty(text);
     let shown = match depth {
         Depth::Full => all.len(),
+        Depth::Long => LONG_BODY_LINES.min(all.len()),
         Depth::Short => BODY_LINES.min(all.len()),
     };
     let mut cut = false;
     let mut lines: Vec<String> = all[..shown]
         .iter()
         .map(|line| match line.char_indices().nth(LINE_CHARACTERS_MAX) {
-            Some((end, _)) if depth == Depth::Short => {
+            Some((end, _)) if depth != Depth::Full => {
                 cut = true;
                 format!("{INDENT}{}…", &line[..end])
             }

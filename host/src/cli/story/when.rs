@@ -13,7 +13,7 @@ pub(super) fn absolute_and_relative(text: &str, now: Timestamp) -> String {
 }
 
 /// How far a time is from now: `in 4 min 30 s`, `2 h ago`, `now`.
-pub(super) fn relative(time: Timestamp, now: Timestamp) -> String {
+pub(in crate::cli) fn relative(time: Timestamp, now: Timestamp) -> String {
     let (ahead, behind) = (time.since(now), now.since(time));
     if ahead.as_secs() > 0 {
         format!("in {}", span(ahead))
