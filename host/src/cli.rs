@@ -35,6 +35,7 @@ mod send;
 mod serve;
 mod settings;
 mod signature;
+mod sources;
 mod span;
 pub mod sse;
 mod story;
@@ -126,6 +127,9 @@ enum Command {
     /// Subscriptions: which events go where, and what they look like there
     #[command(subcommand, visible_alias = "webhooks")]
     Subscriptions(subscriptions::Verb),
+    /// Sources: where other services deliver their webhooks
+    #[command(subcommand)]
+    Sources(sources::Verb),
     /// Events that came in
     #[command(subcommand)]
     Events(events::Verb),
@@ -197,6 +201,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Keys(verb) => keys::run(verb, context).await,
         Command::Tenants(verb) => tenants::run(verb, context).await,
         Command::Subscriptions(verb) => subscriptions::run(verb, context).await,
+        Command::Sources(verb) => sources::run(verb, context).await,
         Command::Events(verb) => events::run(verb, context).await,
         Command::Deliveries(verb) => deliveries::run(verb, context).await,
         Command::Plugin(verb) => plugin::run(verb, context).await,
@@ -344,6 +349,9 @@ mod tests {
             "hookway webhooks list --server https://example.com",
             "hookway deliveries list --status failed --subscription sub_1 --limit 5",
             "hookway plugin run slack --event e.json",
+            "hookway sources create --name github --preset github --secret-env GH --keep-refused --enabled false",
+            "hookway sources receptions github --outcome refused --limit 5",
+            "hookway sources rotate-secret github --overlap 24h",
             "hookway verify --id req_1 --timestamp 1 --signature v1,x --secret-file f body.json",
             "hookway --json health",
             "hookway completions bash",
@@ -365,6 +373,8 @@ mod tests {
             "hookway keys create --name x --scope root",
             "hookway send a.b --timeout 5s",
             "hookway trigger",
+            "hookway sources receptions github --outcome duplicate",
+            "hookway sources create --secret s3cret",
             "hookway trigger a.b --count 0",
             "hookway listen --status 99",
             "hookway deliveries show dlv_1 --curl --body",

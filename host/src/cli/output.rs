@@ -129,6 +129,11 @@ impl Output {
             return self.line(nothing);
         }
         self.rows(rows, columns)?;
+        self.more(page)
+    }
+
+    /// Says how to get the next page, if there is one.
+    pub(super) fn more(&self, page: &Value) -> Result<(), Failure> {
         if let Some(cursor) = page["next"].as_str() {
             self.line(&self.tone(Tone::Faint, &format!("more: --cursor {}", clean(cursor))))?;
         }

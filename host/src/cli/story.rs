@@ -23,7 +23,7 @@ use super::output::{Output, Tone, cell};
 pub(super) use curl::{Repeat, repeats};
 pub(super) use delivery::{Telling, delivery_lines};
 use pieces::list;
-pub(super) use pieces::{Depth, INDENT, attempt_line, cut_lines, pretty, run_line, run_text};
+pub(super) use pieces::{Depth, INDENT, attempt_line, body_lines, cut_lines, pretty, run_line, run_text};
 use when::absolute_and_relative;
 pub(super) use when::relative;
 

@@ -129,7 +129,7 @@ pub(super) fn header_lines(output: &Output, headers: &Value) -> Vec<String> {
 }
 
 /// A body that is text, or the size of one that is not.
-pub(super) fn body_lines(output: &Output, part: &Value, depth: Depth) -> Vec<String> {
+pub(in crate::cli) fn body_lines(output: &Output, part: &Value, depth: Depth) -> Vec<String> {
     if let Some(bytes) = part["body_base64"].as_str().and_then(base64_bytes) {
         return vec![output.tone(Tone::Faint, &format!("{INDENT}{bytes} bytes that are no text"))];
     }
