@@ -394,3 +394,31 @@ async fn trigger_sends_samples_changed_as_wanted() {
         "{list}"
     );
 }
+
+#[tokio::test]
+async fn a_key_that_may_only_read_is_shown_no_url() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    let url = format!("{}/s3cret-path", receiver.url());
+    let subscription =
+        json!({"name": "n", "url": url, "events": ["*"], "headers": {"X-Token": "s3cret-header"}});
+    router.subscribe(&subscription).await;
+    let id = router.send(&json!({"type": "a.b", "data": {}})).await;
+    receiver.wait_for(1).await;
+    router.settle().await;
+    let made = router
+        .post("/api/v1/keys", &json!({"name": "k", "scopes": ["read"]}))
+        .await;
+    let key = made.expect(201).str("/key");
+    for switches in [&["--full"][..], &["--curl"], &["--json"]] {
+        let mut command = hookway(&router, &[&["events", "show", &id], switches].concat());
+        command.env("HOOKWAY_KEY", &key);
+        let shown = good(&run(command).await);
+        assert!(!shown.contains("s3cret"), "{shown}");
+        if switches != ["--json"] {
+            assert!(
+                shown.contains("\"$ENDPOINT_URL\"") && shown.contains("$HEADER_X_TOKEN"),
+                "{shown}"
+            );
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(super) enum Share {
 
 /// Ends that were told, so that none is told twice. One delivery may end again after a resend.
 #[derive(Debug)]
-pub struct Told(Mutex<LruCache<(DeliveryId, Timestamp), ()>>);
+pub struct Told(Mutex<LruCache<(DeliveryId, Timestamp, u32), ()>>);
 
 impl Default for Told {
     fn default() -> Self {
@@ -38,10 +38,10 @@ impl Default for Told {
 }
 
 impl Told {
-    /// Whether nobody told this end before.
-    fn first(&self, delivery: DeliveryId, at: Timestamp) -> bool {
+    /// Whether nobody told this end, after so many attempts, before.
+    fn first(&self, delivery: DeliveryId, at: Timestamp, attempts: u32) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.put((delivery, at), ()).is_none()
+        told.put((delivery, at, attempts), ()).is_none()
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn ended(tools: &Tools, row: &Pending, event: &Event, share: Sh
         Share::Whole => end,
         Share::Perhaps if end.status != "failed" && !watched => return,
         Share::Perhaps => match whole_end(tools, row.delivery).await {
-            Some(end) if tools.told.first(row.delivery, end.at) => end,
+            Some((end, attempts)) if tools.told.first(row.delivery, end.at, attempts) => end,
             _ => return,
         },
     };
@@ -119,17 +119,17 @@ pub(super) async fn ended(tools: &Tools, row: &Pending, event: &Event, share: Sh
         .tell(|| Activity::ended(event.tenant, row, status, reason, at));
 }
 
-/// How the whole delivery ended, if it has.
-async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<End> {
+/// How the whole delivery ended, if it has, and after how many attempts.
+async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<(End, u32)> {
     // Where the store cannot say, the delivery is right all the same; only nobody hears of its end.
-    let state = tools.store.delivery(id).await.ok()??.summary.state;
-    let (status, reason, at) = match state {
+    let summary = tools.store.delivery(id).await.ok()??.summary;
+    let (status, reason, at) = match summary.state {
         State::Pending { .. } => return None,
         State::Delivered { at } => ("delivered", None, at),
         State::Filtered { at, reason } => ("filtered", Some(reason), at),
         State::Failed { at, reason } => ("failed", Some(reason), at),
     };
-    Some(End { status, reason, at })
+    Some((End { status, reason, at }, summary.attempts))
 }
 
 /// A row was given up without an attempt, and with it its delivery.
@@ -155,9 +155,10 @@ mod tests {
     fn an_end_is_told_once_and_another_end_of_the_same_delivery_again() {
         let told = Told::default();
         let (delivery, at) = (DeliveryId::from_number(1), Timestamp::from_millis(5));
-        assert!(told.first(delivery, at));
-        assert!(!told.first(delivery, at));
-        assert!(told.first(delivery, Timestamp::from_millis(6)));
-        assert!(told.first(DeliveryId::from_number(2), at));
+        assert!(told.first(delivery, at, 3));
+        assert!(!told.first(delivery, at, 3));
+        assert!(told.first(delivery, at, 4), "it was sent again");
+        assert!(told.first(delivery, Timestamp::from_millis(6), 3));
+        assert!(told.first(DeliveryId::from_number(2), at, 3));
     }
 }

@@ -75,6 +75,8 @@ impl Unmatched {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -91,6 +93,61 @@ mod tests {
         assert_eq!(unmatched.turn("a", after(59)), None);
         assert_eq!(unmatched.turn("a", after(60)), Some(2));
         assert_eq!(unmatched.turn("a", begun), Some(0), "the clock was set back");
+    }
+
+    /// Where the log of a test goes.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_line_names_the_event_and_what_to_ask() {
+        let (log, unmatched) = (Log::default(), Unmatched::default());
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let event = Event {
+            id: crate::id::EventId::from_number(5),
+            tenant: crate::id::TenantId::from_number(1),
+            source: "shop\nINFO forged".to_owned(),
+            producer_id: None,
+            event_type: "order.piad".to_owned(),
+            subject: None,
+            time: Timestamp::default(),
+            received_at: Timestamp::default(),
+            content_type: crate::event::JSON.to_owned(),
+            extensions: Vec::new(),
+            headers: Vec::new(),
+            data: bytes::Bytes::from_static(b"{\"card\":\"4242\"}"),
+            hops: 0,
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            unmatched.tell(&event, Timestamp::default());
+            unmatched.tell(&event, Timestamp::default());
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        for expected in [
+            &format!("hookway events why {}", event.id),
+            "\"order.piad\"",
+            "shop\\nINFO forged",
+            " INFO ",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(!text.contains("4242"), "no payload in the log: {text}");
     }
 
     #[test]

@@ -45,7 +45,8 @@ const AFTER_THE_END: &str = r#"How to go on:
   {hookway} demo --keep                   # the same, left running to play with
   {hookway} serve                         # a router of your own, in ./hookway-data
   {hookway} subscriptions create --help   # where your events should go
-  {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
+  {hookway} listen                        # an endpoint on this machine that shows what arrives
+  {hookway} trigger alert.created --wait  # a sample event, followed to its end
   {hookway} tail                          # what happens, as it happens
 "#;
 /// What is said where it is left running.
@@ -54,6 +55,7 @@ const KEPT: &str = r#"Router and receiver keep running until Ctrl-C. In another 
   export HOOKWAY_URL={url}
   export HOOKWAY_KEY="$(cat {key})"
   {hookway} tail
+  {hookway} trigger alert.created --wait
   {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
   {hookway} deliveries list
   curl {url}api/v1/events -H "Authorization: Bearer $HOOKWAY_KEY" \

@@ -185,6 +185,14 @@ mod tests {
             assert!(repeat.line.starts_with(begin), "{}", repeat.line);
             assert!(repeat.line.ends_with(" --data-binary @-"), "{}", repeat.line);
         }
+        let mut two = delivery("https://example.com/", &json!({"body_base64": "AAEC"}));
+        two["requests"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"id": "req_2"}));
+        let of_one = repeats(&two).remove(0);
+        let begin = "hookway deliveries show dlv_1 --body --request req_1 | curl ";
+        assert!(of_one.line.starts_with(begin), "{}", of_one.line);
         let at = line("https://example.com/", &json!({"body": "@/etc/passwd"}));
         assert!(at.line.ends_with(" --data-raw @/etc/passwd"), "{}", at.line);
         let empty = line("https://example.com/", &json!({}));
