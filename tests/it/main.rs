@@ -21,6 +21,7 @@ mod bad_input;
 mod delivery;
 mod ingest;
 mod interference;
+mod listening;
 mod plugins;
 mod restart;
 mod security;

@@ -142,6 +142,28 @@ async fn what_is_given_up_is_told() {
 }
 
 #[tokio::test]
+async fn what_was_held_too_long_is_told() {
+    let hour = Duration::from_secs(3_600);
+    let router = TestRouter::with(|config| config.dispatch.held_max = hour).await;
+    let receiver = Receiver::start().await;
+    let id = router
+        .subscribe(&json!({"name": "n", "url": receiver.url(), "events": ["order"]}))
+        .await;
+    let path = format!("/api/v1/subscriptions/{id}/disable");
+    router.call_raw("POST", &path, &[], "").await.expect(200);
+    router.send(&json!({"type": "order", "data": {}})).await;
+    let mut watching = Watching::start(&router, "?status=failed").await;
+    router.advance(2 * hour).await;
+    let entry = watching.next().await;
+    assert_eq!(entry["subscription_id"], id.as_str());
+    assert!(
+        entry["reason"].as_str().unwrap().contains("dispatch.held_max"),
+        "{entry}"
+    );
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
 async fn one_event_can_be_watched() {
     let (router, receiver) = (
         TestRouter::start().await,

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Failure;
 use super::client::Client;
 use super::output::cell;
@@ -28,9 +30,14 @@ pub(super) struct Followed {
     pub(super) troubles: Vec<String>,
 }
 
-/// Follows an event, for at most so long.
-pub(super) async fn follow(client: &Client, event: &str, patience: Duration) -> Result<Followed, Failure> {
-    let in_time = tokio::time::timeout(patience, until_ended(client, event)).await;
+/// Follows an event, for at most so long. `told` gets what happens on the way, as far as it is seen.
+pub(super) async fn follow(
+    client: &Client,
+    event: &str,
+    patience: Duration,
+    told: impl Fn(&Value),
+) -> Result<Followed, Failure> {
+    let in_time = tokio::time::timeout(patience, until_ended(client, event, told)).await;
     let to_the_end = match in_time {
         Ok(ended) => ended.map(|()| true)?,
         Err(_) => false,
@@ -45,7 +52,7 @@ pub(super) async fn follow(client: &Client, event: &str, patience: Duration) -> 
     Ok(Followed { to_the_end, troubles })
 }
 
-async fn until_ended(client: &Client, event: &str) -> Result<(), Failure> {
+async fn until_ended(client: &Client, event: &str, told: impl Fn(&Value)) -> Result<(), Failure> {
     let query = [("event", event.to_owned())];
     loop {
         match client.stream(&["tail"], &query, None).await {
@@ -55,12 +62,15 @@ async fn until_ended(client: &Client, event: &str) -> Result<(), Failure> {
                 }
                 let mut parser = Parser::default();
                 while let Ok(Some(chunk)) = stream.chunk().await {
-                    let told = parser
+                    let entries = parser
                         .push(&chunk)
                         .map_err(|error| Failure::because("cannot read the stream", error))?;
-                    let something = told
+                    for entry in &entries {
+                        told(&serde_json::from_str(&entry.data).unwrap_or_default());
+                    }
+                    let something = entries
                         .iter()
-                        .any(|told| matches!(told.name.as_str(), "ended" | "stopped" | "missed"));
+                        .any(|entry| matches!(entry.name.as_str(), "ended" | "stopped" | "missed"));
                     if something && has_ended(client, event).await? {
                         return Ok(());
                     }

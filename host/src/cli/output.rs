@@ -89,6 +89,14 @@ impl Output {
         self.paint_errors
     }
 
+    /// The same with the colours of standard error, for lines that become notes.
+    pub(super) fn of_notes(&self) -> Self {
+        Self {
+            paint: self.paint_errors,
+            ..*self
+        }
+    }
+
     /// A piece of text in its colour.
     pub(super) fn tone(&self, tone: Tone, text: &str) -> String {
         painted(self.paint, tone, text)

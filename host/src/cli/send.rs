@@ -5,6 +5,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use http::Method;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::client::{Answer, Body, Client};
@@ -13,6 +14,7 @@ use super::indent::indented;
 use super::output::{Tone, cell};
 use super::span::{shown, span};
 use super::story::{Depth, Story, Telling};
+use super::tail::line;
 use super::{Context, Failure, input};
 use crate::clock::Clock;
 use crate::event::is_json;
@@ -175,7 +177,16 @@ pub(super) async fn see_through(
         "{id} was accepted; following it for up to {}",
         shown(patience)
     ));
-    let followed = follow(client, &id, patience).await?;
+    let told = |activity: &Value| {
+        if !output.json && activity.is_object() {
+            output.note(&line(
+                &output.of_notes(),
+                activity,
+                &cell(&activity["subscription_id"]),
+            ));
+        }
+    };
+    let followed = follow(client, &id, patience, told).await?;
     let story = Story::of(client, &id).await?;
     if output.json {
         output.line(&indented(&story.document()))?;

@@ -207,8 +207,8 @@ impl Tail {
     }
 }
 
-/// One activity as a line.
-fn line(output: &Output, activity: &Value, subscription: &str) -> String {
+/// One activity as a line; `subscription` is how its subscription is called.
+pub(super) fn line(output: &Output, activity: &Value, subscription: &str) -> String {
     let at = |name: &str| cell(&activity[name]);
     let time = at("time");
     // The date is known to who is watching; the time of day is enough.
