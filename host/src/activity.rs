@@ -6,7 +6,8 @@
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
+use crate::delivery::Pending;
+use crate::id::{DeliveryId, EventId, SourceId, SubscriptionId, TenantId};
 use crate::time::Timestamp;
 
 /// Entries that a watcher may be behind.
@@ -35,8 +36,25 @@ pub enum What {
         event_id: EventId,
         /// Its type.
         event_type: String,
+        /// Where it entered.
+        source: String,
         /// How many subscriptions it matched.
         matched: u32,
+    },
+    /// A request came to a source.
+    Received {
+        /// The source.
+        source_id: SourceId,
+        /// Its name.
+        source: String,
+        /// `accepted`, `duplicate`, `handshake` or `refused`.
+        outcome: &'static str,
+        /// Why it was refused: the word of the reception.
+        reason: Option<&'static str>,
+        /// The first event that it became, or repeated.
+        event_id: Option<EventId>,
+        /// The status that it was answered with.
+        status: u16,
     },
     /// A request was sent and something, or nothing, came back.
     Attempted {
@@ -54,10 +72,13 @@ pub enum What {
         error: Option<String>,
         /// How long it took.
         duration_ms: u32,
+        /// What the answer means for the request: `delivered`, `failed`, or `pending` where it is sent
+        /// again, by itself or once its subscription is no longer held.
+        outcome: &'static str,
         /// When it is tried again, if it is.
         next_attempt_at: Option<Timestamp>,
     },
-    /// A delivery ended.
+    /// A delivery ended: all its requests did.
     Ended {
         /// The event.
         event_id: EventId,
@@ -77,6 +98,26 @@ pub enum What {
         /// Why.
         reason: String,
     },
+}
+
+impl Activity {
+    /// A delivery ended.
+    pub fn ended(
+        tenant: TenantId,
+        row: &Pending,
+        status: &'static str,
+        reason: Option<String>,
+        time: Timestamp,
+    ) -> Self {
+        let what = What::Ended {
+            event_id: row.event,
+            delivery_id: row.delivery,
+            subscription_id: row.subscription,
+            status,
+            reason,
+        };
+        Self { time, tenant, what }
+    }
 }
 
 /// The broadcast. Cheap to clone.

@@ -22,23 +22,30 @@ mod dev;
 mod events;
 mod explain;
 mod failure;
+mod follow;
 mod health;
 mod indent;
 mod input;
 mod keys;
+mod listen;
 mod openapi;
 mod output;
 mod plugin;
 pub mod problem;
+mod receiver;
 mod send;
 mod serve;
 mod settings;
 mod signature;
+mod sources;
+mod span;
 pub mod sse;
+mod story;
 mod subscriptions;
 mod tail;
 mod temporary;
 mod tenants;
+mod trigger;
 
 pub use failure::Failure;
 
@@ -110,8 +117,12 @@ enum Command {
     Dev(dev::Args),
     /// Send an event
     Send(send::Args),
+    /// Send a sample event of a type
+    Trigger(trigger::Args),
     /// Watch what happens, as it happens
     Tail(tail::Args),
+    /// Receive on this machine: show and verify what arrives
+    Listen(listen::Args),
     /// API keys
     #[command(subcommand)]
     Keys(keys::Verb),
@@ -121,6 +132,9 @@ enum Command {
     /// Subscriptions: which events go where, and what they look like there
     #[command(subcommand, visible_alias = "webhooks")]
     Subscriptions(subscriptions::Verb),
+    /// Sources: where other services deliver their webhooks
+    #[command(subcommand)]
+    Sources(sources::Verb),
     /// Events that came in
     #[command(subcommand)]
     Events(events::Verb),
@@ -189,10 +203,13 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, context).await,
         Command::Dev(args) => dev::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
+        Command::Trigger(args) => trigger::run(args, context).await,
         Command::Tail(args) => tail::run(args, context).await,
+        Command::Listen(args) => listen::run(args, context).await,
         Command::Keys(verb) => keys::run(verb, context).await,
         Command::Tenants(verb) => tenants::run(verb, context).await,
         Command::Subscriptions(verb) => subscriptions::run(verb, context).await,
+        Command::Sources(verb) => sources::run(verb, context).await,
         Command::Events(verb) => events::run(verb, context).await,
         Command::Deliveries(verb) => deliveries::run(verb, context).await,
         Command::Plugin(verb) => plugin::run(verb, context).await,
@@ -327,7 +344,15 @@ mod tests {
             "hookway serve --listen 127.0.0.1:0 --data-dir x --allow-http --allow-private-networks --set log.format=json",
             "hookway demo --keep",
             "hookway send alert.created --data {} --id 1 --source s --subject t",
+            "hookway send order.paid --wait --timeout 5s",
+            "hookway trigger order.paid --override items.0.price=5 --remove tax --count 3 --wait --timeout 1min",
+            "hookway trigger --list",
+            "hookway listen --status 503,200 --header retry-after:5 --delay 2s --count 2",
+            "hookway events show evt_1 --curl",
+            "hookway deliveries show dlv_1 --body --request req_1",
             "hookway tail --json",
+            "hookway tail --type order.* --source shop --subscription leads --event evt_1 --failed --count 3",
+            "hookway tail --status failed",
             "hookway keys create --name ci --scope ingest --scope read",
             "hookway subscriptions create --name n --url https://example.com --event alert.* --plugin slack",
             "hookway webhooks list --server https://example.com",
@@ -340,6 +365,9 @@ mod tests {
             "hookway plugin push leads .",
             "hookway plugin inspect ./leads.wasm --schema",
             "hookway dev --plugin . --plugin other=../x --listen 127.0.0.1:0",
+            "hookway sources create --name github --preset github --secret-env GH --keep-refused --enabled false",
+            "hookway sources receptions github --outcome refused --limit 5",
+            "hookway sources rotate-secret github --overlap 24h",
             "hookway verify --id req_1 --timestamp 1 --signature v1,x --secret-file f body.json",
             "hookway --json health",
             "hookway explain invalid",
@@ -360,6 +388,13 @@ mod tests {
             "hookway send",
             "hookway deliveries list --status broken",
             "hookway keys create --name x --scope root",
+            "hookway send a.b --timeout 5s",
+            "hookway trigger",
+            "hookway sources receptions github --outcome duplicate",
+            "hookway sources create --secret s3cret",
+            "hookway trigger a.b --count 0",
+            "hookway listen --status 99",
+            "hookway deliveries show dlv_1 --curl --body",
             "hookway subscriptions create --file a --url https://example.com",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
+pub use tell::Told;
 pub use tools::{Steward, Stop, Tools};
 
 use crate::delivery::Pending;

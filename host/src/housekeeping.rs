@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::activity::{Activity, Feed};
 use crate::clock::Clock;
 use crate::delivery::{Change, Pending};
 use crate::id::RequestId;
@@ -28,6 +29,8 @@ pub struct Housekeeping {
     pub registry: Arc<Registry>,
     /// Tells the time.
     pub clock: Clock,
+    /// Hears of what it fails.
+    pub feed: Feed,
     /// How long things are kept.
     pub keeping: Keeping,
 }
@@ -99,10 +102,16 @@ impl Housekeeping {
 
     async fn fail(&self, pending: Pending, at: Timestamp) -> store::Result<()> {
         let reason = "it was held longer than dispatch.held_max".to_owned();
+        let why = reason.clone();
         let change = Change::Abandoned { pending, reason, at };
         match self.store.record(self.store.epoch(), vec![change]).await {
             Ok(()) => {
                 tracing::warn!(delivery.id = %pending.delivery, "a delivery was held too long and has failed");
+                if let Some(route) = self.registry.route(pending.subscription) {
+                    let tenant = route.subscription().tenant;
+                    self.feed
+                        .tell(|| Activity::ended(tenant, &pending, "failed", Some(why), at));
+                }
                 Ok(())
             }
             // Somebody ended it in between.

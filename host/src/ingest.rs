@@ -4,8 +4,12 @@
 //! Every way in (API, later inbound sources, events that plugins emit) goes through [`Ingest`], so
 //! that limits, matching and the promise "accepted is durable" are in one place.
 
+mod unmatched;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use unmatched::Unmatched;
 
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
@@ -76,6 +80,8 @@ pub struct Ingest {
     pub dispatcher: Arc<dyn Handover>,
     /// Hears of it too.
     pub feed: Feed,
+    /// Says in the log what nobody wanted.
+    pub unmatched: Unmatched,
     /// Within this time an id or key counts as seen.
     pub idempotency_window: Duration,
 }
@@ -128,12 +134,16 @@ impl Ingest {
             if answer.duplicate {
                 continue;
             }
+            if answer.matched == 0 {
+                self.unmatched.tell(&new.event, now);
+            }
             self.feed.tell(|| Activity {
                 time: now,
                 tenant: new.event.tenant,
                 what: What::Accepted {
                     event_id: answer.id,
                     event_type: new.event.event_type.clone(),
+                    source: new.event.source.clone(),
                     matched: answer.matched,
                 },
             });

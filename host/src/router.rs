@@ -163,6 +163,7 @@ impl Router {
             clock: clock.clone(),
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
+            unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
         });
         let tools = Tools {
@@ -174,6 +175,7 @@ impl Router {
             ids,
             clock: clock.clone(),
             feed: feed.clone(),
+            told: crate::dispatcher::Told::default(),
             steward: Arc::new(Keeper {
                 control: control.clone(),
                 clock: clock.clone(),
@@ -189,6 +191,7 @@ impl Router {
             store: store.clone(),
             registry: registry.clone(),
             clock: clock.clone(),
+            feed: feed.clone(),
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));

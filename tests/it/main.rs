@@ -23,9 +23,12 @@ mod cloudevents;
 mod delivery;
 mod ingest;
 mod interference;
+mod listening;
 mod plugins;
 mod restart;
 mod security;
+mod terminal;
+mod watching;
 
 mod tidy;
 mod wit;

@@ -169,6 +169,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         clock: clock.clone(),
         dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
         feed: feed.clone(),
+        unmatched: crate::ingest::Unmatched::default(),
         idempotency_window: Duration::from_secs(86_400),
     };
     let (stop, draining) = watch::channel(false);

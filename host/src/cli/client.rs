@@ -44,7 +44,7 @@ pub struct Answer {
 
 impl Answer {
     /// Reads an answer; nothing at all is `null`.
-    fn read(bytes: &[u8]) -> serde_json::Result<Self> {
+    pub(super) fn read(bytes: &[u8]) -> serde_json::Result<Self> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }

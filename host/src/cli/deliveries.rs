@@ -1,13 +1,16 @@
 //! `hookway deliveries`: what became of an event for a subscription, and once more by hand.
 
 use clap::ValueEnum;
+use data_encoding::BASE64;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::Body;
-use super::indent::indented;
-use super::output::{Column, Output, Tone, cell};
+use super::client::{Body, Client};
+use super::output::{Column, Output, cell, write_bytes};
+use super::story::{Depth, Repeat, Telling, delivery_lines, repeats};
+pub(super) use super::story::{pretty, run_line};
 use super::{Context, Failure};
+use crate::clock::Clock;
 
 const COLUMNS: [Column; 7] = [
     ("ID", "/id"),
@@ -18,19 +21,12 @@ const COLUMNS: [Column; 7] = [
     ("NEXT", "/next_attempt_at"),
     ("REASON", "/reason"),
 ];
-const FIELDS: [Column; 9] = [
-    ("id", "/id"),
-    ("status", "/status"),
-    ("reason", "/reason"),
-    ("next attempt", "/next_attempt_at"),
+const FIELDS: [Column; 4] = [
     ("event", "/event_id"),
-    ("event type", "/event_type"),
-    ("subscription", "/subscription_id"),
+    ("type", "/event_type"),
     ("created", "/created_at"),
-    ("ended", "/ended_at"),
+    ("attempts", "/attempt_count"),
 ];
-/// Lines of a body that are shown where `--full` is not given.
-const BODY_LINES: usize = 12;
 
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,21 +67,37 @@ pub(super) enum Verb {
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Show one delivery: plugin runs, attempts, what comes next
-    #[command(after_help = "Example:\n  hookway deliveries show dlv_01j…")]
-    Show {
-        /// Its id
-        id: String,
-        /// Whole bodies and all headers
-        #[arg(long)]
-        full: bool,
-    },
+    /// Show one delivery: plugin runs, requests, attempts, what comes next, and how to repeat it
+    #[command(after_help = "Examples:
+  hookway deliveries show dlv_01j…
+  hookway deliveries show dlv_01j… --curl | sh          # sends the last attempt again, as it was
+  hookway deliveries show dlv_01j… --body > body.json   # exactly the bytes that are sent")]
+    Show(Shown),
     /// Send the same request again
     #[command(after_help = "Example:\n  hookway deliveries resend dlv_01j…")]
     Resend {
         /// Its id
         id: String,
     },
+}
+
+/// What is shown of a delivery.
+#[derive(Debug, clap::Args)]
+pub(super) struct Shown {
+    /// Its id
+    id: String,
+    /// Whole bodies and all headers
+    #[arg(long)]
+    full: bool,
+    /// Only the lines for a shell that repeat what was sent
+    #[arg(long, conflicts_with_all = ["full", "body"])]
+    curl: bool,
+    /// Only the body of the request, byte for byte
+    #[arg(long, conflicts_with = "full")]
+    body: bool,
+    /// Which request, where a delivery has several
+    #[arg(long, value_name = "REQUEST", requires = "body")]
+    request: Option<String>,
 }
 
 /// Does it.
@@ -120,14 +132,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 "no deliveries",
             )
         }
-        Verb::Show { id, full } => {
-            let delivery = client.get(&["deliveries", &id], &[]).await?;
-            if output.json {
-                output.answer(&delivery)
-            } else {
-                output.lines(&lines_of(output, &delivery, full))
-            }
-        }
+        Verb::Show(args) => show(args, &client, context).await,
         Verb::Resend { id } => {
             let answer = client
                 .call(Method::POST, &["deliveries", &id, "resend"], &[], Body::Nothing)
@@ -146,211 +151,105 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// A delivery with everything that happened to it, as lines.
-fn lines_of(output: &Output, delivery: &Value, full: bool) -> Vec<String> {
-    let mut lines = output.field_lines(delivery, &FIELDS);
-    for run in list(delivery, "plugin_runs") {
-        lines.extend([String::new(), run_line(output, run)]);
-        lines.extend(list(run, "logs").iter().map(|log| {
-            format!(
-                "    {}  {}",
-                output.tone(Tone::Faint, &cell(&log["level"])),
-                cell(&log["message"])
-            )
-        }));
+async fn show(args: Shown, client: &Client, context: &Context) -> Result<(), Failure> {
+    let output = &context.output;
+    let delivery = client.get(&["deliveries", &args.id], &[]).await?;
+    if args.body {
+        return write_bytes(&body_of(&delivery, args.request.as_deref())?);
     }
-    for request in list(delivery, "requests") {
-        lines.extend([String::new(), request_line(output, request)]);
-        lines.extend(body(output, "", request, full));
+    if args.curl {
+        return curl(output, &repeats(&delivery), &args.id);
     }
-    for attempt in list(delivery, "attempts") {
-        lines.extend([String::new(), attempt_line(output, attempt)]);
-        if full {
-            lines.extend(headers(output, "sent", &attempt["request_headers"]));
-            lines.extend(headers(output, "received", &attempt["response"]["headers"]));
+    if output.json {
+        return output.answer(&delivery);
+    }
+    let to = subscription_name(client, &cell(&delivery["subscription_id"])).await?;
+    let telling = Telling {
+        output,
+        now: Clock::system().now(),
+        depth: if args.full { Depth::Full } else { Depth::Short },
+    };
+    output.fields(&delivery, &FIELDS)?;
+    output.line("")?;
+    output.lines(&delivery_lines(&telling, &delivery, &to))
+}
+
+/// How the subscription of a delivery is called.
+async fn subscription_name(client: &Client, id: &str) -> Result<String, Failure> {
+    match client.get(&["subscriptions", id], &[]).await {
+        Ok(subscription) => Ok(format!("{} ({id})", cell(&subscription["name"]))),
+        Err(Failure::Problem(problem)) if problem.status == 404 => Ok(format!("{id}, which was removed")),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Prints lines for a shell, and says what is missing in them.
+pub(super) fn curl(output: &Output, repeats: &[Repeat], id: &str) -> Result<(), Failure> {
+    if repeats.is_empty() {
+        return Err(Failure::other(format!(
+            "nothing of {id} was sent yet, or what was sent is no longer kept"
+        )));
+    }
+    for repeat in repeats {
+        if !repeat.unknown.is_empty() {
+            output.note(&format!(
+                "this key does not see {}: set it, or use a key with the scope manage",
+                repeat.unknown.join(", ")
+            ));
         }
-        lines.extend(body(output, "received", &attempt["response"], full));
+        output.line(&repeat.line)?;
     }
-    lines
+    Ok(())
 }
 
-/// A request: what is sent, whatever the number of attempts.
-fn request_line(output: &Output, request: &Value) -> String {
-    let name = output.tone(Tone::Title, &format!("request {}", cell(&request["id"])));
-    format!("{name}  {} {}", cell(&request["method"]), cell(&request["url"]))
-        .trim_end()
-        .to_owned()
-}
-
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value[name].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-/// A run, in a line that begins with what it is.
-pub(super) fn run_line(output: &Output, run: &Value) -> String {
-    format!("{} {}", output.tone(Tone::Title, "plugin"), run_text(output, run))
-}
-
-/// A run: what the plugin decided, how long it took, what memory it had.
-pub(super) fn run_text(output: &Output, run: &Value) -> String {
-    let outcome = cell(&run["outcome"]);
-    let name = output.tone(Tone::Title, &cell(&run["plugin"]));
-    let micros = run["duration_us"].as_f64().unwrap_or_default();
-    let digest = cell(&run["digest"]);
-    let digest: String = digest.trim_start_matches("sha256:").chars().take(12).collect();
-    let why = Some(cell(&run["reason"])).filter(|why| !why.is_empty());
-    format!(
-        "{name}  {}  {:.2} ms  {} KiB  {}{}",
-        output.tone(Tone::of_status(&outcome), &outcome),
-        micros / 1_000.0,
-        run["memory_bytes"].as_u64().unwrap_or_default() / 1_024,
-        output.tone(Tone::Faint, &digest),
-        why.map(|why| format!("\n    {why}")).unwrap_or_default(),
-    )
-}
-
-/// An attempt: what came back, when, how long it took.
-pub(super) fn attempt_line(output: &Output, attempt: &Value) -> String {
-    let status = cell(&attempt["status_code"]);
-    let (tone, result) = match status.chars().next() {
-        None => (Tone::Bad, cell(&attempt["error"])),
-        Some('2') => (Tone::Good, status),
-        Some(_) => (Tone::Odd, status),
+/// The body of the only request, or of the one that is named.
+fn body_of(delivery: &Value, request: Option<&str>) -> Result<Vec<u8>, Failure> {
+    let requests = delivery["requests"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let found = match (requests, request) {
+        ([], _) => {
+            return Err(Failure::other(
+                "it has no request: nothing was made for it that could be sent, or it is no longer kept",
+            ));
+        }
+        ([only], None) => Some(only),
+        (_, None) => {
+            let ids: Vec<String> = requests.iter().map(|request| cell(&request["id"])).collect();
+            return Err(Failure::usage(format!(
+                "it has several requests: name one with --request: {}",
+                ids.join(", ")
+            )));
+        }
+        (_, Some(id)) => requests.iter().find(|request| request["id"] == id),
     };
-    let number = output.tone(Tone::Title, &format!("attempt {}", cell(&attempt["number"])));
-    let by = if attempt["resend"] == true {
-        "  (resend)"
-    } else {
-        ""
-    };
-    let why = cell(&attempt["error_detail"]);
-    let why = if why.is_empty() {
-        why
-    } else {
-        format!("\n    {why}")
-    };
-    let started = output.tone(Tone::Faint, &cell(&attempt["started_at"]));
-    format!(
-        "{number}  {}  {} ms  {started}{by}{why}",
-        output.tone(tone, &result),
-        cell(&attempt["duration_ms"])
-    )
-}
-
-fn headers(output: &Output, what: &str, headers: &Value) -> Vec<String> {
-    let pairs = headers.as_array().map(Vec::as_slice).unwrap_or_default();
-    let title = (!pairs.is_empty()).then(|| output.tone(Tone::Faint, &format!("    {what}")));
-    let lines = pairs.iter().map(|pair| {
-        format!(
-            "      {}: {}",
-            output.tone(Tone::Faint, &cell(&pair[0])),
-            cell(&pair[1])
-        )
-    });
-    title.into_iter().chain(lines).collect()
-}
-
-fn body(output: &Output, what: &str, part: &Value, full: bool) -> Vec<String> {
-    let Some(text) = part["body"].as_str().filter(|text| !text.is_empty()) else {
-        return Vec::new();
-    };
-    let all = pretty(text);
-    let shown = if full {
-        all.len()
-    } else {
-        BODY_LINES.min(all.len())
-    };
-    let title = (!what.is_empty()).then(|| output.tone(Tone::Faint, &format!("    {what} body")));
-    let mut lines: Vec<String> = title.into_iter().collect();
-    lines.extend(all[..shown].iter().map(|line| format!("      {line}")));
-    if all.len() > shown {
-        let more = format!("      … {} more lines (--full)", all.len() - shown);
-        lines.push(output.tone(Tone::Faint, &more));
+    let found = found.ok_or_else(|| Failure::usage("it has no such request"))?;
+    if let Some(text) = found["body"].as_str() {
+        return Ok(text.as_bytes().to_vec());
     }
-    lines
-}
-
-/// A body as lines that are safe to show: JSON indented, other text as it is.
-pub(super) fn pretty(text: &str) -> Vec<String> {
-    let text = match serde_json::from_str::<Value>(text) {
-        Ok(_) => indented(text),
-        Err(_) => text.to_owned(),
-    };
-    text.lines().map(super::output::clean).collect()
+    let bytes = found["body_base64"].as_str().unwrap_or_default();
+    BASE64
+        .decode(bytes.as_bytes())
+        .map_err(|error| Failure::because("the body in the answer is no base64", error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ColourWhen;
 
     #[test]
-    fn runs_and_attempts_are_lines() {
-        let output = Output::new(false, ColourWhen::Never, true);
-        let run = json!({"plugin": "slack", "digest": "abcdef0123456789", "outcome": "filtered",
-            "reason": "severity info is below warning", "duration_us": 412, "memory_bytes": 1_179_648});
-        assert_eq!(
-            run_line(&output, &run),
-            "plugin slack  filtered  0.41 ms  1152 KiB  abcdef012345\n    severity info is below warning"
+    fn a_body_is_given_byte_for_byte() {
+        let one = json!({"requests": [{"id": "req_1", "body": "{\"a\": 1.0}\n"}]});
+        assert_eq!(body_of(&one, None).unwrap(), b"{\"a\": 1.0}\n");
+        let two = json!({"requests": [{"id": "req_1", "body": ""}, {"id": "req_2", "body_base64": "AP8="}]});
+        assert_eq!(body_of(&two, Some("req_2")).unwrap(), [0, 255]);
+        let which = body_of(&two, None).unwrap_err();
+        assert!(
+            matches!(&which, Failure::Usage(text) if text.contains("req_1, req_2")),
+            "{which}"
         );
-        let attempt = json!({"number": 2, "started_at": "T", "duration_ms": 5, "status_code": 503});
-        assert_eq!(attempt_line(&output, &attempt), "attempt 2  503  5 ms  T");
-        let attempt = json!({"number": 1, "started_at": "T", "duration_ms": 0, "error": "refused",
-            "error_detail": "10.0.0.1 is private", "resend": true});
-        assert_eq!(
-            attempt_line(&output, &attempt),
-            "attempt 1  refused  0 ms  T  (resend)\n    10.0.0.1 is private"
-        );
-    }
-
-    #[test]
-    fn a_delivery_is_told_from_its_start_to_its_end() {
-        let output = Output::new(false, ColourWhen::Never, true);
-        let delivery = json!({
-            "id": "dlv_1", "status": "pending", "next_attempt_at": "T9", "event_id": "evt_1",
-            "event_type": "push", "subscription_id": "sub_1", "created_at": "T0", "ended_at": null,
-            "plugin_runs": [{"plugin": "slack", "digest": "ab", "outcome": "deliver", "duration_us": 400,
-                "memory_bytes": 2048, "logs": [{"level": "info", "message": "hi\u{1b}"}]}],
-            "requests": [{"id": "req_1", "method": "POST", "url": "https://x/…", "body": "[1]"}],
-            "attempts": [{"number": 1, "started_at": "T1", "duration_ms": 5, "status_code": 503,
-                "request_headers": [["webhook-id", "req_1"]],
-                "response": {"headers": [["retry-after", "5"]], "body": "busy\n".repeat(14)}}],
-        });
-        let short = lines_of(&output, &delivery, false);
-        let expected = [
-            "id            dlv_1",
-            "status        pending",
-            "next attempt  T9",
-            "event         evt_1",
-            "event type    push",
-            "subscription  sub_1",
-            "created       T0",
-            "",
-            "plugin slack  deliver  0.40 ms  2 KiB  ab",
-            "    info  hi\\u{1b}",
-            "",
-            "request req_1  POST https://x/…",
-            "      [",
-            "        1",
-            "      ]",
-            "",
-            "attempt 1  503  5 ms  T1",
-            "    received body",
-        ];
-        assert_eq!(short[..expected.len()], expected);
-        assert_eq!(short.last().unwrap(), "      … 2 more lines (--full)");
-        let full = lines_of(&output, &delivery, true);
-        assert!(full.contains(&"      webhook-id: req_1".to_owned()));
-        assert!(full.contains(&"      retry-after: 5".to_owned()));
-        assert_eq!(full.iter().filter(|line| line.ends_with("busy")).count(), 14);
-    }
-
-    #[test]
-    fn bodies_are_indented_where_they_are_json() {
-        assert_eq!(
-            pretty("{\"b\":1.0,\"a\":1}"),
-            ["{", "  \"b\": 1.0,", "  \"a\": 1", "}"]
-        );
-        assert_eq!(pretty("a\x1b[2J\nb"), ["a\\u{1b}[2J", "b"]);
+        assert!(body_of(&two, Some("req_3")).is_err());
+        assert!(body_of(&json!({"requests": []}), None).is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! as anybody does, by the HTTP API. Only two settings differ from the defaults: egress may reach the
 //! receiver on this machine by plain HTTP, and the waits between attempts are short enough to watch.
 
-mod receiver;
+mod endpoint;
 mod scenes;
 mod show;
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::client::{Client, base_of};
+use super::receiver::Receiver;
 use super::serve::Signals;
 use super::temporary::TemporaryDirectory;
 use super::{Context, Failure, read_key};
@@ -19,7 +20,6 @@ use crate::clock::Clock;
 use crate::config::{AllowRule, AllowWhat, Config};
 use crate::router::{ADMIN_KEY_FILE, Router};
 use crate::telemetry;
-use receiver::Receiver;
 use scenes::{Demo, Ending};
 use show::Show;
 
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     telemetry::start(&log, context.output.log_colour())
         .map_err(|error| Failure::because("cannot set up logging", error))?;
-    let receiver = Receiver::start(clock.clone()).await;
+    let receiver = Receiver::start(clock.clone(), 0, endpoint::replies()).await;
     let receiver = receiver.map_err(|error| Failure::io("cannot listen on this machine", error))?;
     let router = Router::start(config_for(directory.path()), clock.clone())
         .await
@@ -83,6 +83,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Err(failure) => Err(failure),
     };
     if shown.is_ok() && args.keep {
+        // Nobody looks any more, and nothing shall wait for it.
+        demo.receiver.received.close();
         signals.next().await;
     }
     let ended = router.shutdown().await;

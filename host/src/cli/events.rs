@@ -1,8 +1,10 @@
 //! `hookway events`: what came in, and why it went where it went.
 
-use super::deliveries::pretty;
-use super::output::{Column, Tone};
-use super::{Context, Failure};
+use super::indent::indented;
+use super::output::Column;
+use super::story::{Depth, Story, Telling};
+use super::{Context, Failure, deliveries};
+use crate::clock::Clock;
 
 const COLUMNS: [Column; 5] = [
     ("ID", "/id"),
@@ -10,17 +12,6 @@ const COLUMNS: [Column; 5] = [
     ("SOURCE", "/source"),
     ("RECEIVED", "/received_at"),
     ("MATCHED", "/matched"),
-];
-const FIELDS: [Column; 9] = [
-    ("id", "/id"),
-    ("type", "/type"),
-    ("source", "/source"),
-    ("producer id", "/producer_id"),
-    ("subject", "/subject"),
-    ("time", "/time"),
-    ("received", "/received_at"),
-    ("content type", "/datacontenttype"),
-    ("matched", "/matched"),
 ];
 const MATCH_COLUMNS: [Column; 4] = [
     ("SUBSCRIPTION", "/subscription_id"),
@@ -48,11 +39,20 @@ pub(super) enum Verb {
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Show one event
-    #[command(after_help = "Example:\n  hookway events show evt_01j…")]
+    /// Tell the whole story of one event: accepted, matched or not and why, delivered or not and why
+    #[command(after_help = "Examples:
+  hookway events show evt_01j…
+  hookway events show evt_01j… --json | jq '.deliveries[].status'
+  hookway events show evt_01j… --curl          # the requests, as lines for a shell")]
     Show {
         /// Its id
         id: String,
+        /// Whole bodies and all headers
+        #[arg(long)]
+        full: bool,
+        /// Only the lines for a shell that repeat what was sent
+        #[arg(long, conflicts_with = "full")]
+        curl: bool,
     },
     /// Say for each subscription why the event matches it, or why not
     #[command(
@@ -88,19 +88,20 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 .collect();
             output.page(&client.get(&["events"], &query).await?, &COLUMNS, "no events")
         }
-        Verb::Show { id } => {
-            let event = client.get(&["events", &id], &[]).await?;
+        Verb::Show { id, full, curl } => {
+            let story = Story::of(&client, &id).await?;
+            if curl {
+                return deliveries::curl(output, &story.repeats(), &id);
+            }
             if output.json {
-                return output.answer(&event);
+                return output.line(&indented(&story.document()));
             }
-            output.fields(&event, &FIELDS)?;
-            if let Some(data) = event.member("data").or_else(|| event.member("data_base64")) {
-                output.line(&output.tone(Tone::Faint, "data"))?;
-                for line in pretty(data) {
-                    output.line(&line)?;
-                }
-            }
-            Ok(())
+            let telling = Telling {
+                output,
+                now: Clock::system().now(),
+                depth: if full { Depth::Full } else { Depth::Short },
+            };
+            output.lines(&story.lines(&telling))
         }
         Verb::Why { id } => {
             let page = client.get(&["events", &id, "matches"], &[]).await?;

@@ -89,6 +89,14 @@ impl Output {
         self.paint_errors
     }
 
+    /// The same with the colours of standard error, for lines that become notes.
+    pub(super) fn of_notes(&self) -> Self {
+        Self {
+            paint: self.paint_errors,
+            ..*self
+        }
+    }
+
     /// A piece of text in its colour.
     pub(super) fn tone(&self, tone: Tone, text: &str) -> String {
         painted(self.paint, tone, text)
@@ -129,6 +137,11 @@ impl Output {
             return self.line(nothing);
         }
         self.rows(rows, columns)?;
+        self.more(page)
+    }
+
+    /// Says how to get the next page, if there is one.
+    pub(super) fn more(&self, page: &Value) -> Result<(), Failure> {
         if let Some(cursor) = page["next"].as_str() {
             self.line(&self.tone(Tone::Faint, &format!("more: --cursor {}", clean(cursor))))?;
         }
@@ -269,16 +282,19 @@ pub(super) fn cell(value: &Value) -> String {
 pub(super) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     for c in text.chars() {
-        // The bidirectional controls can make a line read as something else.
-        if c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if drives_a_terminal(c) {
             cleaned.extend(c.escape_default());
         } else {
             cleaned.push(c);
         }
     }
     cleaned
+}
+
+/// Whether a terminal acts on a character. The bidirectional controls can make a line read as something
+/// else.
+pub(super) fn drives_a_terminal(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The first characters of a text, with a mark where something was cut.

@@ -1,13 +1,22 @@
 //! `hookway send`: one event in, by hand.
 
+use std::time::Duration;
+
 use data_encoding::BASE64;
 use http::Method;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::Body;
+use super::client::{Answer, Body, Client};
+use super::follow::follow;
+use super::indent::indented;
 use super::output::{Tone, cell};
+use super::span::{shown, span};
+use super::story::{Depth, Story, Telling};
+use super::tail::line;
 use super::{Context, Failure, input};
+use crate::clock::Clock;
 use crate::event::is_json;
 
 /// Flags of `send`.
@@ -15,7 +24,10 @@ use crate::event::is_json;
 #[command(after_help = "Examples:
   hookway send alert.created --data '{\"title\":\"Disk full\",\"severity\":\"critical\"}'
   hookway send order.paid --data @order.json --id ord_17 --source shop
-  echo '{}' | hookway send ping --data -")]
+  echo '{}' | hookway send ping --data -
+  hookway send order.paid --data @order.json --wait && echo delivered
+
+Exit codes with --wait: 0 every delivery was delivered or filtered, 1 one failed, is held or took too long.")]
 pub(super) struct Args {
     /// The event type, such as alert.created
     #[arg(value_name = "TYPE")]
@@ -41,27 +53,47 @@ pub(super) struct Args {
     /// Makes the whole call safe to repeat
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+/// Whether to wait for what becomes of the event.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Wait {
+    /// Follow the event until its deliveries have ended, and tell its story
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long to follow it
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span, requires = "wait")]
+    pub(super) timeout: Duration,
 }
 
 /// What is posted.
 #[derive(Serialize)]
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     #[serde(rename = "type")]
-    event_type: &'a str,
+    pub(super) event_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<&'a str>,
+    pub(super) source: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
+    pub(super) subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<&'a str>,
+    pub(super) time: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    datacontenttype: Option<&'a str>,
+    pub(super) datacontenttype: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Box<RawValue>>,
+    pub(super) data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
+    pub(super) data_base64: Option<String>,
+}
+
+impl Draft<'_> {
+    /// The body of the call.
+    pub(super) fn text(&self) -> Result<String, Failure> {
+        serde_json::to_string(self).map_err(|error| Failure::because("the event cannot be written", error))
+    }
 }
 
 impl Args {
@@ -82,7 +114,7 @@ impl Args {
             data,
             data_base64,
         };
-        serde_json::to_string(&draft).map_err(|error| Failure::because("the event cannot be written", error))
+        draft.text()
     }
 }
 
@@ -98,9 +130,17 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let answer = client
         .call_with(Method::POST, &["events"], &[], Body::Json(body), &headers)
         .await?;
+    if args.wait.wait {
+        return see_through(context, &client, &answer, args.wait.timeout).await;
+    }
+    accepted(context, &answer)
+}
+
+/// Says that an event was accepted, and what matched.
+pub(super) fn accepted(context: &Context, answer: &Answer) -> Result<(), Failure> {
     let output = &context.output;
     if output.json {
-        return output.answer(&answer);
+        return output.answer(answer);
     }
     let id = cell(&answer["id"]);
     let count = answer["matched"].as_u64().unwrap_or(0);
@@ -124,6 +164,51 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     ))
 }
 
+/// Follows an accepted event to its end, tells its story, and fails if a delivery did not end well.
+pub(super) async fn see_through(
+    context: &Context,
+    client: &Client,
+    answer: &Answer,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let output = &context.output;
+    let id = cell(&answer["id"]);
+    output.note(&format!(
+        "{id} was accepted; following it for up to {}",
+        shown(patience)
+    ));
+    let told = |activity: &Value| {
+        if !output.json && activity.is_object() {
+            output.note(&line(
+                &output.of_notes(),
+                activity,
+                &cell(&activity["subscription_id"]),
+            ));
+        }
+    };
+    let followed = follow(client, &id, patience, told).await?;
+    let story = Story::of(client, &id).await?;
+    if output.json {
+        output.line(&indented(&story.document()))?;
+    } else {
+        let telling = Telling {
+            output,
+            now: Clock::system().now(),
+            depth: Depth::Short,
+        };
+        output.lines(&story.lines(&telling))?;
+    }
+    let troubles = followed.troubles.join(", ");
+    if troubles.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::other(if followed.to_the_end {
+        troubles
+    } else {
+        format!("not all has ended within {}: {troubles}", shown(patience))
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +223,7 @@ mod tests {
             time: None,
             content_type: content_type.into(),
             idempotency_key: None,
+            wait: Wait::default(),
         }
     }
 

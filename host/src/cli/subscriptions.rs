@@ -223,7 +223,8 @@ fn header_from(text: &str) -> Result<(String, Value), Failure> {
     }
 }
 
-fn rate_from(text: &str) -> Result<Value, Failure> {
+/// Reads `REQUESTS/SECONDS`.
+pub(super) fn rate_from(text: &str) -> Result<Value, Failure> {
     let parts = text.split_once('/').and_then(|(requests, seconds)| {
         Some((
             requests.trim().parse::<u32>().ok()?,

@@ -72,6 +72,12 @@ impl Environment {
     }
 }
 
+/// A secret from the variable that a person named, for commands that take one so.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub fn secret(name: &str) -> Option<Secret> {
+    some(std::env::var(name).ok()?).map(Secret::new)
+}
+
 fn some(value: String) -> Option<String> {
     Some(value).filter(|value| !value.is_empty())
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::lane::Health;
 use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
-use super::tell;
+use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
 use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, RunOutcome, Stage};
 use crate::event::Event;
@@ -113,23 +113,24 @@ async fn see_through(
     let Some(event) = event else {
         return abandon(tools, row, "the event's payload has expired").await;
     };
-    let (row, request) = match row.stage {
+    let (row, request, share) = match row.stage {
         // What was sent once without plugins stays what it was: the same id never carries other bytes.
         Stage::Accepted if row.attempts == 0 && !route.subscription().plugins.is_empty() => {
             match run_plugins(tools, row, &route, &event, report).await? {
-                Ready::Send(row, request) => (row, Some(request)),
+                Ready::Send(row, request) => (row, Some(request), Share::Whole),
                 Ready::Ended(fate) => return Ok(fate),
             }
         }
-        Stage::Accepted => (row, None),
+        Stage::Accepted => (row, None, Share::Whole),
         Stage::Rendered => match tools.store.request(row.request).await? {
-            Some(request) => (row, Some(request)),
+            Some(request) => (row, Some(request), Share::Perhaps),
             None => return abandon(tools, row, "the request's body has expired").await,
         },
         // The ledger keeps these for the count only; nothing is left to be done for them.
         Stage::PartDelivered | Stage::PartFailed => return Ok(Fate::Finished),
     };
-    send(tools, report, Asked { row, resend }, &route, &event, request).await
+    let asked = Asked { row, resend, share };
+    send(tools, report, asked, &route, &event, request).await
 }
 
 enum Ready {
@@ -225,17 +226,19 @@ async fn run_plugins(
     )
     .await?;
     enter(tools, emitted, now);
-    Ok(Ready::Ended(match fate {
-        AfterRun::Filtered { reason } => {
-            tell::ended(tools, &row, event, "filtered", Some(reason), now);
-            Fate::Finished
-        }
-        AfterRun::Failed { reason } => {
-            tell::ended(tools, &row, event, "failed", Some(reason), now);
-            Fate::Finished
-        }
-        AfterRun::Again { due_at } => Fate::Again(Pending { due_at, ..row }),
-    }))
+    let (status, reason) = match fate {
+        AfterRun::Filtered { reason } => ("filtered", Some(reason)),
+        AfterRun::Failed { reason } => ("failed", Some(reason)),
+        AfterRun::Again { due_at } => return Ok(Ready::Ended(Fate::Again(Pending { due_at, ..row }))),
+    };
+    let end = End {
+        status,
+        reason,
+        at: now,
+    };
+    // A row that is not rendered is all that its delivery has.
+    tell::ended(tools, &row, event, Share::Whole, end).await;
+    Ok(Ready::Ended(Fate::Finished))
 }
 
 fn rendered_row(row: Pending, request: &Request, now: Timestamp) -> Pending {
@@ -261,12 +264,14 @@ fn enter(tools: &Tools, emitted: Vec<NewEvent>, now: Timestamp) {
 
 /// Ends a row without an attempt.
 pub(super) async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fate> {
+    let now = tools.clock.now();
     let change = Change::Abandoned {
         pending: row,
         reason: reason.to_owned(),
-        at: tools.clock.now(),
+        at: now,
     };
     record(tools, change).await?;
+    tell::abandoned(tools, &row, reason, now).await;
     Ok(Fate::Finished)
 }
 

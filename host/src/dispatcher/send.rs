@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attempt::{STOP_RETRY, abandon, record};
 use super::lane::Health;
 use super::permit::{Fate, Report};
-use super::tell;
+use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
 use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
@@ -18,17 +18,20 @@ use crate::store;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
-/// A row to be sent, and whether a person asked for it.
+/// A row to be sent.
 pub(super) struct Asked {
     pub(super) row: Pending,
+    /// Whether a person asked for it.
     pub(super) resend: bool,
+    /// How much of its delivery it is.
+    pub(super) share: Share,
 }
 
 /// Sends a request and commits what came of it.
 pub(super) async fn send(
     tools: &Tools,
     report: &mut Report,
-    Asked { row, resend }: Asked,
+    Asked { row, resend, share }: Asked,
     route: &Arc<Route>,
     event: &Arc<Event>,
     request: Option<Request>,
@@ -95,26 +98,29 @@ pub(super) async fn send(
         at: now,
     };
     record(tools, change).await?;
-    Ok(match next {
+    let (status, reason) = match next {
         Next::Again {
             due_at,
             tries,
             throttles,
-        } => Fate::Again(Pending {
-            due_at,
-            tries,
-            throttles,
-            ..sent
-        }),
-        Next::Delivered => {
-            tell::ended(tools, &sent, event, "delivered", None, now);
-            Fate::Finished
+        } => {
+            return Ok(Fate::Again(Pending {
+                due_at,
+                tries,
+                throttles,
+                ..sent
+            }));
         }
-        Next::Failed { reason } => {
-            tell::ended(tools, &sent, event, "failed", Some(reason), now);
-            Fate::Finished
-        }
-    })
+        Next::Delivered => ("delivered", None),
+        Next::Failed { reason } => ("failed", Some(reason)),
+    };
+    let end = End {
+        status,
+        reason,
+        at: now,
+    };
+    tell::ended(tools, &sent, event, share, end).await;
+    Ok(Fate::Finished)
 }
 
 /// The request with its signature, ready to leave.

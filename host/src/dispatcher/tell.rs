@@ -1,10 +1,49 @@
 //! Telling those who watch what happens to a delivery.
+//!
+//! That a delivery has ended is told once, with its last request: which one that is, the store knows.
+//! It is asked only where a delivery may have several requests and somebody wants to know.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use lru::LruCache;
 
 use super::tools::Tools;
 use crate::activity::{Activity, What};
-use crate::delivery::{Attempt, AttemptResult, Next, Pending};
+use crate::delivery::{Attempt, AttemptResult, Next, Pending, State};
 use crate::event::Event;
+use crate::id::DeliveryId;
 use crate::time::Timestamp;
+
+/// Ends of deliveries with several requests that are remembered: their last requests may end at once.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
+
+/// How much of its delivery a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All of it: the delivery ends with the row.
+    Whole,
+    /// All or a part of it.
+    Perhaps,
+}
+
+/// Ends that were told, so that none is told twice. One delivery may end again after a resend.
+#[derive(Debug)]
+pub struct Told(Mutex<LruCache<(DeliveryId, Timestamp, u32), ()>>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED_MAX)))
+    }
+}
+
+impl Told {
+    /// Whether nobody told this end, after so many attempts, before.
+    fn first(&self, delivery: DeliveryId, at: Timestamp, attempts: u32) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.put((delivery, at, attempts), ()).is_none()
+    }
+}
 
 /// A request was sent.
 pub(super) fn attempted(
@@ -20,9 +59,10 @@ pub(super) fn attempted(
             AttemptResult::Response { status, .. } => (Some(*status), None),
             AttemptResult::Error { kind, detail } => (None, Some(format!("{}: {detail}", kind.as_str()))),
         };
-        let next_attempt_at = match next {
-            Next::Again { due_at, .. } => Some(*due_at),
-            _ => None,
+        let (outcome, next_attempt_at) = match next {
+            Next::Again { due_at, .. } => ("pending", Some(*due_at)),
+            Next::Delivered => ("delivered", None),
+            Next::Failed { .. } => ("failed", None),
         };
         let what = What::Attempted {
             event_id: row.event,
@@ -32,6 +72,7 @@ pub(super) fn attempted(
             status_code,
             error,
             duration_ms: attempt.duration_ms,
+            outcome,
             next_attempt_at,
         };
         Activity {
@@ -42,16 +83,28 @@ pub(super) fn attempted(
     });
 }
 
-/// A delivery ended.
-pub(super) fn ended(
-    tools: &Tools,
-    row: &Pending,
-    event: &Event,
-    status: &'static str,
-    reason: Option<String>,
-    now: Timestamp,
-) {
-    if status == "failed" {
+/// How a row ended.
+pub(super) struct End {
+    /// `delivered`, `filtered` or `failed`.
+    pub(super) status: &'static str,
+    /// Why, unless it was delivered.
+    pub(super) reason: Option<String>,
+    /// When.
+    pub(super) at: Timestamp,
+}
+
+/// A row ended, and its delivery with it if it was the last.
+pub(super) async fn ended(tools: &Tools, row: &Pending, event: &Event, share: Share, end: End) {
+    let watched = tools.feed.watchers() > 0;
+    let end = match share {
+        Share::Whole => end,
+        Share::Perhaps if end.status != "failed" && !watched => return,
+        Share::Perhaps => match whole_end(tools, row.delivery).await {
+            Some((end, attempts)) if tools.told.first(row.delivery, end.at, attempts) => end,
+            _ => return,
+        },
+    };
+    if end.status == "failed" {
         // The reason is on the delivery; it may have a plugin's words in it, which no log should.
         tracing::warn!(
             delivery.id = %row.delivery,
@@ -60,18 +113,52 @@ pub(super) fn ended(
             "a delivery has failed for good"
         );
     }
-    tools.feed.tell(|| {
-        let what = What::Ended {
-            event_id: row.event,
-            delivery_id: row.delivery,
-            subscription_id: row.subscription,
-            status,
-            reason,
-        };
-        Activity {
-            time: now,
-            tenant: event.tenant,
-            what,
-        }
-    });
+    let End { status, reason, at } = end;
+    tools
+        .feed
+        .tell(|| Activity::ended(event.tenant, row, status, reason, at));
+}
+
+/// How the whole delivery ended, if it has, and after how many attempts.
+async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<(End, u32)> {
+    // Where the store cannot say, the delivery is right all the same; only nobody hears of its end.
+    let summary = tools.store.delivery(id).await.ok()??.summary;
+    let (status, reason, at) = match summary.state {
+        State::Pending { .. } => return None,
+        State::Delivered { at } => ("delivered", None, at),
+        State::Filtered { at, reason } => ("filtered", Some(reason), at),
+        State::Failed { at, reason } => ("failed", Some(reason), at),
+    };
+    Some((End { status, reason, at }, summary.attempts))
+}
+
+/// A row was given up without an attempt, and with it its delivery.
+pub(super) async fn abandoned(tools: &Tools, row: &Pending, reason: &str, now: Timestamp) {
+    if tools.feed.watchers() == 0 {
+        return;
+    }
+    // Its event may be gone, so the delivery says whose it is.
+    if let Ok(Some(detail)) = tools.store.delivery(row.delivery).await {
+        let tenant = detail.summary.tenant;
+        let reason = Some(reason.to_owned());
+        tools
+            .feed
+            .tell(|| Activity::ended(tenant, row, "failed", reason, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_once_and_another_end_of_the_same_delivery_again() {
+        let told = Told::default();
+        let (delivery, at) = (DeliveryId::from_number(1), Timestamp::from_millis(5));
+        assert!(told.first(delivery, at, 3));
+        assert!(!told.first(delivery, at, 3));
+        assert!(told.first(delivery, at, 4), "it was sent again");
+        assert!(told.first(delivery, Timestamp::from_millis(6), 3));
+        assert!(told.first(DeliveryId::from_number(2), at, 3));
+    }
 }

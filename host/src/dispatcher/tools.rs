@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::endpoints::Endpoints;
+use super::tell::Told;
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::egress::Egress;
@@ -50,6 +51,8 @@ pub struct Tools {
     pub clock: Clock,
     /// Hears what happens.
     pub feed: Feed,
+    /// What it heard of ends, so that it hears none twice.
+    pub told: Told,
     /// Stops subscriptions.
     pub steward: Arc<dyn Steward>,
     /// Endpoints, prepared once.

@@ -74,6 +74,8 @@ async fn what_is_wrong_is_named_by_its_place() {
         ("GET", "/events?limti=1", String::new(), "400 invalid-parameter"),
         ("GET", "/deliveries?status=lost", String::new(), "400 invalid-parameter"),
         ("GET", "/tail?type=a..b", String::new(), "400 invalid-parameter"),
+        ("GET", "/tail?event=sub_1", String::new(), "400 invalid-parameter"),
+        ("GET", "/tail?status=pending", String::new(), "400 invalid-parameter"),
         ("GET", "/nothing", String::new(), "404 not-found"),
         ("GET", "/events/%FF", String::new(), "400 malformed"),
         ("PATCH", "/events", String::new(), "405 method-not-allowed"),

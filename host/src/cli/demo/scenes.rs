@@ -11,20 +11,21 @@ use http::Method;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::receiver::{FLAKY_PATH, Received, Receiver};
+use super::endpoint::FLAKY_PATH;
 use super::show::Show;
 use crate::cli::client::{Answer, Body, Client};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell;
+use crate::cli::receiver::{Received, Receiver};
 use crate::cli::signature::{check, keyring_of};
 use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// A push as GitHub sends it.
-const GITHUB_PUSH: &str = include_str!("github-push.json");
+const GITHUB_PUSH: &str = include_str!("../samples/github.push.json");
 /// The alert of the WorkFlows documentation.
-const WORKFLOWS_ALERT: &str = include_str!("workflows-alert.json");
+const WORKFLOWS_ALERT: &str = include_str!("../samples/alert.created.json");
 /// An order, for the endpoint that fails at first.
 const ORDER: &str = r#"{"order":"ord_17","total":"129.90","currency":"EUR"}"#;
 /// What the jq plugin makes of an alert.
@@ -44,7 +45,8 @@ const AFTER_THE_END: &str = r#"How to go on:
   {hookway} demo --keep                   # the same, left running to play with
   {hookway} serve                         # a router of your own, in ./hookway-data
   {hookway} subscriptions create --help   # where your events should go
-  {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
+  {hookway} listen                        # an endpoint on this machine that shows what arrives
+  {hookway} trigger alert.created --wait  # a sample event, followed to its end
   {hookway} tail                          # what happens, as it happens
 "#;
 /// What is said where it is left running.
@@ -53,6 +55,7 @@ const KEPT: &str = r#"Router and receiver keep running until Ctrl-C. In another 
   export HOOKWAY_URL={url}
   export HOOKWAY_KEY="$(cat {key})"
   {hookway} tail
+  {hookway} trigger alert.created --wait
   {hookway} send alert.created --data '{"title":"Disk full","severity":"critical"}'
   {hookway} deliveries list
   curl {url}api/v1/events -H "Authorization: Bearer $HOOKWAY_KEY" \
@@ -358,12 +361,10 @@ impl Demo {
     }
 
     fn verify(&self, subscription: &Subscription, received: &Received) -> Result<(), Failure> {
-        check(
-            &keyring_of(&subscription.secret)?,
-            &received.headers,
-            &received.body,
-            self.clock.now(),
-        )
+        let body = received.body.as_ref();
+        let body = body.map_err(|error| Failure::because("a request cannot be verified", *error))?;
+        let keyring = keyring_of(&subscription.secret)?;
+        check(&keyring, &received.headers, body, self.clock.now())
     }
 
     /// Says how to go on, with the command as it was typed.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::receiver::Received;
-use crate::cli::deliveries::{attempt_line, pretty, run_text};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Tone, cell, clean};
+use crate::cli::receiver::Received;
+use crate::cli::story::{attempt_line, pretty, run_text};
 
 /// Lines of a body that are shown.
 const BODY_LINES: usize = 14;
@@ -103,7 +103,10 @@ impl Show {
                 self.0.tone(Tone::Faint, name)
             ))?;
         }
-        self.body(&String::from_utf8_lossy(&received.body))
+        match &received.body {
+            Ok(body) => self.body(&String::from_utf8_lossy(body)),
+            Err(error) => self.body(&error.to_string()),
+        }
     }
 
     /// Where the delivery stands.
