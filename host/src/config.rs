@@ -9,7 +9,7 @@
 //! Resources (subscriptions, plugins, keys) are not configuration: they live in the database.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::secret::Secret;
 
 pub mod environment;
 pub mod layers;
+pub mod network;
 pub mod rule;
 pub mod setting;
 pub mod suggest;
@@ -29,12 +30,10 @@ pub use rule::{AllowRule, AllowWhat};
 pub use setting::{Layers, SETTINGS, Setting};
 pub use value::LogFormat;
 
+use network::{Networks, WebAddress};
 use rule::Rules;
 use setting::settings;
-use value::{
-    Address, Choice, Count, List, Millis, Networks, Optional, PathText, SecretText, Size, Switch, Text, Time,
-    WebAddress,
-};
+use value::{Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -94,7 +93,7 @@ settings! {
     /// Sources: the addresses at which other services deliver their webhooks.
     sources: Sources {
         /// Largest body that a source takes which says nothing about it.
-        body_bytes_max: usize = Size, "1 MiB", in 1_024..=16_777_216;
+        body_bytes_max: usize = Size, "1 MiB", in 1_024..=33_554_432;
         /// Longest wait for the commit. Then the sender is told to come again, before it gives up itself
         /// (Slack waits 3 s, Shopify 5 s).
         commit_timeout: Duration = Time, "2s", in Duration::from_millis(100)..=MINUTE;
@@ -102,7 +101,7 @@ settings! {
         repetition_window: Duration = Time, "7d", in MINUTE..=30 * DAY;
         /// Refused requests of one source that are kept in one minute, each with its reason; more are only
         /// counted, so that nobody fills the disk with them.
-        refusals_kept_per_minute: u32 = Count, "60", in 1..=6_000;
+        refusals_kept_per_minute: NonZeroU32 = Count, "60", in NonZeroU32::MIN..=NonZeroU32::new(6_000).expect("6,000 is not zero");
     }
 
     /// The database and how long things stay in it.
