@@ -71,8 +71,20 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The word for it, as it is shown: an accepted request in which nothing was new is a duplicate.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted { events: 0, .. } => "duplicate",
+            Self::Accepted { .. } => "accepted",
+            Self::Handshake { .. } => "handshake",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident $slug:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident $slug:literal $status:literal;)*) => {
         /// Why a request was refused. A closed set.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Refusal { $($(#[$doc])* $name,)* }
@@ -86,6 +98,11 @@ macro_rules! refusals {
                 match self { $(Self::$name => $slug,)* }
             }
 
+            /// The status that the sender is told.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
             /// The one with this word.
             pub fn of(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == word)
@@ -96,33 +113,35 @@ macro_rules! refusals {
 
 refusals! {
     /// The address may not send to this source.
-    Address "address";
+    Address "address" 403;
     /// Too many requests in its time.
-    Rate "rate";
+    Rate "rate" 429;
     /// The source does not take this method.
-    Method "method";
-    /// The body is larger than the source takes, or did not arrive in time.
-    Body "body";
+    Method "method" 405;
+    /// The body is larger than the source takes.
+    Body "body" 413;
+    /// The body did not arrive in time, or broke off.
+    SlowBody "slow_body" 408;
     /// The signature or token is not there.
-    Unsigned "unsigned";
+    Unsigned "unsigned" 401;
     /// The signature or token cannot be read.
-    MalformedSignature "malformed_signature";
+    MalformedSignature "malformed_signature" 401;
     /// The signature or token is another one.
-    Mismatch "mismatch";
+    Mismatch "mismatch" 401;
     /// The time stamp is too old or lies ahead.
-    Stale "stale";
+    Stale "stale" 401;
     /// The certificate that the signature needs could not be had.
-    Certificate "certificate";
+    Certificate "certificate" 503;
     /// A handshake without the right token.
-    Handshake "handshake";
+    Handshake "handshake" 403;
     /// The body is not what its media type or the source says.
-    MalformedBody "malformed_body";
+    MalformedBody "malformed_body" 400;
     /// The attributes of an event could not be made of it.
-    Attributes "attributes";
+    Attributes "attributes" 422;
     /// An id came again with other content.
-    Conflict "conflict";
+    Conflict "conflict" 409;
     /// Too much is waiting, or the disk is full: the sender should come again.
-    Unavailable "unavailable";
+    Unavailable "unavailable" 503;
 }
 
 #[cfg(test)]

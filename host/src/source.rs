@@ -21,6 +21,7 @@ mod attributes;
 mod body;
 mod compiled;
 mod handshake;
+mod kept;
 mod mapping;
 mod pointer;
 pub mod preset;
@@ -34,6 +35,7 @@ pub use answering::{AnswerParts, Answered, CHALLENGE_BYTES_MAX, CONDITIONS_MAX, 
 pub use attributes::{ALTERNATIVES_MAX, ITEMS_MAX};
 pub use compiled::Compiled;
 pub use handshake::{Answer, Condition, Handshake};
+pub use kept::{KEPT_HEADERS_MAX, KEPT_VALUE_BYTES_MAX, kept_headers};
 pub use mapping::{Conflict, Format, Mapping};
 pub use request::{Refused, Request};
 pub use verification::{Place, Verification};
@@ -45,6 +47,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const DESCRIPTION_BYTES_MAX: usize = 256;
 /// Longest public URL, in bytes.
 pub const PUBLIC_URL_BYTES_MAX: usize = 2_048;
+/// Largest body that a source may ask for, in bytes: it is held in memory whole while it is verified.
+/// GitHub's payloads are the largest of the known services, 25 MB at the most.
+pub const BODY_BYTES_LIMIT: u32 = 32 * 1_024 * 1_024;
 /// Most entries of an address list.
 pub const ADDRESSES_MAX: usize = 256;
 /// Longest body of an answer, in bytes.

@@ -25,6 +25,7 @@ use crate::reception::Refusal;
 #[derive(Debug)]
 pub struct Compiled {
     source: Arc<Source>,
+    preset: &'static Preset,
     verification: Verification,
     handshakes: Handshakes,
     attributes: Attributes,
@@ -34,7 +35,7 @@ pub struct Compiled {
 
 impl Compiled {
     /// Puts a source together with its preset. Faults have pointers into the source's document.
-    pub fn new(source: Arc<Source>, preset: &Preset) -> Result<Self, Faults> {
+    pub fn new(source: Arc<Source>, preset: &'static Preset) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let settings = &source.settings;
         let given = settings.handshakes.as_deref();
@@ -52,6 +53,7 @@ impl Compiled {
             check::own_attributes(&settings.events, &mut faults);
         }
         let compiled = Self {
+            preset,
             verification: verification.clone(),
             handshakes,
             attributes,
@@ -65,6 +67,11 @@ impl Compiled {
     /// The source.
     pub fn source(&self) -> &Arc<Source> {
         &self.source
+    }
+
+    /// Its preset.
+    pub fn preset(&self) -> &'static Preset {
+        self.preset
     }
 
     /// How a request proves where it comes from.

@@ -72,6 +72,9 @@ static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
     WRITTEN.iter().map(read).collect()
 });
 
+/// The preset of a source that names none.
+pub const DEFAULT: &str = "hmac-sha256";
+
 /// Every preset, the services before the generic ones.
 pub fn all() -> &'static [Preset] {
     &PRESETS

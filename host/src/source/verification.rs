@@ -1,8 +1,10 @@
 //! How a request proves where it comes from.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use crate::signature::Scheme;
+use crate::secret::Secret;
+use crate::signature::{Scheme, SecretKind};
 
 /// The ways there are. Which one holds is fixed by the source; nothing in a request chooses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,24 @@ pub enum Place {
 }
 
 impl Verification {
+    /// Whether a source with it has a secret.
+    pub const fn has_secret(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// A new secret from 32 random bytes, where we can make one.
+    pub fn generate(&self, random: &Zeroizing<[u8; 32]>) -> Option<Secret> {
+        match self {
+            Self::None => None,
+            Self::Signature { schemes } => schemes.first()?.secret_kind().generate(random),
+            Self::Token { .. } => SecretKind::Utf8.generate(random),
+            Self::Basic => {
+                let password = SecretKind::Hex.generate(random)?;
+                Some(Secret::new(format!("hookway:{}", password.reveal())))
+            }
+        }
+    }
+
     /// The headers that carry a secret themselves, in whatever case they were written: nobody may keep or
     /// show their values.
     pub fn secret_headers(&self) -> impl Iterator<Item = &str> {

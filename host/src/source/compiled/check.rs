@@ -7,8 +7,8 @@ use crate::json::{self, Faults};
 use crate::source::answering::Handshakes;
 use crate::source::preset::Preset;
 use crate::source::{
-    ADDRESSES_MAX, DESCRIPTION_BYTES_MAX, Mapping, NAME_BYTES_MAX, PLACES_MAX, PUBLIC_URL_BYTES_MAX, Place,
-    SCHEMES_MAX, Source, Verification,
+    ADDRESSES_MAX, BODY_BYTES_LIMIT, DESCRIPTION_BYTES_MAX, Mapping, NAME_BYTES_MAX, PLACES_MAX,
+    PUBLIC_URL_BYTES_MAX, Place, SCHEMES_MAX, Source, Verification,
 };
 
 /// Name, description, addresses, URL and limits.
@@ -33,8 +33,11 @@ pub(super) fn source(source: &Source, faults: &mut Faults) {
     if settings.allowed_ips.len() > ADDRESSES_MAX {
         faults.add("/allowed_ips", format!("has more than {ADDRESSES_MAX} entries"));
     }
-    if settings.body_bytes_max == Some(0) {
-        faults.add("/body_bytes_max", "must be 1 at least");
+    if settings
+        .body_bytes_max
+        .is_some_and(|max| !(1..=BODY_BYTES_LIMIT).contains(&max))
+    {
+        faults.add("/body_bytes_max", format!("must be from 1 to {BODY_BYTES_LIMIT}"));
     }
     if settings
         .public_url

@@ -1,0 +1,113 @@
+//! Which headers of a request are kept, and how: for plugins that want them and for whoever looks into a
+//! problem later. Credentials are masked; what only concerned the connection is left out.
+
+use http::HeaderMap;
+
+use super::verification::Verification;
+
+/// Most headers that are kept of one request.
+pub const KEPT_HEADERS_MAX: usize = 64;
+/// Longest value of a header that is kept, in bytes; the rest is cut off.
+pub const KEPT_VALUE_BYTES_MAX: usize = 1_024;
+/// What stands in place of a credential.
+const MASK: &str = "…";
+
+/// Headers whose values are credentials, whatever a source verifies.
+const CREDENTIALS: [&str; 7] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+    "x-api-key",
+    "x-auth-token",
+    "x-gitlab-token",
+];
+/// Headers of the connection, and those that say what the event says itself.
+const DROPPED: [&str; 14] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+];
+
+/// The headers of a request that are kept.
+pub fn kept_headers(headers: &HeaderMap, verification: &Verification) -> Vec<(String, String)> {
+    let is_token = |name: &str| {
+        verification
+            .secret_headers()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let kept = headers
+        .iter()
+        .filter(|(name, _)| !DROPPED.contains(&name.as_str()));
+    kept.take(KEPT_HEADERS_MAX)
+        .map(|(name, value)| {
+            let name = name.as_str();
+            if CREDENTIALS.contains(&name) || is_token(name) {
+                return (name.to_owned(), MASK.to_owned());
+            }
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let end = (0..=value.len().min(KEPT_VALUE_BYTES_MAX))
+                .rev()
+                .find(|end| value.is_char_boundary(*end));
+            (name.to_owned(), value[..end.unwrap_or(0)].to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::super::verification::Place;
+    use super::*;
+
+    #[test]
+    fn credentials_are_masked_and_the_connection_is_left_out() {
+        let mut headers = HeaderMap::new();
+        let long = "é".repeat(KEPT_VALUE_BYTES_MAX);
+        for (name, value) in [
+            ("host", "x"),
+            ("authorization", "Bearer abc"),
+            ("x-my-token", "abc"),
+            ("x-github-event", "push"),
+            ("x-long", &long),
+        ] {
+            headers.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        headers.append("x-odd", HeaderValue::from_bytes(b"\xff").unwrap());
+        let place = Place::Header {
+            header: "X-My-Token".to_owned(),
+            prefix: String::new(),
+        };
+        let kept = kept_headers(&headers, &Verification::Token { places: vec![place] });
+        let value = |name: &str| {
+            kept.iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
+        assert_eq!(value("host"), None);
+        assert_eq!(
+            (value("authorization"), value("x-my-token")),
+            (Some("…"), Some("…"))
+        );
+        assert_eq!(
+            (value("x-github-event"), value("x-odd")),
+            (Some("push"), Some("\u{fffd}"))
+        );
+        assert_eq!(value("x-long").map(str::len), Some(KEPT_VALUE_BYTES_MAX));
+    }
+}
