@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::delivery::Pending;
 use crate::id::{DeliveryId, EventId, SourceId, SubscriptionId, TenantId};
+use crate::reception::{Outcome, Reception};
 use crate::time::Timestamp;
 
 /// Entries that a watcher may be behind.
@@ -98,6 +99,25 @@ pub enum What {
         /// Why.
         reason: String,
     },
+}
+
+impl What {
+    /// A request came to a source of this name.
+    pub fn received(source: &str, reception: &Reception) -> Self {
+        let (reason, event_id) = match &reception.outcome {
+            Outcome::Accepted { first, .. } => (None, Some(*first)),
+            Outcome::Handshake { .. } => (None, None),
+            Outcome::Refused { reason, .. } => (Some(reason.as_str()), None),
+        };
+        Self::Received {
+            source_id: reception.source,
+            source: source.to_owned(),
+            outcome: reception.outcome.as_str(),
+            reason,
+            event_id,
+            status: reception.status,
+        }
+    }
 }
 
 impl Activity {

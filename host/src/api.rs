@@ -11,20 +11,23 @@ pub mod events;
 pub mod extract;
 pub mod frame;
 pub mod health;
+pub mod inbound;
 pub mod keys;
 pub mod openapi;
 pub mod page;
 pub mod plugins;
 pub mod problem;
 pub mod rate_limit;
+pub mod receptions;
 pub mod remote;
 pub mod server;
+pub mod sources;
 pub mod subscriptions;
 pub mod tail;
 pub mod tenants;
-mod wishes;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +35,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use bytes::Bytes;
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::ingest::{Ingest, Wake};
+use crate::intake::Intake;
 use crate::registry::Registry;
 use crate::store::Store;
 use problem::{Kind, Problem};
@@ -50,6 +55,8 @@ pub struct State {
     pub control: Arc<Control>,
     /// The way in for events.
     pub ingest: Arc<Ingest>,
+    /// The way in for other services' webhooks.
+    pub intake: Intake,
     /// History.
     pub store: Arc<dyn Store>,
     /// Which subscriptions there are and what they match.
@@ -70,7 +77,7 @@ pub struct State {
 pub type Shared = Arc<State>;
 
 /// What a request may cost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Largest body, in bytes, but for components.
     pub body_bytes_max: usize,
@@ -84,6 +91,8 @@ pub struct Limits {
     pub answer_timeout: Duration,
     /// Most people who may watch `/tail` at once.
     pub watchers_max: usize,
+    /// Proxies that are believed about who sent a request.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Limits {
@@ -95,6 +104,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(120),
             watchers_max: 64,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -133,6 +143,18 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/keys", post(keys::create).get(keys::list)),
         ("/keys/{id}", axum::routing::delete(keys::revoke)),
         ("/tenants", post(tenants::create).get(tenants::list)),
+        ("/sources", post(sources::create).get(sources::list)),
+        (
+            "/sources/{id}",
+            get(sources::show).patch(sources::update).delete(sources::remove),
+        ),
+        ("/sources/{id}/enable", post(sources::enable)),
+        ("/sources/{id}/disable", post(sources::disable)),
+        ("/sources/{id}/rotate-secret", post(sources::rotate_secret)),
+        ("/sources/{id}/receptions", get(receptions::list_of_source)),
+        ("/source-presets", get(sources::presets)),
+        ("/receptions", get(receptions::list)),
+        ("/receptions/{id}", get(receptions::show)),
         ("/tail", get(tail::watch)),
     ]
 }
@@ -160,6 +182,8 @@ fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
         ("/openapi.json", get(openapi::document)),
+        ("/webhooks/{source}", any(inbound::receive)),
+        ("/webhooks/{tenant}/{source}", any(inbound::receive_of_tenant)),
         ("/problems", get(problem::pages::index)),
         ("/problems/{slug}", get(problem::pages::show)),
     ]

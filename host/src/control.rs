@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod keys;
 pub mod plugins;
 pub mod set;
+pub mod sources;
 pub mod steward;
 pub mod subscriptions;
 pub mod tenants;
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::egress::Policy;
 use crate::id::Generator;
+use crate::intake::Sources;
 use crate::json::Faults;
 use crate::plugin::{LoadError, Runtime};
 use crate::registry::Registry;
@@ -116,6 +118,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// What the hot path knows of subscriptions.
     pub registry: Arc<Registry>,
+    /// Which sources there are.
+    pub sources: Arc<Sources>,
     /// Which plugins there are.
     pub catalogue: Arc<Catalogue>,
     /// Runs plugins, to check them and their configurations.

@@ -1,7 +1,7 @@
 //! The way in: drafts become events, meet their subscriptions in memory, and are accepted in one
 //! durable transaction; then, and only then, the dispatcher hears of them.
 //!
-//! Every way in (API, later inbound sources, events that plugins emit) goes through [`Ingest`], so
+//! Every way in (API, inbound sources, events that plugins emit) goes through [`Ingest`], so
 //! that limits, matching and the promise "accepted is durable" are in one place.
 
 mod unmatched;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::delivery::{NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
+use crate::reception::Reception;
 use crate::registry::Registry;
 use crate::source::Conflict;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
@@ -82,12 +83,14 @@ pub struct Ingest {
     pub feed: Feed,
     /// Says in the log what nobody wanted.
     pub unmatched: Unmatched,
-    /// Within this time an id or key counts as seen.
+    /// Within this time an id or key of the API counts as seen.
     pub idempotency_window: Duration,
+    /// Within this time an id that comes to a source again is a repetition.
+    pub repetition_window: Duration,
 }
 
 impl Ingest {
-    /// Accepts a call whole or not at all. Durable when it answers.
+    /// Accepts a call of the API whole or not at all. Durable when it answers.
     pub async fn accept(
         &self,
         tenant: TenantId,
@@ -95,18 +98,48 @@ impl Ingest {
         idempotency: Option<Idempotency>,
     ) -> Result<Vec<AcceptedEvent>, Error> {
         let now = self.clock.now();
-        let events = self.events_from(tenant, drafts, now)?;
-        let events: Vec<NewEvent> = events.into_iter().map(|event| self.route(event, now)).collect();
         let call = Accept {
             tenant,
             idempotency,
-            events: events.clone(),
+            events: self.routed(tenant, drafts, now)?,
             now,
             window: self.idempotency_window,
             series: Series::Api,
             on_conflict: Conflict::Refuse,
             reception: None,
         };
+        self.commit(call).await
+    }
+
+    /// Accepts a request to a source whole or not at all, and keeps the reception with its events.
+    /// Durable when it answers.
+    pub async fn receive(
+        &self,
+        drafts: Vec<Draft>,
+        reception: Reception,
+        on_conflict: Conflict,
+    ) -> Result<Vec<AcceptedEvent>, Error> {
+        let (tenant, now) = (reception.tenant, reception.received_at);
+        let call = Accept {
+            tenant,
+            idempotency: None,
+            events: self.routed(tenant, drafts, now)?,
+            now,
+            window: self.repetition_window,
+            series: Series::Sources,
+            on_conflict,
+            reception: Some(Box::new(reception)),
+        };
+        self.commit(call).await
+    }
+
+    fn routed(&self, tenant: TenantId, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<NewEvent>, Error> {
+        let events = self.events_from(tenant, drafts, now)?;
+        Ok(events.into_iter().map(|event| self.route(event, now)).collect())
+    }
+
+    async fn commit(&self, call: Accept) -> Result<Vec<AcceptedEvent>, Error> {
+        let (events, now) = (call.events.clone(), call.now);
         match self.store.accept(call).await? {
             Accepted::Done(accepted) => {
                 self.hand_over(events, &accepted, now);

@@ -23,6 +23,7 @@ pub mod first_party;
 pub mod housekeeping;
 pub mod id;
 pub mod ingest;
+pub mod intake;
 pub mod json;
 pub mod outbound;
 pub mod plugin;

@@ -25,8 +25,9 @@ use crate::dispatcher::{Dispatcher, Endpoints, Tools};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
-use crate::id::{Generator, SubscriptionId};
+use crate::id::{Generator, SourceId, SubscriptionId};
 use crate::ingest::Ingest;
+use crate::intake::{Certificates, Entry, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::registry::Registry;
 use crate::render::Renderer;
@@ -34,6 +35,7 @@ use crate::routing::Route;
 use crate::secret::Secret;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
+use crate::time::Timestamp;
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
@@ -75,6 +77,14 @@ pub enum StartError {
     /// The process is ending already.
     #[error("the process is ending")]
     Interrupted,
+    /// A stored source is not valid any more.
+    #[error("the stored source {id} is not valid any more: {fault}")]
+    Source {
+        /// Which.
+        id: SourceId,
+        /// Why.
+        fault: String,
+    },
     /// The configured waits are no schedule.
     #[error("dispatch.retry_waits is no retry schedule")]
     Schedule(#[from] crate::retry::ScheduleFault),
@@ -140,12 +150,14 @@ impl Router {
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
+        let sources = Arc::new(Sources::new(stored_sources(&*store, clock.now()).await?));
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
         let control = Control::open(control::Parts {
             store: store.clone(),
             registry: registry.clone(),
+            sources: sources.clone(),
             catalogue: catalogue.clone(),
             runtime: runtime.clone(),
             policy: Arc::new(policy),
@@ -165,7 +177,19 @@ impl Router {
             feed: feed.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
+            repetition_window: config.sources.repetition_window,
         });
+        let intake = Intake {
+            sources,
+            ingest: ingest.clone(),
+            certificates: Certificates::new(egress.clone(), clock.clone()),
+            recorder: Recorder::new(store.clone(), config.sources.refusals_kept_per_minute),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            feed: feed.clone(),
+            public_url: config.server.public_url.clone(),
+            limits: settings::intake(&config),
+        };
         let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
@@ -199,6 +223,7 @@ impl Router {
         let app = api::router(api::State {
             control,
             ingest,
+            intake,
             store: store.clone(),
             registry,
             feed,
@@ -298,6 +323,25 @@ async fn stored_routes(store: &dyn Store) -> Result<Vec<Arc<Route>>, StartError>
             .map_err(|fault| StartError::Subscription { id, fault })
     };
     store.subscriptions().await?.into_iter().map(compile).collect()
+}
+
+async fn stored_sources(store: &dyn Store, now: Timestamp) -> Result<Vec<Arc<Entry>>, StartError> {
+    let compile = |source: crate::source::Source| {
+        let id = source.id;
+        Entry::compile(Arc::new(source), now)
+            .map(Arc::new)
+            .map_err(|faults| {
+                let told = faults.into_vec().into_iter();
+                let told: Vec<String> = told
+                    .map(|fault| format!("{} {}", fault.pointer, fault.detail))
+                    .collect();
+                StartError::Source {
+                    id,
+                    fault: told.join("; "),
+                }
+            })
+    };
+    store.sources().await?.into_iter().map(compile).collect()
 }
 
 /// The admin key: from outside, or from the file of the first start, which is made where it is not.

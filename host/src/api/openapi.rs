@@ -14,7 +14,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
-use super::{attempts, deliveries, events, health, keys, plugins, subscriptions, tail, tenants};
+use super::{
+    attempts, deliveries, events, health, inbound, keys, plugins, receptions, sources, subscriptions, tail,
+    tenants,
+};
 use crate::json::Fault;
 
 /// The handlers.
@@ -33,6 +36,10 @@ use crate::json::Fault;
         plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,
         tenants::create, tenants::list,
+        sources::create, sources::list, sources::show, sources::update, sources::remove, sources::enable,
+        sources::disable, sources::rotate_secret, sources::presets,
+        receptions::list_of_source, receptions::list, receptions::show,
+        inbound::receive, inbound::receive_of_tenant,
         tail::watch,
         health::alive, health::ready, document,
         problem::pages::index, problem::pages::show,

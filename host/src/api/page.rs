@@ -38,6 +38,10 @@ pub enum List {
     Deliveries,
     /// Subscriptions.
     Subscriptions,
+    /// Sources.
+    Sources,
+    /// Receptions.
+    Receptions,
 }
 
 impl List {
@@ -46,6 +50,8 @@ impl List {
             Self::Events => b'e',
             Self::Deliveries => b'd',
             Self::Subscriptions => b's',
+            Self::Sources => b'w',
+            Self::Receptions => b'r',
         }
     }
 }

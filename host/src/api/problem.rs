@@ -218,6 +218,11 @@ impl Problem {
         self.kind
     }
 
+    /// What is wrong here, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The whole chain of causes, for the log.
     pub fn chain(&self) -> Option<String> {
         let first: &(dyn Error + 'static) = self.cause.as_deref()?;

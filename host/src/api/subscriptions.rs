@@ -16,6 +16,7 @@ use super::page::{List, Page, cursor};
 use super::problem::Problem;
 use crate::control::subscriptions::OVERLAP_DEFAULT;
 use crate::json::{Faults, Fields};
+use crate::secret::Secret;
 
 pub(super) use body::empty_config;
 pub use body::{StepIn, SubscriptionIn};
@@ -215,16 +216,7 @@ pub async fn rotate_secret(
     Path(id): Path<String>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let (mut secret, mut overlap) = (None, OVERLAP_DEFAULT);
-    if !body.is_empty() {
-        let mut faults = Faults::default();
-        let mut fields = Fields::of(body.text(), "")?;
-        secret = fields.read("secret", "a string", &mut faults);
-        let seconds: Option<u32> = fields.read("overlap_seconds", "a number of seconds", &mut faults);
-        fields.finish(&mut faults);
-        faults.or(())?;
-        overlap = seconds.map_or(overlap, |seconds| Duration::from_secs(seconds.into()));
-    }
+    let (secret, overlap) = rotation(&body)?;
     let changed = state
         .control
         .rotate_secret(caller.tenant, &id, secret, overlap)
@@ -232,4 +224,19 @@ pub async fn rotate_secret(
     Ok(SubscriptionOut::new(&changed, &caller)
         .with_secret(&changed)
         .answer(StatusCode::OK))
+}
+
+/// Reads the new secret, if one is given, and how long the old one counts beside it.
+pub(super) fn rotation(body: &JsonBody) -> Result<(Option<Secret>, Duration), Problem> {
+    if body.is_empty() {
+        return Ok((None, OVERLAP_DEFAULT));
+    }
+    let mut faults = Faults::default();
+    let mut fields = Fields::of(body.text(), "")?;
+    let secret = fields.read("secret", "a string", &mut faults);
+    let seconds: Option<u32> = fields.read("overlap_seconds", "a number of seconds", &mut faults);
+    fields.finish(&mut faults);
+    faults.or(())?;
+    let overlap = seconds.map_or(OVERLAP_DEFAULT, |seconds| Duration::from_secs(seconds.into()));
+    Ok((secret, overlap))
 }

@@ -1,5 +1,6 @@
 //! The API as clients see it: the router over a real store, a real plugin runtime and nothing sent.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,10 +21,11 @@ use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::control::{Control, Parts};
 use crate::delivery::{Attempt, Pending};
-use crate::egress::Policy;
+use crate::egress::{self, Egress, Policy};
 use crate::event::Event;
 use crate::id::Generator;
 use crate::ingest::{Handover, Ingest, Wake};
+use crate::intake::{self, Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
 use crate::registry::Registry;
 use crate::routing::Route;
@@ -150,9 +152,11 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     let catalogue = Catalogue::open(runtime.clone(), Arc::clone(&store), &[("echo", echo)])
         .await
         .unwrap();
+    let sources = Arc::new(Sources::default());
     let control = Control::open(Parts {
         store: Arc::clone(&store),
         registry: Arc::clone(&registry),
+        sources: Arc::clone(&sources),
         catalogue: Arc::new(catalogue),
         runtime,
         policy: Arc::new(Policy::default()),
@@ -165,17 +169,36 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     let ingest = Ingest {
         store: Arc::clone(&store),
         registry: Arc::clone(&registry),
-        ids,
+        ids: Arc::clone(&ids),
         clock: clock.clone(),
         dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
         feed: feed.clone(),
         unmatched: crate::ingest::Unmatched::default(),
         idempotency_window: Duration::from_secs(86_400),
+        repetition_window: Duration::from_secs(7 * 86_400),
+    };
+    let ingest = Arc::new(ingest);
+    let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
+    let intake = Intake {
+        sources,
+        ingest: Arc::clone(&ingest),
+        certificates: Certificates::new(egress, clock.clone()),
+        recorder: Recorder::new(Arc::clone(&store), NonZeroU32::MIN),
+        ids,
+        clock: clock.clone(),
+        feed: feed.clone(),
+        public_url: None,
+        limits: intake::Limits {
+            body_bytes_max: limits.body_bytes_max,
+            commit_timeout: Duration::from_secs(2),
+            events_max: limits.events_max,
+        },
     };
     let (stop, draining) = watch::channel(false);
     let router = super::router(State {
         control: Arc::clone(&control),
-        ingest: Arc::new(ingest),
+        ingest,
+        intake,
         store: Arc::clone(&store),
         registry,
         feed,

@@ -23,7 +23,8 @@ use crate::time::Timestamp;
 pub use secrets::SECRETS_MAX;
 pub use wish::Wish;
 
-use secrets::{check_secrets, generate, rotated};
+pub(super) use secrets::rotated;
+use secrets::{check_secrets, generate};
 use wish::{SWITCHED_OFF, blank, lay};
 
 /// Most subscriptions of one tenant: all are compiled and in memory.

@@ -7,7 +7,7 @@ use crate::retry::{JITTER_DEFAULT, Schedule, ScheduleFault, THROTTLES_MAX_DEFAUL
 use crate::store::Retention;
 use crate::store::sqlite::SqliteOptions;
 use crate::time::Timestamp;
-use crate::{api, egress, housekeeping};
+use crate::{api, egress, housekeeping, intake};
 
 /// Due rows in memory for one subscription; more are read from the ledger when there is room.
 const LANE_ROWS_MAX: usize = 10_000;
@@ -76,6 +76,15 @@ pub(super) fn keeping(config: &Config) -> housekeeping::Keeping {
     }
 }
 
+/// What a request to a source may cost.
+pub(super) fn intake(config: &Config) -> intake::Limits {
+    intake::Limits {
+        body_bytes_max: config.sources.body_bytes_max,
+        commit_timeout: config.sources.commit_timeout,
+        events_max: config.ingest.events_per_call_max,
+    }
+}
+
 /// What a request of the API may cost.
 pub(super) fn api(config: &Config) -> api::Limits {
     api::Limits {
@@ -85,6 +94,7 @@ pub(super) fn api(config: &Config) -> api::Limits {
         body_timeout: config.server.body_timeout,
         answer_timeout: config.server.answer_timeout,
         watchers_max: config.server.watchers_max,
+        trusted_proxies: config.server.trusted_proxies.clone(),
     }
 }
 

@@ -303,6 +303,16 @@ async fn every_path_is_in_the_document_and_the_other_way_round() {
             .method(Method::TRACE)
             .uri(path.replace(['{', '}'], ""));
         let answer = house.send(nonsense.body(Body::empty()).unwrap()).await;
+        if path.starts_with("/webhooks/") {
+            // Which methods it takes is the source's business, and there is none here.
+            assert_eq!(answer.problem(), "404 not-found", "{path}");
+            ids.extend(
+                operations
+                    .values()
+                    .map(|operation| operation["operationId"].to_string()),
+            );
+            continue;
+        }
         assert_eq!(answer.problem(), "405 method-not-allowed", "{path}");
         let allowed = answer.headers[ALLOW].to_str().unwrap().to_lowercase();
         let mut allowed: Vec<&str> = allowed

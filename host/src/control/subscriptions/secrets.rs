@@ -42,7 +42,7 @@ pub(super) fn check_secrets(subscription: &Subscription, pointer: &str, faults: 
 }
 
 /// The secrets after a rotation: the new one for ever, the old ones for `overlap` at the most.
-pub(super) fn rotated(
+pub(in crate::control) fn rotated(
     old: &[SigningSecret],
     new: Secret,
     now: Timestamp,

@@ -1,0 +1,150 @@
+//! `/webhooks/{source}`: where other services deliver. No key: the source's verification decides.
+//!
+//! A source of the default tenant is at `/webhooks/{name}`, one of another tenant at
+//! `/webhooks/{tenant}/{name}`. One that is not there and one that is switched off answer alike.
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue};
+
+use super::Shared;
+use super::extract::read_body;
+use super::problem::{Kind, Problem};
+use super::remote::sender;
+use super::server::Peer;
+use crate::id::TenantId;
+use crate::intake::{Answer, BodyFault, Head, Refused};
+use crate::reception::Refusal;
+use crate::source;
+
+/// Tells who looks at the sender's log which event a request became.
+const EVENT_ID: HeaderName = HeaderName::from_static("hookway-event-id");
+
+/// Takes a request to a source of the default tenant: events by POST, and handshakes.
+#[utoipa::path(
+    post, path = "/webhooks/{source}", tag = "sources", operation_id = "receive", security(()),
+    params(("source" = String, Path, description = "Its name, or `src_…`")),
+    responses((status = 200, description = "Received, and durable; or what the source says instead"))
+)]
+pub async fn receive(
+    State(state): State<Shared>,
+    Path(source): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let tenant = state.control.default_tenant();
+    taken(&state, tenant, &source, request).await
+}
+
+/// Takes a request to a source of a tenant: events by POST, and handshakes.
+#[utoipa::path(
+    post, path = "/webhooks/{tenant}/{source}", tag = "sources", operation_id = "receive_of_tenant",
+    security(()),
+    params(
+        ("tenant" = String, Path, description = "Its name, or `tnt_…`"),
+        ("source" = String, Path, description = "Its name, or `src_…`"),
+    ),
+    responses((status = 200, description = "Received, and durable; or what the source says instead"))
+)]
+pub async fn receive_of_tenant(
+    State(state): State<Shared>,
+    Path((tenant, source)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let tenant = state
+        .control
+        .tenant(&tenant)
+        .ok_or_else(|| Problem::not_found("source"))?;
+    taken(&state, tenant, &source, request).await
+}
+
+async fn taken(state: &Shared, tenant: TenantId, name: &str, request: Request) -> Result<Response, Problem> {
+    let found = state
+        .control
+        .source(tenant, name)
+        .filter(|entry| entry.source().enabled);
+    let entry = found.ok_or_else(|| Problem::not_found("source"))?;
+    let (parts, body) = request.into_parts();
+    // Only a server of another kind than ours leaves it out; then nobody is allowed by address.
+    let peer = parts.extensions.get::<Peer>();
+    let peer = peer.map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+    let head = Head {
+        method: &parts.method,
+        headers: &parts.headers,
+        query: parts.uri.query(),
+        path: parts.uri.path(),
+        remote: sender(peer, &parts.headers, &state.limits.trusted_proxies),
+    };
+    let max = state.intake.body_bytes_max(&entry);
+    let whole = whole(state, head, body, max);
+    match state.intake.receive(entry, head, whole).await {
+        Answer::Taken { response, first } => {
+            let mut answer = answer(response);
+            if let Ok(id) = HeaderValue::from_str(&first.to_string()) {
+                answer.headers_mut().insert(EVENT_ID, id);
+            }
+            Ok(answer)
+        }
+        Answer::Silenced(parts) | Answer::Handshake(parts) => Ok(answer(parts)),
+        Answer::Refused(refused) => Err(problem(refused)),
+    }
+}
+
+async fn whole(state: &Shared, head: Head<'_>, body: Body, max: usize) -> Result<Bytes, BodyFault> {
+    let read = read_body(head.headers, body, max, state.limits.body_timeout).await;
+    read.map_err(|problem| BodyFault {
+        too_large: problem.kind() == Kind::TooLarge,
+        detail: problem.detail().to_owned(),
+    })
+}
+
+fn answer(parts: source::AnswerParts) -> Response {
+    let mut answer = (parts.status, parts.body).into_response();
+    // What axum thinks of bytes is not what the source says of them.
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer.headers_mut().extend(parts.headers);
+    answer
+}
+
+fn problem(refused: Refused) -> Problem {
+    let kind = match refused.reason {
+        Refusal::Address | Refusal::Handshake => Kind::AddressRefused,
+        Refusal::Rate => Kind::RateLimited,
+        Refusal::Method => Kind::MethodNotAllowed,
+        Refusal::Body => Kind::TooLarge,
+        Refusal::SlowBody => Kind::SlowBody,
+        Refusal::Unsigned | Refusal::MalformedSignature | Refusal::Mismatch | Refusal::Stale => {
+            Kind::Unverified
+        }
+        Refusal::MalformedBody => Kind::Malformed,
+        Refusal::Attributes => Kind::Invalid,
+        Refusal::Conflict => Kind::IdempotencyConflict,
+        Refusal::Certificate | Refusal::Unavailable => Kind::Unavailable,
+    };
+    let problem = Problem::new(kind, refused.detail);
+    match refused.retry_after {
+        None => problem,
+        Some(wait) => problem.with_header(RETRY_AFTER, wait.as_secs().max(1).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_history_says_is_what_the_sender_was_told() {
+        for reason in Refusal::ALL {
+            let refused = Refused {
+                reason: *reason,
+                detail: String::new(),
+                retry_after: None,
+            };
+            let told = problem(refused).kind().status().as_u16();
+            assert_eq!(told, reason.status(), "{}", reason.as_str());
+            assert!((400..500).contains(&told) || told == 503, "{}", reason.as_str());
+        }
+    }
+}

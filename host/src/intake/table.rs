@@ -1,0 +1,155 @@
+//! Which sources there are, compiled, in memory: read without a lock, changed by the verbs of control.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::bucket::Bucket;
+use crate::id::{SourceId, TenantId};
+use crate::json::Faults;
+use crate::source::{Compiled, Source, Verifier, VerifierFault, preset};
+use crate::time::Timestamp;
+
+/// A source, compiled, and what it remembers from request to request.
+pub struct Entry {
+    compiled: Compiled,
+    verifier: Verifier,
+    rate: Option<Mutex<Bucket>>,
+}
+
+impl Entry {
+    /// Compiles a source, or says what is wrong with it. Its bucket, where it has a rate, is full.
+    pub fn compile(source: Arc<Source>, now: Timestamp) -> Result<Self, Faults> {
+        let preset = preset::named(&source.preset).ok_or_else(unknown_preset)?;
+        let rate = source.settings.rate_limit;
+        let compiled = Compiled::new(Arc::clone(&source), preset)?;
+        let verifier = Verifier::new(compiled.verification(), &source.secrets).map_err(fault_of)?;
+        Ok(Self {
+            compiled,
+            verifier,
+            rate: rate.map(|limit| Mutex::new(Bucket::new(limit, now))),
+        })
+    }
+
+    /// The source.
+    pub fn source(&self) -> &Arc<Source> {
+        self.compiled.source()
+    }
+
+    /// The source with everything parsed.
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// Whether requests come from where they should.
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// Counts a request, or says from when on there is room for one more.
+    pub(super) fn admit(&self, now: Timestamp) -> Result<(), Timestamp> {
+        match &self.rate {
+            None => Ok(()),
+            Some(bucket) => bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now),
+        }
+    }
+}
+
+/// What is said of a preset that is not there.
+pub fn unknown_preset() -> Faults {
+    let known: Vec<&str> = preset::all().iter().map(|known| known.name.as_str()).collect();
+    Faults::one(
+        "/preset",
+        format!("is not a known preset; known are {}", known.join(", ")),
+    )
+}
+
+fn fault_of(fault: VerifierFault) -> Faults {
+    let pointer = match fault {
+        VerifierFault::Count { .. } | VerifierFault::Place { .. } => "/verification",
+        VerifierFault::NoSecret { .. } | VerifierFault::Secret { .. } => "/secret",
+    };
+    Faults::one(pointer, fault.to_string())
+}
+
+#[derive(Default)]
+struct Snapshot {
+    by_id: HashMap<SourceId, Arc<Entry>>,
+    by_name: HashMap<(TenantId, String), Arc<Entry>>,
+}
+
+/// All sources.
+#[derive(Default)]
+pub struct Sources {
+    current: ArcSwap<Snapshot>,
+    /// Changes are made one after another.
+    changing: Mutex<()>,
+}
+
+impl Sources {
+    /// These sources.
+    pub fn new(entries: impl IntoIterator<Item = Arc<Entry>>) -> Self {
+        let by_id = entries
+            .into_iter()
+            .map(|entry| (entry.source().id, entry))
+            .collect();
+        Self {
+            current: ArcSwap::from_pointee(snapshot(by_id)),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// The source of this name.
+    pub fn named(&self, tenant: TenantId, name: &str) -> Option<Arc<Entry>> {
+        self.current
+            .load()
+            .by_name
+            .get(&(tenant, name.to_owned()))
+            .cloned()
+    }
+
+    /// The source with this id.
+    pub fn with_id(&self, id: SourceId) -> Option<Arc<Entry>> {
+        self.current.load().by_id.get(&id).cloned()
+    }
+
+    /// All of a tenant, newest first.
+    pub fn of(&self, tenant: TenantId) -> Vec<Arc<Entry>> {
+        let snapshot = self.current.load();
+        let own = |entry: &&Arc<Entry>| entry.source().tenant == tenant;
+        let mut found: Vec<_> = snapshot.by_id.values().filter(own).cloned().collect();
+        found.sort_by_key(|entry| std::cmp::Reverse(entry.source().id));
+        found
+    }
+
+    /// Adds or replaces a source.
+    pub fn put(&self, entry: Arc<Entry>) {
+        self.change(|by_id| {
+            by_id.insert(entry.source().id, entry);
+        });
+    }
+
+    /// Removes a source.
+    pub fn remove(&self, id: SourceId) {
+        self.change(|by_id| {
+            by_id.remove(&id);
+        });
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut HashMap<SourceId, Arc<Entry>>)) {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = self.current.load().by_id.clone();
+        edit(&mut by_id);
+        self.current.store(Arc::new(snapshot(by_id)));
+    }
+}
+
+fn snapshot(by_id: HashMap<SourceId, Arc<Entry>>) -> Snapshot {
+    let name = |entry: &Arc<Entry>| (entry.source().tenant, entry.source().name.clone());
+    let by_name = by_id
+        .values()
+        .map(|entry| (name(entry), Arc::clone(entry)))
+        .collect();
+    Snapshot { by_id, by_name }
+}
