@@ -27,7 +27,9 @@ mod listening;
 mod plugins;
 mod restart;
 mod security;
+mod sources;
 mod terminal;
+mod terminal_sources;
 mod watching;
 
 mod tidy;

@@ -29,12 +29,12 @@ async fn run(mut command: Command) -> Output {
         .expect("no panic")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[track_caller]
-fn good(output: &Output) -> String {
+pub fn good(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}\n{}",
@@ -44,7 +44,7 @@ fn good(output: &Output) -> String {
     text(&output.stdout)
 }
 
-async fn call(router: &TestRouter, arguments: &[&str]) -> Output {
+pub async fn call(router: &TestRouter, arguments: &[&str]) -> Output {
     run(hookway(router, arguments)).await
 }
 

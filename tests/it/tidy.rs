@@ -41,6 +41,7 @@ const WIRING: &[&str] = &[
     "dispatcher",
     "housekeeping",
     "ingest",
+    "intake",
     "registry",
     "render",
     "router",

@@ -12,13 +12,13 @@ use crate::support::{Receiver, Reply, TestRouter};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stream of what happens.
-struct Watching {
+pub struct Watching {
     response: reqwest::Response,
     text: String,
 }
 
 impl Watching {
-    async fn start(router: &TestRouter, query: &str) -> Self {
+    pub async fn start(router: &TestRouter, query: &str) -> Self {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let request = client.get(router.url(&format!("/api/v1/tail{query}")));
         let response = request.bearer_auth(ADMIN_KEY).send().await.expect("an answer");
@@ -30,7 +30,7 @@ impl Watching {
     }
 
     /// The next entry.
-    async fn next(&mut self) -> Value {
+    pub async fn next(&mut self) -> Value {
         // Comments keep a silent stream alive, so it is the entry that is waited for.
         let next = tokio::time::timeout(PATIENCE, self.read());
         next.await.expect("an entry in time")

@@ -159,15 +159,29 @@ impl TestRouter {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("a body");
-        Answer {
-            status,
-            headers,
-            body: serde_json::from_str(&text).unwrap_or_default(),
-            text,
+        answer_of(request.send().await.expect("an answer")).await
+    }
+
+    /// A call without a key, as a service that delivers a webhook makes it.
+    pub async fn call_open(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let method = method.parse().expect("a method");
+        let mut request = self.client.request(method, self.url(path)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
+        answer_of(request.send().await.expect("an answer")).await
+    }
+
+    /// A POST without a key and with these headers, which need not be text.
+    pub async fn call_with(&self, path: &str, headers: http::HeaderMap, body: Vec<u8>) -> Answer {
+        let request = self.client.post(self.url(path)).headers(headers).body(body);
+        answer_of(request.send().await.expect("an answer")).await
     }
 
     pub async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
@@ -248,5 +262,16 @@ impl TestRouter {
             "it is not {status}: {}",
             self.delivery_of(event).await
         );
+    }
+}
+
+async fn answer_of(response: reqwest::Response) -> Answer {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.expect("a body");
+    Answer {
+        status,
+        headers,
+        body: serde_json::from_str(&text).unwrap_or_default(),
+        text,
     }
 }

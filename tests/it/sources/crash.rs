@@ -1,0 +1,169 @@
+//! kill -9 after the 200 of a source: nothing that was acknowledged is lost, and nothing comes twice
+//! into history.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::router::ADMIN_KEY;
+use crate::support::{Receiver, TestRouter};
+
+const CYCLES: u32 = 4;
+const SENDERS: u32 = 8;
+const REQUESTS_MIN: usize = 40;
+
+struct Process {
+    child: Child,
+    url: String,
+}
+
+impl Process {
+    fn start(data: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hookway"))
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--allow-http",
+                "--allow-private-networks",
+                "--data-dir",
+            ])
+            .arg(data)
+            .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
+            .env("HOOKWAY_LOG_FORMAT", "json")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+            .find_map(|line| Some(line["server.address"].as_str()?.to_owned()))
+            .expect("it says where it listens");
+        // Nobody reads on, so nothing may wait for it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            url: format!("http://{address}"),
+        }
+    }
+
+    /// SIGKILL: no time to do anything.
+    fn kill(mut self) {
+        self.child.kill().expect("it dies");
+        self.child.wait().expect("it is gone");
+    }
+}
+
+#[tokio::test]
+async fn what_a_source_acknowledged_survives_kill_9() {
+    // Installs what the test's own client needs.
+    let _provider = TestRouter::start().await;
+    let receiver = Receiver::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = |url: String, body: Value| {
+        let request = client
+            .post(url)
+            .bearer_auth(ADMIN_KEY)
+            .header("content-type", "application/json");
+        request.body(body.to_string()).send()
+    };
+    let mut process = Process::start(&data);
+    let source = json!({"name": "s", "preset": "none", "events": {"type": "came", "id": "{json:/id}"}});
+    assert_eq!(
+        post(format!("{}/api/v1/sources", process.url), source)
+            .await
+            .unwrap()
+            .status(),
+        201
+    );
+    let subscription = json!({"name": "r", "url": receiver.url(), "events": ["came"], "profile": "plain", "max_in_flight": 64});
+    assert_eq!(
+        post(format!("{}/api/v1/subscriptions", process.url), subscription)
+            .await
+            .unwrap()
+            .status(),
+        201
+    );
+
+    let mut acknowledged = Vec::new();
+    for cycle in 0..CYCLES {
+        let mut senders = tokio::task::JoinSet::new();
+        for sender in 0..SENDERS {
+            let (client, url) = (client.clone(), format!("{}/webhooks/s", process.url));
+            senders.spawn(async move {
+                let mut done = Vec::new();
+                for n in 0..10_000 {
+                    let id = format!("{cycle}-{sender}-{n}");
+                    let request = client.post(&url).header("content-type", "application/json");
+                    match request.body(json!({ "id": id }).to_string()).send().await {
+                        Ok(answer) if answer.status() == 200 => done.push(id),
+                        _ => break,
+                    }
+                }
+                done
+            });
+        }
+        // Killed in the middle of it, as soon as enough was delivered to be sure that it is the middle.
+        receiver.wait_for(REQUESTS_MIN * (cycle as usize + 1)).await;
+        process.kill();
+        while let Some(done) = senders.join_next().await {
+            acknowledged.extend(done.unwrap());
+        }
+        process = Process::start(&data);
+    }
+    assert!(acknowledged.len() >= REQUESTS_MIN, "{}", acknowledged.len());
+    acknowledged.sort();
+
+    // Everything arrives.
+    let arrived = async {
+        loop {
+            let mut ids: Vec<String> = receiver
+                .received()
+                .iter()
+                .map(|r| r.json()["id"].as_str().unwrap().to_owned())
+                .collect();
+            ids.sort();
+            ids.dedup();
+            if acknowledged.iter().all(|id| ids.binary_search(id).is_ok()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived)
+        .await
+        .expect("every acknowledged request is delivered");
+
+    // And a service that repeats the last ones, not knowing better, makes no second events of them.
+    for id in acknowledged.iter().rev().take(10) {
+        let request = client
+            .post(format!("{}/webhooks/s", process.url))
+            .header("content-type", "application/json");
+        let answer = request
+            .body(json!({ "id": id }).to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    let request = client
+        .get(format!("{}/api/v1/receptions?limit=10", process.url))
+        .bearer_auth(ADMIN_KEY);
+    let page: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+    let outcomes: Vec<&str> = page["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["duplicate"; 10]);
+    process.kill();
+}

@@ -1,0 +1,246 @@
+//! Sources by the API: made, shown, changed, switched off, removed; bad wishes and what is said of them.
+
+use serde_json::{Value, json};
+
+use super::sender::Call;
+use crate::support::TestRouter;
+
+#[tokio::test]
+async fn a_source_lives_as_other_resources_do() {
+    let mut router = TestRouter::with(|config| {
+        config.server.public_url = Some("https://hooks.example.com".to_owned());
+    })
+    .await;
+    let made = router
+        .post("/api/v1/sources", &json!({"name": "gh", "preset": "github"}))
+        .await
+        .expect(201);
+    assert!(made.str("/secret").len() >= 32, "made here and shown once");
+    assert_eq!(made.body["path"], "/webhooks/gh");
+    assert_eq!(made.body["url"], "https://hooks.example.com/webhooks/gh");
+    assert_eq!(made.headers["etag"], "\"1\"");
+    let id = made.str("/id");
+    let secret = made.str("/secret");
+    for path in [format!("/api/v1/sources/{id}"), "/api/v1/sources/gh".to_owned()] {
+        let shown = router.get(&path).await.expect(200);
+        assert_eq!((&shown.body["id"], shown.body.get("secret")), (&json!(id), None));
+        assert!(!shown.text.contains(&secret));
+    }
+    let changed = router
+        .call(
+            "PATCH",
+            "/api/v1/sources/gh",
+            &json!({"description": "our organisation", "name": "github"}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        (&changed.body["version"], &changed.body["path"]),
+        (&json!(2), &json!("/webhooks/github"))
+    );
+    let stale = router
+        .call_raw(
+            "PATCH",
+            "/api/v1/sources/github",
+            &[("if-match", "\"1\""), ("content-type", "application/json")],
+            "{}",
+        )
+        .await;
+    assert_eq!(stale.status, 412, "{}", stale.text);
+    assert_eq!(Call::default().post(&router, "gh").await.status, 404);
+    assert_eq!(Call::default().post(&router, "github").await.status, 401);
+    router
+        .post("/api/v1/sources/github/disable", &json!({}))
+        .await
+        .expect(200);
+    assert_eq!(
+        Call::default().post(&router, "github").await.status,
+        404,
+        "as if it were not there"
+    );
+    router.restart().await;
+    assert_eq!(
+        router.get("/api/v1/sources/github").await.expect(200).body["enabled"],
+        false
+    );
+    router
+        .post("/api/v1/sources/github/enable", &json!({}))
+        .await
+        .expect(200);
+    let list = router.get("/api/v1/sources").await.expect(200);
+    assert_eq!(list.body["data"].as_array().unwrap().len(), 1);
+    router
+        .call("DELETE", "/api/v1/sources/github", &json!({}))
+        .await
+        .expect(204);
+    router.get("/api/v1/sources/github").await.expect(404);
+    assert_eq!(Call::default().post(&router, "github").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_reader_sees_sources_but_may_not_change_them() {
+    let mut router = TestRouter::start().await;
+    router
+        .post("/api/v1/sources", &json!({"name": "a", "preset": "none"}))
+        .await
+        .expect(201);
+    let key = router
+        .post("/api/v1/keys", &json!({"name": "r", "scopes": ["read"]}))
+        .await
+        .expect(201)
+        .str("/key");
+    router.use_key(&key);
+    let shown = router.get("/api/v1/sources/a").await.expect(200);
+    assert!(
+        shown.str("/note").contains("whoever knows the address"),
+        "{}",
+        shown.text
+    );
+    router
+        .post("/api/v1/sources", &json!({"name": "b", "preset": "none"}))
+        .await
+        .expect(403);
+    router
+        .call("DELETE", "/api/v1/sources/a", &json!({}))
+        .await
+        .expect(403);
+    router
+        .call("PATCH", "/api/v1/sources/a", &json!({"enabled": false}))
+        .await
+        .expect(403);
+}
+
+#[tokio::test]
+async fn bad_wishes_are_refused_by_their_place() {
+    let router = TestRouter::start().await;
+    router
+        .post("/api/v1/sources", &json!({"name": "taken", "preset": "none"}))
+        .await
+        .expect(201);
+    let table: Vec<(Value, &str, &str)> = vec![
+        (json!({"preset": "github"}), "/name", "must"),
+        (json!({"name": "A b"}), "/name", "lower-case"),
+        (json!({"name": "a", "preset": "githbu"}), "/preset", "github"),
+        (
+            json!({"name": "a", "preset": "stripe"}),
+            "/secret",
+            "must be given",
+        ),
+        (
+            json!({"name": "a", "preset": "discord", "secret": "not hex"}),
+            "/secret",
+            "hex",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "secret": "s"}),
+            "/secret",
+            "verifies nothing",
+        ),
+        (
+            json!({"name": "a", "preset": "standard-webhooks", "secret": "plain"}),
+            "/secret",
+            "whsec_",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "evnets": {}}),
+            "/evnets",
+            "events",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "events": {"type": "{headr:x}"}}),
+            "/events/type/0",
+            "header",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "events": {"type": []}}),
+            "/events/type",
+            "one",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "events": {"split": "items"}}),
+            "/events/split",
+            "JSON Pointer",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "allowed_ips": ["10.0.0.0/33"]}),
+            "/allowed_ips/0",
+            "network",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "response": {"status": 500}}),
+            "/response/status",
+            "200",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "response": {"headers": {"a b": "c"}}}),
+            "/response/headers/a b",
+            "header",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "body_bytes_max": 0}),
+            "/body_bytes_max",
+            "from",
+        ),
+        (
+            json!({"name": "a", "preset": "none", "public_url": "nowhere"}),
+            "/public_url",
+            "http",
+        ),
+        (
+            json!({"name": "a", "verification": {"kind": "magic"}}),
+            "/verification",
+            "magic",
+        ),
+        (
+            json!({"name": "a", "verification": {"kind": "signature", "schemes": []}, "secret": "s"}),
+            "/verification/schemes",
+            "1 to 8",
+        ),
+    ];
+    for (body, pointer, word) in table {
+        let answer = router.post("/api/v1/sources", &body).await;
+        assert_eq!(answer.status, 422, "{body}: {}", answer.text);
+        let fault = &answer.body["errors"][0];
+        assert_eq!(fault["pointer"], pointer, "{body}: {}", answer.text);
+        assert!(
+            fault["detail"].as_str().unwrap().contains(word),
+            "{body}: {}",
+            answer.text
+        );
+    }
+    let taken = router
+        .post("/api/v1/sources", &json!({"name": "taken", "preset": "none"}))
+        .await;
+    assert_eq!(
+        (taken.status, &taken.body["errors"][0]["pointer"]),
+        (409, &json!("/name")),
+        "{}",
+        taken.text
+    );
+}
+
+#[tokio::test]
+async fn every_preset_says_where_its_secret_is_and_makes_a_source() {
+    let router = TestRouter::start().await;
+    let presets = router.get("/api/v1/source-presets").await.expect(200);
+    let all = presets.body["data"].as_array().unwrap();
+    assert!(all.len() >= 20);
+    for preset in all {
+        let name = preset["name"].as_str().unwrap();
+        assert!(!preset["title"].as_str().unwrap().is_empty());
+        let url = "https://hooks.example.com/x";
+        let body = json!({"name": name, "preset": name, "public_url": url, "verify_token": "t"});
+        let answer = router.post("/api/v1/sources", &body).await;
+        if preset["secret_made_by"] == "service" {
+            let detail = answer.body["errors"][0]["detail"].as_str().unwrap().to_owned();
+            assert!(
+                detail.contains(preset["secret"].as_str().unwrap()),
+                "{name}: {}",
+                answer.text
+            );
+        } else {
+            assert_eq!(answer.status, 201, "{name}: {}", answer.text);
+            assert_eq!(answer.body.get("secret").is_some(), name != "none", "{name}");
+        }
+    }
+}
