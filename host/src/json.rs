@@ -6,11 +6,18 @@
 //! type. Names that nobody asked for are faults, with the nearest known name as a hint.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+mod split;
+mod steps;
+
+pub use split::{MEMBERS_MAX, Name};
+pub use steps::{STEPS_MAX, index, steps};
+
+use split::Split;
 
 /// Deepest nesting of arrays and objects. Real payloads stay below 20; every consumer behind us
 /// (plugins, filters, endpoints) may parse recursively, and this keeps their stacks safe.
@@ -290,10 +297,9 @@ pub fn read<T: DeserializeOwned>(
 /// Splits an array into its raw items, `max` at the most.
 pub fn items<'a>(text: &'a str, base: &str, max: usize) -> Result<Vec<&'a RawValue>, Unreadable> {
     check_kind(text, base, "an array")?;
-    let items: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| Unreadable::Syntax(error.to_string()))?;
-    if items.len() > max {
-        return Err(Faults::one(base, format!("has {} items; {max} are allowed", items.len())).into());
+    let (items, count) = split::items(text, max).map_err(|error| Unreadable::Syntax(error.to_string()))?;
+    if count > max {
+        return Err(Faults::one(base, format!("has {count} items; {max} are allowed")).into());
     }
     Ok(items)
 }
@@ -320,50 +326,6 @@ fn edits(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-/// An object as a list of its members, names borrowed where they have no escapes.
-struct Split<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Split<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Split<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(8);
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    members.push((name, value));
-                }
-                Ok(Split(members))
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
 }
 
 #[cfg(test)]
@@ -458,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_body_full_of_nonsense_gives_a_short_answer() {
-        let members: Vec<String> = (0..5_000).map(|n| format!(r#""x{n}":0"#)).collect();
+        let members: Vec<String> = (0..MEMBERS_MAX).map(|n| format!(r#""x{n}":0"#)).collect();
         let text = format!("{{{}}}", members.join(","));
         let mut faults = Faults::default();
         Fields::of(&text, "").unwrap().finish(&mut faults);

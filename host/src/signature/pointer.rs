@@ -11,8 +11,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Most steps of a pointer. Real ones have two or three.
-const STEPS_MAX: usize = 16;
+use crate::json;
 
 /// A pointer to one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +36,8 @@ pub(super) enum Lost {
 impl Pointer {
     /// Reads `/signature/token`. The empty pointer, the whole body, is none: it is no single value.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let steps = text.strip_prefix('/')?.split('/');
-        let steps: Vec<String> = steps.map(unescaped).collect::<Option<_>>()?;
-        (steps.len() <= STEPS_MAX).then(|| Self {
+        let steps = json::steps(text).filter(|steps| !steps.is_empty())?;
+        Some(Self {
             text: text.to_owned(),
             steps,
         })
@@ -74,25 +72,9 @@ impl fmt::Display for Pointer {
     }
 }
 
-fn unescaped(step: &str) -> Option<String> {
-    let mut text = String::with_capacity(step.len());
-    let mut chars = step.chars();
-    while let Some(char) = chars.next() {
-        text.push(match char {
-            '~' => match chars.next()? {
-                '0' => '~',
-                '1' => '/',
-                _ => return None,
-            },
-            char => char,
-        });
-    }
-    Some(text)
-}
-
 fn member<'a>(raw: &'a RawValue, name: &str) -> Result<&'a RawValue, Lost> {
-    let mut json = serde_json::Deserializer::from_str(raw.get());
-    let found = json.deserialize_map(Member(name)).map_err(|_| Lost::NotJson)?;
+    let mut reader = serde_json::Deserializer::from_str(raw.get());
+    let found = reader.deserialize_map(Member(name)).map_err(|_| Lost::NotJson)?;
     match found[..] {
         [] => Err(Lost::Missing),
         [one] => Ok(one),
@@ -101,11 +83,9 @@ fn member<'a>(raw: &'a RawValue, name: &str) -> Result<&'a RawValue, Lost> {
 }
 
 fn item<'a>(raw: &'a RawValue, step: &str) -> Result<&'a RawValue, Lost> {
-    // RFC 6901, section 4: digits without leading zeros.
-    let canonical = step == "0" || !step.starts_with('0') && step.bytes().all(|b| b.is_ascii_digit());
-    let place: usize = step.parse().ok().filter(|_| canonical).ok_or(Lost::Missing)?;
-    let mut json = serde_json::Deserializer::from_str(raw.get());
-    let found = json.deserialize_seq(Item(place)).map_err(|_| Lost::NotJson)?;
+    let place = json::index(step).ok_or(Lost::Missing)?;
+    let mut reader = serde_json::Deserializer::from_str(raw.get());
+    let found = reader.deserialize_seq(Item(place)).map_err(|_| Lost::NotJson)?;
     found.ok_or(Lost::Missing)
 }
 
@@ -184,6 +164,7 @@ impl<'de> Visitor<'de> for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::STEPS_MAX;
 
     fn find(pointer: &str, body: &str) -> Result<String, Lost> {
         let pointer = Pointer::parse(pointer).unwrap();

@@ -177,15 +177,15 @@ fn items<'b>(split: &Pointers, body: &'b [u8]) -> Result<Vec<&'b RawValue>, Refu
     let raw = split.find(body).into_iter().next().flatten();
     let raw = raw.filter(|raw| raw.starts_with('['));
     let raw = raw.ok_or_else(|| refuse("the array that the body is split at is not there".to_owned()))?;
-    let items: Vec<&RawValue> =
-        serde_json::from_str(raw).map_err(|error| refuse(format!("the body is not JSON: {error}")))?;
-    match items.len() {
-        0 => Err(refuse("the array that the body is split at is empty".to_owned())),
-        1..=ITEMS_MAX => Ok(items),
-        many => Err(refuse(format!(
-            "the array has {many} items; {ITEMS_MAX} are allowed"
-        ))),
+    let items = json::items(raw, "", ITEMS_MAX).map_err(|error| {
+        let told = error.into_faults().into_vec().pop();
+        let told = told.map_or_else(String::new, |fault| fault.detail);
+        refuse(format!("the array that the body is split at {told}"))
+    })?;
+    if items.is_empty() {
+        return Err(refuse("the array that the body is split at is empty".to_owned()));
     }
+    Ok(items)
 }
 
 /// Makes a text a type: runs of what a type cannot carry become one `_`, empty segments go, what is too

@@ -9,14 +9,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json;
+use crate::json::{self, Name, STEPS_MAX};
 
 /// Longest pointer, in bytes.
 const POINTER_BYTES_MAX: usize = 256;
-/// Most steps of a pointer. What lies deeper than [`json::DEPTH_MAX`] is refused anyway; services keep
-/// what names an event within five.
-const STEPS_MAX: usize = 16;
-
 /// What is wrong with a pointer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -41,7 +37,8 @@ struct Node {
 impl Pointers {
     /// Adds a pointer and gives its number; one that is known already keeps it.
     pub(super) fn add(&mut self, text: &str) -> Result<usize, NotAPointer> {
-        let steps = steps(text)?;
+        let steps = Some(text).filter(|text| text.len() <= POINTER_BYTES_MAX);
+        let steps = steps.and_then(json::steps).ok_or(NotAPointer)?;
         let mut node = &mut self.root;
         for step in steps {
             let place = match node.children.iter().position(|(name, _)| *name == step) {
@@ -82,20 +79,6 @@ impl Pointers {
             Err(_) => nothing,
         }
     }
-}
-
-/// The names that a pointer leads along.
-fn steps(text: &str) -> Result<Vec<String>, NotAPointer> {
-    if text.len() > POINTER_BYTES_MAX || !(text.is_empty() || text.starts_with('/')) {
-        return Err(NotAPointer);
-    }
-    let steps: Vec<&str> = text.split('/').skip(1).collect();
-    let bad = |step: &&str| step.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
-    if steps.len() > STEPS_MAX || steps.iter().any(bad) {
-        return Err(NotAPointer);
-    }
-    let decoded = |step: &str| step.replace("~1", "/").replace("~0", "~");
-    Ok(steps.into_iter().map(decoded).collect())
 }
 
 struct Walk<'n, 'f, 't> {
@@ -144,7 +127,7 @@ impl<'t> Visitor<'t> for Walk<'_, '_, 't> {
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key_seed(Name)? {
+        while let Some(Name(name)) = map.next_key()? {
             match self.node.child(&name) {
                 Some(node) => map.next_value_seed(Walk {
                     node,
@@ -159,10 +142,16 @@ impl<'t> Visitor<'t> for Walk<'_, '_, 't> {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut seq: A) -> Result<(), A::Error> {
-        let mut index = 0_usize;
+        // Looked up once, not for every item: arrays may be long.
+        let children = self.node.children.iter();
+        let wanted: Vec<(usize, &Node)> = children
+            .filter_map(|(step, node)| Some((json::index(step)?, node)))
+            .collect();
+        let mut place = 0_usize;
         loop {
-            let more = match self.node.child(index.to_string().as_str()) {
-                Some(node) => seq.next_element_seed(Walk {
+            let node = wanted.iter().find(|(index, _)| *index == place);
+            let more = match node {
+                Some((_, node)) => seq.next_element_seed(Walk {
                     node,
                     found: self.found,
                 })?,
@@ -171,7 +160,7 @@ impl<'t> Visitor<'t> for Walk<'_, '_, 't> {
             if more.is_none() {
                 return Ok(());
             }
-            index += 1;
+            place += 1;
         }
     }
 
@@ -193,31 +182,6 @@ impl<'t> Visitor<'t> for Walk<'_, '_, 't> {
     }
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
         Ok(())
-    }
-}
-
-/// A member's name, borrowed where it has no escapes.
-struct Name;
-
-impl<'t> DeserializeSeed<'t> for Name {
-    type Value = std::borrow::Cow<'t, str>;
-
-    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'t> Visitor<'t> for Name {
-    type Value = std::borrow::Cow<'t, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-    fn visit_borrowed_str<E>(self, text: &'t str) -> Result<Self::Value, E> {
-        Ok(text.into())
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(text.to_owned().into())
     }
 }
 
