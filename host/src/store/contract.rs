@@ -64,6 +64,8 @@ macro_rules! contract_tests {
             a_closed_store_says_so ingest::a_closed_store_says_so;
             many_callers_are_all_answered ingest::many_callers_are_all_answered;
             series_do_not_meet repetitions::series_do_not_meet;
+            an_id_is_used_up_for_the_inbound_source_that_it_came_to
+                repetitions::an_id_is_used_up_for_the_inbound_source_that_it_came_to;
             a_changed_repetition_may_count_as_one repetitions::a_changed_repetition_may_count_as_one;
             receptions_are_written_with_their_events receptions::receptions_are_written_with_their_events;
             a_reception_says_what_became_of_its_events receptions::a_reception_says_what_became_of_its_events;

@@ -71,6 +71,23 @@ pub(in crate::store) async fn series_do_not_meet<B: Backend>() {
     }
 }
 
+pub(in crate::store) async fn an_id_is_used_up_for_the_inbound_source_that_it_came_to<B: Backend>() {
+    let backend = B::new(Size::Usual);
+    let maker = Maker::new();
+    let store = backend.open(maker.now);
+    // The same `source` attribute and id, as CloudEvents may say them, at two inbound sources.
+    let call = |came_to, data| {
+        let new = maker.matched(maker.received(Some("a"), data), &[]);
+        maker.received_call(vec![new], came_to)
+    };
+    let first = done(store.accept(call(SOURCE, "{}")).await.unwrap());
+    let other = SourceId::from_number(8);
+    let elsewhere = done(store.accept(call(other, "[]")).await.unwrap());
+    assert!(!elsewhere[0].duplicate && elsewhere[0].id != first[0].id);
+    let again = done(store.accept(call(SOURCE, "{}")).await.unwrap());
+    assert_eq!((again[0].id, again[0].duplicate), (first[0].id, true));
+}
+
 pub(in crate::store) async fn a_changed_repetition_may_count_as_one<B: Backend>() {
     let backend = B::new(Size::Usual);
     let maker = Maker::new();

@@ -39,9 +39,10 @@ impl Prepared {
             let [content, _] = halves(idempotency.content.as_bytes());
             (keyed.of_call(call.tenant.number(), idempotency), content)
         });
+        let came_to = call.reception.as_ref().map(|reception| reception.source);
         let hash = |new: &NewEvent| Hashes {
             content: fingerprint::of_event(&new.event),
-            key: keyed.of_event(&new.event),
+            key: keyed.of_event(&new.event, came_to),
         };
         let events = call.events.iter().map(hash).collect();
         Self {

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::delivery::Request;
 use crate::event::Event;
+use crate::id::SourceId;
 use crate::store::Idempotency;
 
 /// Bytes kept of a hash.
@@ -73,12 +74,17 @@ impl Keyed {
         Self(secret)
     }
 
-    /// The key under which an event was seen, if its producer named it.
-    pub(super) fn of_event(&self, event: &Event) -> Option<Fingerprint> {
+    /// The key under which an event was seen, if its producer named it. `came_to` is the inbound source
+    /// that brought it: a CloudEvent says its `source` itself, and whoever may send to one inbound source
+    /// must not use up the ids of another.
+    pub(super) fn of_event(&self, event: &Event, came_to: Option<SourceId>) -> Option<Fingerprint> {
         let producer_id = event.producer_id.as_ref()?;
         let mut hasher = Sha256::new();
         hasher.update(self.0);
         hasher.update(event.tenant.number().to_be_bytes());
+        if let Some(source) = came_to {
+            hasher.update(source.number().to_be_bytes());
+        }
         text(&mut hasher, event.source.as_bytes());
         text(&mut hasher, producer_id.as_bytes());
         Some(finish(hasher))

@@ -152,7 +152,7 @@ fn version_1(directory: &Directory, segment_state: i64, events: &[crate::deliver
             ],
         )
         .unwrap();
-        if let Some(key) = keyed.of_event(event) {
+        if let Some(key) = keyed.of_event(event, None) {
             conn.execute(
                 "INSERT INTO seen_1 VALUES (?, ?, ?, ?, 2)",
                 params![key, fingerprint::of_event(event), now, id],
