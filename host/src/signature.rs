@@ -20,7 +20,7 @@ mod sign;
 mod template;
 mod verify;
 
-pub use certificate::CERTIFICATE_BYTES_MAX;
+pub use certificate::{CERTIFICATE_BYTES_MAX, is_certificate};
 pub use scheme::{
     Algorithm, CERTIFICATE_HOSTS_MAX, Coverage, Encoding, Presence, Scheme, SchemeFault,
     TOLERANCE_SECONDS_MAX, TimestampFormat,

@@ -3,7 +3,8 @@
 //!
 //! The address comes out of an unverified request, so everything about it is bounded: the scheme's list
 //! of hosts has been checked before, few fetches run at once, failures are remembered for a while, and
-//! the store of certificates has a fixed size.
+//! what is kept has a fixed size. Failures are kept apart, and so is what is no certificate: nobody can
+//! push a certificate out with addresses of his own, nor have a page in its place for a day.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::delivery::AttemptResult;
 use crate::egress::{Egress, Outbound};
+use crate::signature::{CERTIFICATE_BYTES_MAX, is_certificate};
 use crate::time::Timestamp;
 
 /// Certificates that are kept. A service has one or two at a time.
@@ -30,18 +32,21 @@ const FAILED_FOR: Duration = Duration::from_secs(30);
 const FETCHES_MAX: usize = 4;
 /// Longest wait for one. The sender waits for its answer meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Largest answer. A chain of four certificates has some 8 KiB.
-const BYTES_MAX: usize = 64 * 1_024;
 
 /// What a fetch gave.
 type Fetched = Result<Bytes, String>;
+
+struct Kept {
+    certificates: LruCache<Url, (Timestamp, Bytes)>,
+    failures: LruCache<Url, (Timestamp, Fetched)>,
+}
 
 /// Certificates, fetched and kept.
 #[derive(Clone)]
 pub struct Certificates {
     egress: Egress,
     clock: Clock,
-    kept: Arc<Mutex<LruCache<Url, (Timestamp, Fetched)>>>,
+    kept: Arc<Mutex<Kept>>,
     fetches: Arc<Semaphore>,
 }
 
@@ -51,7 +56,10 @@ impl Certificates {
         Self {
             egress,
             clock,
-            kept: Arc::new(Mutex::new(LruCache::new(KEPT_MAX))),
+            kept: Arc::new(Mutex::new(Kept {
+                certificates: LruCache::new(KEPT_MAX),
+                failures: LruCache::new(KEPT_MAX),
+            })),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
         }
     }
@@ -70,21 +78,34 @@ impl Certificates {
             return known;
         }
         let fetched = self.fetch(url).await;
-        let entry = (self.clock.now(), fetched.clone());
-        self.lock().put(url.clone(), entry);
+        let now = self.clock.now();
+        let mut kept = self.lock();
+        match &fetched {
+            Ok(bytes) if is_certificate(bytes) => {
+                kept.certificates.put(url.clone(), (now, bytes.clone()));
+            }
+            other => {
+                kept.failures.put(url.clone(), (now, other.clone()));
+            }
+        }
+        drop(kept);
         fetched
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<Url, (Timestamp, Fetched)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self, url: &Url) -> Option<Fetched> {
         let now = self.clock.now();
         let mut kept = self.lock();
-        let (at, fetched) = kept.get(url)?;
-        let keep = if fetched.is_ok() { KEPT_FOR } else { FAILED_FOR };
-        (now.since(*at) < keep).then(|| fetched.clone())
+        if let Some((at, bytes)) = kept.certificates.get(url)
+            && now.since(*at) < KEPT_FOR
+        {
+            return Some(Ok(bytes.clone()));
+        }
+        let (at, failed) = kept.failures.get(url)?;
+        (now.since(*at) < FAILED_FOR).then(|| failed.clone())
     }
 
     async fn fetch(&self, url: &Url) -> Fetched {
@@ -94,7 +115,7 @@ impl Certificates {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             timeout: TIMEOUT,
-            response_body_max: BYTES_MAX,
+            response_body_max: CERTIFICATE_BYTES_MAX,
         };
         match self.egress.send(request).await.result {
             AttemptResult::Response {
@@ -103,9 +124,9 @@ impl Certificates {
                 truncated: false,
                 ..
             } => Ok(body),
-            AttemptResult::Response { truncated: true, .. } => {
-                Err(format!("the certificate is larger than {BYTES_MAX} bytes"))
-            }
+            AttemptResult::Response { truncated: true, .. } => Err(format!(
+                "the certificate is larger than {CERTIFICATE_BYTES_MAX} bytes"
+            )),
             AttemptResult::Response { status, .. } => {
                 Err(format!("the certificate was answered with {status}"))
             }

@@ -18,8 +18,13 @@ use super::verify::{VerifyError, required};
 pub const CERTIFICATE_BYTES_MAX: usize = 64 * 1_024;
 /// Longest address of a certificate, in bytes. PayPal's has 70.
 const URL_BYTES_MAX: usize = 1_024;
-/// What PEM begins with; text before it is allowed (RFC 7468, section 2).
+/// What PEM begins with. Text before it, which RFC 7468 allows, is not taken.
 const PEM_MARK: &[u8] = b"-----BEGIN ";
+
+/// Whether these bytes are a certificate that a signature could be checked with.
+pub fn is_certificate(bytes: &[u8]) -> bool {
+    Certificate::read(Some(bytes)).is_ok()
+}
 
 /// The certificate at the head of a chain.
 pub(super) struct Certificate(CertificateDer<'static>);
@@ -53,6 +58,11 @@ fn address(place: &CertificatePlace, text: &str) -> Result<Url, VerifyError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("has a user name or password"));
     }
+    // What a page of the service says in answer to somebody's parameters is not the service's word, and
+    // one certificate must not have any number of addresses under which it would be kept.
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refused("has something behind its path"));
+    }
     let host = host.to_string();
     let below = |allowed: &String| {
         let rest = host.strip_suffix(allowed.as_str());
@@ -78,8 +88,8 @@ impl Certificate {
         if bytes.len() > CERTIFICATE_BYTES_MAX {
             return Err(fault("is larger than certificates are"));
         }
-        let pem = bytes.windows(PEM_MARK.len()).any(|window| window == PEM_MARK);
-        let der = if pem {
+        // Nothing may stand before it: on a page that repeats what it was asked, a stranger's words would.
+        let der = if bytes.trim_ascii_start().starts_with(PEM_MARK) {
             CertificateDer::from_pem_slice(bytes).map_err(|_| fault("cannot be read as PEM"))?
         } else {
             CertificateDer::from(bytes.to_vec())

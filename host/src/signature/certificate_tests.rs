@@ -64,6 +64,8 @@ fn certificates_come_from_named_hosts_over_https_only() {
         ("https://evil.example\\@paypal.com/c", "leads to evil.example"),
         ("https://10.127.0.0.1.nip.io/", "leads to"),
         ("http://127.0.0.2/c", "leads to 127.0.0.2"),
+        ("https://www.paypal.com/search?q=-----BEGIN", "behind its path"),
+        ("https://api.paypal.com/c#1", "behind its path"),
     ];
     for (text, expected) in table {
         let error = url(&keyring, text.as_bytes()).unwrap_err();
@@ -87,12 +89,14 @@ fn certificates_are_pem_or_der_and_nothing_else() {
             .map_err(|error| error.to_string())
     };
     let der = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
-    let chain = [b"subject=/CN=x\n", CERTIFICATE, CERTIFICATE].concat();
+    let chain = [b"\r\n", CERTIFICATE, b"subject=/CN=x\n", CERTIFICATE].concat();
+    let echoed = [b"<p>Nothing found for ", CERTIFICATE].concat();
     for good in [CERTIFICATE, &der[..], &chain] {
         assert_eq!(read(Some(good)), Ok(()));
     }
     let key: &[u8] = include_bytes!("../../../tests/vectors/paypal-test-key.pem");
-    let table: [(Option<&[u8]>, &str); 6] = [
+    let table: [(Option<&[u8]>, &str); 7] = [
+        (Some(&echoed), "neither PEM nor DER"),
         (None, "was not fetched"),
         (Some(b""), "neither PEM nor DER"),
         (Some(b"<html>"), "neither PEM nor DER"),

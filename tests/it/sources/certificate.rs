@@ -159,3 +159,36 @@ async fn a_certificate_that_cannot_be_had_is_no_fault_of_the_sender() {
         401
     );
 }
+
+#[tokio::test]
+async fn a_page_in_place_of_a_certificate_is_not_kept_for_a_day() {
+    let host = Receiver::scripted(
+        [Reply::Full(
+            200,
+            vec![],
+            "<html>Please come back later</html>".into(),
+        )],
+        Reply::Full(200, vec![], CERTIFICATE.into()),
+    )
+    .await;
+    let router = TestRouter::start().await;
+    source_with_host(&router, "127.0.0.1").await;
+    let call = || signed("{}", "1", &host.url());
+    assert_eq!(call().post(&router, "own").await.status, 401);
+    router.clock.advance(std::time::Duration::from_secs(31));
+    call().post(&router, "own").await.expect(200);
+}
+
+#[tokio::test]
+async fn addresses_of_strangers_push_no_certificate_out() {
+    let host = Receiver::scripted([Reply::Full(200, vec![], CERTIFICATE.into())], Reply::Status(404)).await;
+    let router = TestRouter::start().await;
+    source_with_host(&router, "127.0.0.1").await;
+    let url = host.url();
+    signed("{}", "1", &url).post(&router, "own").await.expect(200);
+    for n in 0..70 {
+        let other = format!("{}/{n}", url.trim_end_matches('/'));
+        assert_eq!(signed("{}", "2", &other).post(&router, "own").await.status, 503);
+    }
+    signed("{}", "3", &url).post(&router, "own").await.expect(200);
+}
