@@ -47,6 +47,7 @@ use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
 use crate::registry::Registry;
 use crate::store::Store;
+use crate::telemetry::Budget;
 use problem::{Kind, Problem};
 
 /// What handlers work on; built by the wiring.
@@ -57,6 +58,8 @@ pub struct State {
     pub ingest: Arc<Ingest>,
     /// The way in for other services' webhooks.
     pub intake: Intake,
+    /// Lines in the log about refused requests.
+    pub refusals: Budget,
     /// History.
     pub store: Arc<dyn Store>,
     /// Which subscriptions there are and what they match.

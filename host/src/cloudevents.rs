@@ -34,6 +34,9 @@ const VERSION: &str = "1.0";
 /// The header that makes a request a CloudEvent in binary mode.
 const VERSION_HEADER: &str = "ce-specversion";
 
+/// What the media types of CloudEvents begin with.
+const MEDIA_TYPES: &[u8] = b"application/cloudevents";
+
 /// How a request carries its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -49,16 +52,21 @@ impl Mode {
     /// The mode of a request; none where it is no CloudEvent.
     pub fn of(headers: &HeaderMap) -> Result<Option<Self>, Faults> {
         let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
-        let content_type = String::from_utf8_lossy(content_type.unwrap_or_default()).to_ascii_lowercase();
+        let content_type = content_type.unwrap_or_default();
+        // Every event of the API comes by here, and most are no CloudEvents.
+        let begins = content_type.trim_ascii_start().get(..MEDIA_TYPES.len());
+        if !begins.is_some_and(|begin| begin.eq_ignore_ascii_case(MEDIA_TYPES)) {
+            return Ok(headers.contains_key(VERSION_HEADER).then_some(Self::Binary));
+        }
+        let content_type = String::from_utf8_lossy(content_type).to_ascii_lowercase();
         let mut parts = content_type.split(';').map(str::trim);
         let mode = match parts.next().unwrap_or_default() {
-            "application/cloudevents+json" => Some(Self::Structured),
-            "application/cloudevents-batch+json" => Some(Self::Batched),
-            other if other.starts_with("application/cloudevents") => {
+            "application/cloudevents+json" => Self::Structured,
+            "application/cloudevents-batch+json" => Self::Batched,
+            other => {
                 let detail = format!("`{other:.80}` is not taken; send `application/cloudevents+json`");
                 return Err(Faults::one("content-type", detail));
             }
-            _ => headers.contains_key(VERSION_HEADER).then_some(Self::Binary),
         };
         let other_charset = |parameter: &str| {
             let charset = parameter
@@ -66,13 +74,13 @@ impl Mode {
                 .map(|name| name.trim_matches('"'));
             charset.is_some_and(|name| !matches!(name, "utf-8" | "utf8" | "us-ascii"))
         };
-        if matches!(mode, Some(Self::Structured | Self::Batched)) && parts.any(other_charset) {
+        if parts.any(other_charset) {
             return Err(Faults::one(
                 "content-type",
                 "JSON is UTF-8; other charsets are not taken",
             ));
         }
-        Ok(mode)
+        Ok(Some(mode))
     }
 
     /// The events of a request in this mode: all of them, or what is wrong. `events_max` bounds a batch.

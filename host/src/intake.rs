@@ -24,8 +24,8 @@ use crate::event::Draft;
 use crate::id::{EventId, Generator};
 use crate::ingest::{self, Ingest};
 use crate::reception::{Outcome, Reception, Refusal};
-use crate::signature::{Failure, Incoming, VerifyError};
-use crate::source::{self, AnswerParts, Answered, Request, kept_headers};
+use crate::signature::{Failure, Incoming, Verified, VerifyError};
+use crate::source::{self, AnswerParts, Answered, Request, Verification, kept_headers, shared_headers};
 use crate::time::Timestamp;
 
 pub use certificates::Certificates;
@@ -34,6 +34,11 @@ pub use table::{Entry, Sources, unknown_preset};
 
 /// When to come again after a certificate could not be fetched.
 const CERTIFICATE_AGAIN: Duration = Duration::from_secs(30);
+/// Largest body of a refused request that is kept, where a source keeps them. Anybody can send such bodies,
+/// and what they fill is history's.
+const KEPT_REFUSED_BYTES_MAX: usize = 256 * 1_024;
+/// When to come again to a source that has to be changed by a person first.
+const UNUSABLE_AGAIN: Duration = Duration::from_secs(300);
 
 /// A request without its body.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +230,9 @@ impl Intake {
             refused.reason.status()
         };
         reception.headers = kept_headers(head.headers, entry.compiled().verification());
-        reception.body = seen.body.filter(|_| entry.source().settings.keep_refused);
+        let keep =
+            |body: &Bytes| entry.source().settings.keep_refused && body.len() <= KEPT_REFUSED_BYTES_MAX;
+        reception.body = seen.body.filter(keep);
         reception.outcome = Outcome::Refused {
             reason: refused.reason,
             detail: refused.detail.clone(),
@@ -249,6 +256,15 @@ impl Intake {
         now: Timestamp,
         seen: &mut Seen,
     ) -> Result<Good, Refused> {
+        if entry.fault().is_some() {
+            return Err(Refused {
+                retry_after: Some(UNUSABLE_AGAIN),
+                ..Refused::new(
+                    Refusal::Unavailable,
+                    "the source cannot be used now; its operator has to change it",
+                )
+            });
+        }
         let (compiled, settings) = (entry.compiled(), &entry.source().settings);
         let allowed = &settings.allowed_ips;
         if !allowed.is_empty() && !allowed.iter().any(|network| network.contains(&head.remote)) {
@@ -306,8 +322,13 @@ impl Intake {
             }
         };
         incoming.certificate = certificate.as_deref();
-        entry.verifier().check(&incoming, now)?;
-        if let Some(handshake) = compiled.handshake(&request, true) {
+        let proved = match entry.verifier().check(&incoming, now)? {
+            Verified::Signed { .. } => true,
+            // Where nothing is asked, there is nothing to prove. Where a signature is only optional, one
+            // that is missing proves nothing: an answer that signs would sign for anybody.
+            Verified::Unsigned => *compiled.verification() == Verification::None,
+        };
+        if proved && let Some(handshake) = compiled.handshake(&request, true) {
             return Ok(Good::Handshake(handshake?));
         }
         let mut drafts = compiled.drafts(&request)?;
@@ -320,6 +341,7 @@ impl Intake {
             return Err(Refused::new(Refusal::MalformedBody, detail));
         }
         let kept = kept_headers(head.headers, compiled.verification());
+        let kept = shared_headers(&kept, drafts.len());
         drafts
             .iter_mut()
             .for_each(|draft| draft.headers.clone_from(&kept));

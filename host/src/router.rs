@@ -25,7 +25,7 @@ use crate::dispatcher::{Dispatcher, Endpoints, Tools};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
-use crate::id::{Generator, SourceId, SubscriptionId};
+use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Entry, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
@@ -77,14 +77,6 @@ pub enum StartError {
     /// The process is ending already.
     #[error("the process is ending")]
     Interrupted,
-    /// A stored source is not valid any more.
-    #[error("the stored source {id} is not valid any more: {fault}")]
-    Source {
-        /// Which.
-        id: SourceId,
-        /// Why.
-        fault: String,
-    },
     /// The configured waits are no schedule.
     #[error("dispatch.retry_waits is no retry schedule")]
     Schedule(#[from] crate::retry::ScheduleFault),
@@ -224,6 +216,7 @@ impl Router {
             control,
             ingest,
             intake,
+            refusals: crate::telemetry::Budget::default(),
             store: store.clone(),
             registry,
             feed,
@@ -325,23 +318,12 @@ async fn stored_routes(store: &dyn Store) -> Result<Vec<Arc<Route>>, StartError>
     store.subscriptions().await?.into_iter().map(compile).collect()
 }
 
+/// All of them: one that is not valid any more must not keep the others from taking what comes.
 async fn stored_sources(store: &dyn Store, now: Timestamp) -> Result<Vec<Arc<Entry>>, StartError> {
-    let compile = |source: crate::source::Source| {
-        let id = source.id;
-        Entry::compile(Arc::new(source), now)
-            .map(Arc::new)
-            .map_err(|faults| {
-                let told = faults.into_vec().into_iter();
-                let told: Vec<String> = told
-                    .map(|fault| format!("{} {}", fault.pointer, fault.detail))
-                    .collect();
-                StartError::Source {
-                    id,
-                    fault: told.join("; "),
-                }
-            })
-    };
-    store.sources().await?.into_iter().map(compile).collect()
+    let sources = store.sources().await?.into_iter();
+    Ok(sources
+        .map(|source| Arc::new(Entry::stored(Arc::new(source), now)))
+        .collect())
 }
 
 /// The admin key: from outside, or from the file of the first start, which is made where it is not.

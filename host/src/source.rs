@@ -35,7 +35,7 @@ pub use answering::{AnswerParts, Answered, CHALLENGE_BYTES_MAX, CONDITIONS_MAX, 
 pub use attributes::{ALTERNATIVES_MAX, ITEMS_MAX};
 pub use compiled::Compiled;
 pub use handshake::{Answer, Condition, Handshake};
-pub use kept::{KEPT_HEADERS_MAX, KEPT_VALUE_BYTES_MAX, kept_headers};
+pub use kept::{KEPT_BYTES_MAX, KEPT_HEADERS_MAX, KEPT_VALUE_BYTES_MAX, kept_headers, shared_headers};
 pub use mapping::{Conflict, Format, Mapping};
 pub use request::{Refused, Request};
 pub use verification::{Place, Verification};

@@ -3,6 +3,10 @@
 //! Standard output belongs to the answers of commands. Lines carry ids, never payloads, secrets or
 //! endpoint URLs; whoever writes a line keeps to that.
 
+mod budget;
+
+pub use budget::Budget;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};

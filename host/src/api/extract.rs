@@ -23,6 +23,7 @@ use super::Shared;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX, List, number_of};
 use super::problem::{Kind, Problem};
 use crate::auth::{Principal, Scope, check_key};
+use crate::event;
 use crate::id::TenantId;
 use crate::json;
 
@@ -301,15 +302,8 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(());
     };
-    let essence = value
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let essence = essence.to_ascii_lowercase();
-    match essence.as_str() {
+    let essence = event::essence(value.to_str().unwrap_or_default());
+    match essence.to_ascii_lowercase().as_str() {
         "application/json" | "application/merge-patch+json" => Ok(()),
         "application/cloudevents+json" | "application/cloudevents-batch+json" => {
             refuse("CloudEvents are taken by POST /api/v1/events only; send application/json")

@@ -19,6 +19,9 @@ use super::problem::{Kind, Problem};
 /// The header that names a request; in every answer, and in every problem as `request_id`.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// Most characters of a path that stand in the log: it is anybody's text, as long as a request's head.
+const PATH_CHARS_MAX: usize = 256;
+
 /// Calls the handler and makes of what it gives the answer that the client sees.
 pub async fn frame(State(state): State<Shared>, request: Request, next: Next) -> Response {
     // Ours, never the client's: what stands in the log must not be written from outside.
@@ -48,7 +51,11 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     let (status, duration_ms) = (answer.status(), state.clock.now().since(started).as_millis());
     // Who is refused is given the request id, so it has to lead somewhere.
     if status.is_client_error() || status.is_server_error() {
-        tracing::info!(request.id = id, %method, path, status = status.as_u16(), duration_ms, "refused");
+        if let Some(silent) = state.refusals.line(state.clock.now()) {
+            let path: String = path.chars().take(PATH_CHARS_MAX).collect();
+            let status = status.as_u16();
+            tracing::info!(request.id = id, %method, path, status, duration_ms, silent, "refused");
+        }
     } else {
         tracing::debug!(request.id = id, %method, path, status = status.as_u16(), duration_ms, "answered");
     }

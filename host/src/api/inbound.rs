@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue};
 
 use super::Shared;
@@ -78,11 +78,15 @@ async fn taken(state: &Shared, tenant: TenantId, name: &str, request: Request) -
         remote: sender(peer, &parts.headers, &state.limits.trusted_proxies),
     };
     let max = state.intake.body_bytes_max(&entry);
+    // Who must not see what was refused must not see it in what is missing either.
+    let same_answer = entry.source().settings.always_ok;
     let whole = whole(state, head, body, max);
     match state.intake.receive(entry, head, whole).await {
         Answer::Taken { response, first } => {
             let mut answer = answer(response);
-            if let Ok(id) = HeaderValue::from_str(&first.to_string()) {
+            if let Ok(id) = HeaderValue::from_str(&first.to_string())
+                && !same_answer
+            {
                 answer.headers_mut().insert(EVENT_ID, id);
             }
             Ok(answer)
@@ -104,7 +108,14 @@ fn answer(parts: source::AnswerParts) -> Response {
     let mut answer = (parts.status, parts.body).into_response();
     // What axum thinks of bytes is not what the source says of them.
     answer.headers_mut().remove(CONTENT_TYPE);
-    answer.headers_mut().extend(parts.headers);
+    let headers = answer.headers_mut();
+    headers.extend(parts.headers);
+    // No answer to a machine is a page: it stands beside whatever else is served from here.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
     answer
 }
 

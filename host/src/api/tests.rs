@@ -199,6 +199,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         control: Arc::clone(&control),
         ingest,
         intake,
+        refusals: crate::telemetry::Budget::default(),
         store: Arc::clone(&store),
         registry,
         feed,

@@ -3,7 +3,7 @@
 //! An event that matches no subscription is accepted all the same, and often a mistyped type or filter
 //! is behind it. So the log says it, with the command that tells why: once a type and [`QUIET`], so that
 //! a producer of unwanted events cannot flood it. What is remembered is bounded; where more types come
-//! than are remembered, the oldest may be told again sooner.
+//! than are remembered, the oldest may be told again sooner, within the [`Budget`] of all.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use lru::LruCache;
 
 use crate::event::Event;
+use crate::telemetry::Budget;
 use crate::time::Timestamp;
 
 /// After a type was told, it is not told again for so long.
@@ -23,6 +24,7 @@ const TYPES_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 #[derive(Debug)]
 pub struct Unmatched {
     told: Mutex<LruCache<String, Told>>,
+    budget: Budget,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,7 @@ impl Default for Unmatched {
     fn default() -> Self {
         Self {
             told: Mutex::new(LruCache::new(TYPES_MAX)),
+            budget: Budget::default(),
         }
     }
 }
@@ -46,11 +49,15 @@ impl Unmatched {
         let Some(silent) = self.turn(&event.event_type, now) else {
             return;
         };
+        let Some(lines_dropped) = self.budget.line(now) else {
+            return;
+        };
         tracing::info!(
             event.id = %event.id,
             event.r#type = ?event.event_type,
             event.source = ?event.source,
             silent,
+            lines_dropped,
             "an event matched no subscription; `hookway events why {}` says why",
             event.id,
         );

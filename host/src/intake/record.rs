@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::bucket::Bucket;
 use crate::id::SourceId;
@@ -11,6 +12,8 @@ use crate::reception::Reception;
 use crate::store::Store;
 use crate::subscription::RateLimit;
 
+/// Longest wait for the store. Slack wants its answer within three seconds.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Sources that are remembered; who has more starts counting anew.
 const SOURCES_MAX: usize = 10_000;
 
@@ -47,8 +50,12 @@ impl Recorder {
             Some(unrecorded) => reception.unrecorded = unrecorded,
             None => return,
         }
-        if let Err(error) = self.store.record_receptions(vec![reception]).await {
-            tracing::warn!(%error, "a reception could not be kept");
+        // The sender's answer waits for it, and a handshake has seconds.
+        let recording = self.store.record_receptions(vec![reception]);
+        match tokio::time::timeout(WAIT_MAX, recording).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a reception could not be kept"),
+            Err(_elapsed) => tracing::warn!("keeping a reception takes too long; it may be kept later"),
         }
     }
 

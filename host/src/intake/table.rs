@@ -8,17 +8,63 @@ use arc_swap::ArcSwap;
 use crate::bucket::Bucket;
 use crate::id::{SourceId, TenantId};
 use crate::json::Faults;
-use crate::source::{Compiled, Source, Verifier, VerifierFault, preset};
+use crate::source::{Compiled, Settings, Source, Verifier, VerifierFault, preset};
 use crate::time::Timestamp;
+
+/// The preset that needs nothing, and a name: for the stand-in of a source that is not valid any more.
+const UNVERIFIED: &str = "none";
+const UNUSABLE: &str = "unusable";
 
 /// A source, compiled, and what it remembers from request to request.
 pub struct Entry {
+    source: Arc<Source>,
     compiled: Compiled,
     verifier: Verifier,
     rate: Option<Mutex<Bucket>>,
+    /// Why it takes nothing, where it was stored by a version with other rules.
+    fault: Option<String>,
 }
 
 impl Entry {
+    /// A source as it was stored. What was valid once may not be today: its preset has another name, a rule
+    /// is stricter. Then it is there to be seen, changed and removed, and takes nothing.
+    pub fn stored(source: Arc<Source>, now: Timestamp) -> Self {
+        let faults = match Self::compile(Arc::clone(&source), now) {
+            Ok(entry) => return entry,
+            Err(faults) => faults.into_vec().into_iter(),
+        };
+        let told: Vec<String> = faults
+            .map(|fault| {
+                format!("{} {}", fault.pointer, fault.detail)
+                    .trim_start()
+                    .to_owned()
+            })
+            .collect();
+        let fault = told.join("; ");
+        tracing::error!(
+            source.id = %source.id,
+            source.name = source.name,
+            fault,
+            "a stored source is not valid any more; it takes nothing until it is changed",
+        );
+        let bare = Source {
+            name: UNUSABLE.to_owned(),
+            description: None,
+            preset: UNVERIFIED.to_owned(),
+            settings: Settings::default(),
+            secrets: Vec::new(),
+            verify_token: None,
+            ..Source::clone(&source)
+        };
+        let stand_in = Self::compile(Arc::new(bare), now);
+        Self {
+            source,
+            fault: Some(fault),
+            ..stand_in
+                .unwrap_or_else(|_| unreachable!("a source that asks for nothing compiles, as a test shows"))
+        }
+    }
+
     /// Compiles a source, or says what is wrong with it. Its bucket, where it has a rate, is full.
     pub fn compile(source: Arc<Source>, now: Timestamp) -> Result<Self, Faults> {
         let preset = preset::named(&source.preset).ok_or_else(unknown_preset)?;
@@ -26,18 +72,25 @@ impl Entry {
         let compiled = Compiled::new(Arc::clone(&source), preset)?;
         let verifier = Verifier::new(compiled.verification(), &source.secrets).map_err(fault_of)?;
         Ok(Self {
+            source,
             compiled,
             verifier,
             rate: rate.map(|limit| Mutex::new(Bucket::new(limit, now))),
+            fault: None,
         })
     }
 
     /// The source.
     pub fn source(&self) -> &Arc<Source> {
-        self.compiled.source()
+        &self.source
     }
 
-    /// The source with everything parsed.
+    /// Why it takes nothing, where it was stored by a version with other rules.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// The source with everything parsed; a stand-in where it has a [`Self::fault`].
     pub fn compiled(&self) -> &Compiled {
         &self.compiled
     }
@@ -152,4 +205,42 @@ fn snapshot(by_id: HashMap<SourceId, Arc<Entry>>) -> Snapshot {
         .map(|entry| (name(entry), Arc::clone(entry)))
         .collect();
     Snapshot { by_id, by_name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(preset: &str, name: &str) -> Arc<Source> {
+        Arc::new(Source {
+            id: SourceId::from_number(5),
+            tenant: TenantId::from_number(1),
+            name: name.to_owned(),
+            description: None,
+            enabled: true,
+            preset: preset.to_owned(),
+            settings: Settings::default(),
+            secrets: Vec::new(),
+            verify_token: None,
+            version: 3,
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+        })
+    }
+
+    #[test]
+    fn what_was_stored_is_there_whether_it_is_valid_or_not() {
+        let now = Timestamp::default();
+        assert_eq!(Entry::stored(source("none", "good"), now).fault(), None);
+        for (preset, name, told) in [
+            ("of-tomorrow", "a", "/preset is not a known preset"),
+            ("github", "a", "/secret"),
+            ("none", "Not A Slug", "/name"),
+        ] {
+            let entry = Entry::stored(source(preset, name), now);
+            let fault = entry.fault().unwrap();
+            assert!(fault.starts_with(told), "{fault}");
+            assert_eq!((entry.source().name.as_str(), entry.source().version), (name, 3));
+        }
+    }
 }

@@ -17,6 +17,7 @@ use super::scheme::{Coverage, Encoding, Place, Presence, Scheme, TimestampFormat
 use super::sign::Keyring;
 use super::template::FieldValue;
 use crate::digest::Digest;
+use crate::event::essence;
 use crate::time::Timestamp;
 
 mod fault;
@@ -324,8 +325,7 @@ fn in_body(pointer: &Pointer) -> String {
 impl BodyKind {
     /// What a body of this media type is.
     pub(super) fn of(content_type: &str) -> Self {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        match essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        match essence(content_type).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             true => Self::Form,
             false => Self::Other,
         }

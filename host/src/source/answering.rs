@@ -12,10 +12,11 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use subtle::ConstantTimeEq as _;
 
 use super::pointer::Pointers;
-use super::request::{Refused, Request, essence};
+use super::request::{Refused, Request};
 use super::template::{Own, Site, TEMPLATE_BYTES_MAX, Template};
 use super::view::View;
 use super::{ANSWER_BYTES_MAX, ANSWER_HEADERS_MAX, Answer, Handshake};
+use crate::digest::Digest;
 use crate::event;
 use crate::json::{self, Faults};
 use crate::reception::Refusal;
@@ -244,8 +245,10 @@ impl Ready {
                 Must::BeTheVerifyToken => {
                     let token = proof.verify_token.or(proof.own.secret);
                     token_shown &= token.is_some_and(|token| {
-                        let shown = value.unwrap_or_default();
-                        bool::from(shown.as_bytes().ct_eq(token.reveal().as_bytes()))
+                        // Over the digests, so that the time does not tell how long the token is.
+                        let shown = Digest::of(value.unwrap_or_default().as_bytes());
+                        let token = Digest::of(token.reveal().as_bytes());
+                        bool::from(shown.as_bytes().ct_eq(token.as_bytes()))
                     });
                 }
             }
@@ -393,7 +396,8 @@ fn read_body(answer: &Answer, at: &str, pointers: &mut Pointers, faults: &mut Fa
             let detail = "must be JSON whose atoms stand within strings; `{{` and `}}` stand for braces";
             faults.add(at, detail);
         }
-    } else if !template.is_fixed() && essence(&answer.content_type) != "text/plain" {
+    } else if !template.is_fixed() && !event::essence(&answer.content_type).eq_ignore_ascii_case("text/plain")
+    {
         faults.add(
             at,
             "may only have atoms where `content_type` is text/plain or JSON",

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::value::RawValue;
 
-use super::request::{Request, essence};
+use super::request::Request;
 use super::view::{FORM, PARAMETERS_MAX};
 use crate::event::{self, AttributeFault, CONTENT_TYPE_BYTES_MAX};
 use crate::json;
@@ -65,7 +65,7 @@ pub(super) fn check<'r>(request: &Request<'r>) -> Result<Cow<'r, str>, BodyFault
         return Ok(if is_json { event::JSON } else { UNKNOWN }.into());
     };
     event::check_text(content_type, CONTENT_TYPE_BYTES_MAX).map_err(BodyFault::ContentType)?;
-    match essence(content_type).as_str() {
+    match event::essence(content_type).to_ascii_lowercase().as_str() {
         _ if event::is_json(content_type) => check_json(body)?,
         FORM => check_form(body)?,
         kind if kind == "text/xml" || kind == "application/xml" || kind.ends_with("+xml") => {

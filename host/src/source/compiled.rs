@@ -103,7 +103,7 @@ impl Compiled {
 
     /// The answer, if the request is a handshake. Ask with `verified = false` before the verification,
     /// which only finds handshakes that need none, and with `true` behind it: only if it was passed with a
-    /// secret, not where an optional signature was missing.
+    /// secret or asks for none, not where an optional signature was missing.
     pub fn handshake(&self, request: &Request<'_>, verified: bool) -> Option<Result<Answered, Refused>> {
         let proof = Proof {
             own: Own {

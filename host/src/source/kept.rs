@@ -9,6 +9,8 @@ use super::verification::Verification;
 pub const KEPT_HEADERS_MAX: usize = 64;
 /// Longest value of a header that is kept, in bytes; the rest is cut off.
 pub const KEPT_VALUE_BYTES_MAX: usize = 1_024;
+/// Most bytes of headers that one request adds to its events, all together: each of its events has them.
+pub const KEPT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// What stands in place of a credential.
 const MASK: &str = "…";
 
@@ -65,6 +67,18 @@ pub fn kept_headers(headers: &HeaderMap, verification: &Verification) -> Vec<(St
         .collect()
 }
 
+/// Of the headers that are kept, those that each of so many events of one request can have: a small
+/// request that is split into a thousand events must not become a thousand times its size.
+pub fn shared_headers(kept: &[(String, String)], events: usize) -> Vec<(String, String)> {
+    let mut left = KEPT_BYTES_MAX / events.max(1);
+    let fits = |(name, value): &&(String, String)| {
+        let rest = left.checked_sub(name.len() + value.len());
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    kept.iter().filter(fits).cloned().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use http::{HeaderName, HeaderValue};
@@ -109,5 +123,24 @@ mod tests {
             (Some("push"), Some("\u{fffd}"))
         );
         assert_eq!(value("x-long").map(str::len), Some(KEPT_VALUE_BYTES_MAX));
+    }
+
+    #[test]
+    fn the_headers_of_many_events_are_bounded_together() {
+        let header = |n: usize, bytes| (format!("x-{n:02}"), "v".repeat(bytes));
+        let kept: Vec<_> = (0..60)
+            .map(|n| header(n, KEPT_VALUE_BYTES_MAX))
+            .chain([header(99, 1)])
+            .collect();
+        assert_eq!(shared_headers(&kept, 1), kept);
+        assert_eq!(shared_headers(&kept, 10), kept);
+        let shared = shared_headers(&kept, 1_000);
+        let bytes: usize = shared.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(bytes * 1_000 <= KEPT_BYTES_MAX, "{bytes}");
+        assert_eq!(
+            shared.last(),
+            kept.last(),
+            "a small one behind large ones still fits"
+        );
     }
 }

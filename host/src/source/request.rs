@@ -51,9 +51,3 @@ impl Refused {
         }
     }
 }
-
-/// What of a media type stands before its parameters, in lower case.
-pub(super) fn essence(content_type: &str) -> String {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().to_ascii_lowercase()
-}

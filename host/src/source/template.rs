@@ -22,7 +22,6 @@ use http::HeaderName;
 
 use super::pointer::Pointers;
 use super::view::View;
-use crate::digest::Digest;
 use crate::secret::Secret;
 use crate::subscription::RateLimit;
 
@@ -262,7 +261,7 @@ impl Atom {
             Self::Query(name) => view.query(name),
             Self::Form(name) => view.form(name),
             Self::Json(slot) => view.json(*slot),
-            Self::Sha256 => Some(Digest::of(view.bytes).to_string().into()),
+            Self::Sha256 => Some(view.digest().to_string().into()),
             Self::Method => Some(view.request.method.as_str().into()),
             Self::Rate => Some(per_minute(own.rate).into()),
             Self::Hmac(encoding, of) => match of.value(view, own)? {

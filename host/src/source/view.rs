@@ -7,7 +7,9 @@ use std::cell::OnceCell;
 use http::HeaderName;
 
 use super::pointer::Pointers;
-use super::request::{Request, essence};
+use super::request::Request;
+use crate::digest::Digest;
+use crate::event::essence;
 
 /// Most parameters of a query or form that are looked at.
 pub(super) const PARAMETERS_MAX: usize = 1_024;
@@ -26,6 +28,7 @@ pub(super) struct View<'r> {
     json: OnceCell<Vec<Option<&'r str>>>,
     query: OnceCell<Parameters<'r>>,
     form: OnceCell<Parameters<'r>>,
+    digest: OnceCell<Digest>,
 }
 
 impl<'r> View<'r> {
@@ -38,7 +41,13 @@ impl<'r> View<'r> {
             json: OnceCell::new(),
             query: OnceCell::new(),
             form: OnceCell::new(),
+            digest: OnceCell::new(),
         }
+    }
+
+    /// The SHA-256 of the body, or of the item.
+    pub(super) fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| Digest::of(self.bytes))
     }
 
     /// The first value of a header, if it is text.
@@ -61,7 +70,7 @@ impl<'r> View<'r> {
             let is_form = self
                 .request
                 .content_type()
-                .is_some_and(|text| essence(text) == FORM);
+                .is_some_and(|text| essence(text).eq_ignore_ascii_case(FORM));
             let body: &'r [u8] = if is_form { self.request.body } else { &[] };
             url::form_urlencoded::parse(body).take(PARAMETERS_MAX).collect()
         });

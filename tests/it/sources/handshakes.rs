@@ -258,3 +258,43 @@ async fn a_handshake_can_be_ones_own_data() {
     let refused = router.post("/api/v1/sources", &unknown).await.expect(422);
     assert!(refused.text.contains("unknown field `nmae`"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn where_a_signature_is_optional_one_that_is_missing_proves_nothing() {
+    let optional = json!({"kind": "signature", "schemes": [{
+        "algorithm": "hmac-sha256", "secret": "utf8", "input": "v0:{ts}:{body}", "encoding": "hex",
+        "header": "x-zm-signature", "format": "v0={sig}", "ts_header": "x-zm-request-timestamp",
+        "tolerance_seconds": 300, "optional": true,
+    }]});
+    let router = with_source(
+        json!({"name": "z", "preset": "zoom", "secret": "zoom_secret", "verification": optional}),
+    )
+    .await;
+    let body = json!({"event": "endpoint.url_validation", "payload": {"plainToken": "anything"}}).to_string();
+    let unsigned = Call::new("application/json", body.clone())
+        .post(&router, "z")
+        .await;
+    assert_eq!(unsigned.status, 200);
+    assert!(
+        !unsigned.text.contains("encryptedToken"),
+        "it signs for nobody: {}",
+        unsigned.text
+    );
+    assert_eq!(newest(&router).await["outcome"], "accepted");
+    let at = router.clock.now().as_millis() / 1_000;
+    let signature = sha256(b"zoom_secret", &[format!("v0:{at}:{body}").as_bytes()]);
+    let signed = Call::new("application/json", body)
+        .header("x-zm-request-timestamp", at.to_string())
+        .header("x-zm-signature", format!("v0={}", hex(&signature)));
+    assert!(signed.post(&router, "z").await.text.contains("encryptedToken"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_verified_handshakes_are_answered_all_the_same() {
+    let router = with_source(json!({"name": "s", "preset": "slack", "verification": {"kind": "none"}})).await;
+    let call = Call::new(
+        "application/json",
+        r#"{"type":"url_verification","challenge":"abc"}"#,
+    );
+    plain(&call.post(&router, "s").await, "abc");
+}

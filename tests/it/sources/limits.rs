@@ -189,3 +189,33 @@ async fn receptions_belong_to_their_tenant_and_show_no_credentials() {
     router.get(&format!("/api/v1/receptions/{id}")).await.expect(404);
     assert_eq!(router.get("/api/v1/receptions").await.body["data"], json!([]));
 }
+
+#[tokio::test]
+async fn who_must_not_see_what_was_refused_sees_no_difference() {
+    let router = TestRouter::start().await;
+    let source = json!({"name": "s", "preset": "token", "secret": "right", "always_ok": true,
+                        "response": {"headers": {"content-type": "text/html"}, "body": "<b>ok</b>"}});
+    router.post("/api/v1/sources", &source).await.expect(201);
+    let call = |token: &str| Call::new("application/json", r#"{"type":"a"}"#).header("x-api-key", token);
+    let names = |answer: &crate::support::router::Answer| {
+        let mut names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    };
+    let (taken, refused) = (
+        call("right").post(&router, "s").await,
+        call("wrong").post(&router, "s").await,
+    );
+    assert_eq!((taken.status, &taken.text), (refused.status, &refused.text));
+    assert_eq!(names(&taken), names(&refused));
+    // And no browser takes it for a page of ours.
+    assert_eq!(taken.headers["x-content-type-options"], "nosniff");
+    assert!(
+        taken.headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("sandbox")
+    );
+    let events = router.get("/api/v1/events").await.expect(200);
+    assert_eq!(events.body["data"].as_array().unwrap().len(), 1);
+}

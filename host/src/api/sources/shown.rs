@@ -69,6 +69,10 @@ pub struct SourceOut {
     /// Where the secret is entered, or found, at the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_hint: Option<&'static str>,
+    /// Why it takes nothing although it is enabled: it was stored by a version with other rules. It is
+    /// answered 503 until it is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
     /// What to think of.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
@@ -101,7 +105,8 @@ impl SourceOut {
                 .as_ref()
                 .map(|router| format!("{router}{path}"))
         };
-        let verification = compiled.verification().clone();
+        let own = settings.verification.as_ref();
+        let verification = own.unwrap_or_else(|| compiled.verification()).clone();
         let handshakes = settings
             .handshakes
             .clone()
@@ -114,7 +119,8 @@ impl SourceOut {
             path,
             preset: source.preset.clone(),
             enabled: source.enabled,
-            note: (verification == Verification::None).then_some(OPEN),
+            fault: entry.fault().map(str::to_owned),
+            note: (verification == Verification::None && entry.fault().is_none()).then_some(OPEN),
             verification,
             handshakes,
             events: settings.events.over(&preset.events),
