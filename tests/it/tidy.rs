@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "first_party",
     "id",
     "json",
+    "network",
     "outbound",
     "profile",
     "reception",

@@ -5,6 +5,7 @@ use toml::Value;
 use url::Url;
 
 use super::value::{ENTRIES_MAX, Kind, wrong};
+use crate::network;
 
 /// Networks; single addresses are networks of one.
 pub enum Networks {}
@@ -14,11 +15,7 @@ pub enum WebAddress {}
 impl Kind<Vec<IpNet>> for Networks {
     const FORM: &'static str = "list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7";
     fn parse(value: &Value) -> Result<Vec<IpNet>, String> {
-        let network = |text: &str| {
-            let address = |text: &str| text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-            let parsed = text.trim().parse().ok().or_else(|| address(text.trim()));
-            parsed.ok_or_else(|| wrong(value, Self::FORM))
-        };
+        let network = |text: &str| network::parse(text.trim()).ok_or_else(|| wrong(value, Self::FORM));
         let networks: Vec<IpNet> = match value {
             Value::String(text) if text.trim().is_empty() => Vec::new(),
             Value::String(text) => text.split(',').map(network).collect::<Result<_, _>>()?,

@@ -90,11 +90,7 @@ fn rule_from(value: &Value) -> Result<AllowRule, String> {
 
 fn network_from(value: &Value) -> Result<IpNet, String> {
     let text = value.as_str().unwrap_or_default();
-    let address = |text: &str| text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
-    text.parse()
-        .ok()
-        .or_else(|| address(text))
-        .ok_or("cidr must be a network such as 10.0.0.0/8".to_owned())
+    crate::network::parse(text).ok_or("cidr must be a network such as 10.0.0.0/8".to_owned())
 }
 
 /// A host name in the spelling that URLs have: lower case, punycode.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::set::Set;
 use super::subscriptions::{OVERLAP_MAX, rotated};
 use super::{Control, Error, Result};
 use crate::id::{SourceId, TenantId};
@@ -51,7 +52,10 @@ impl Control {
         }
         let now = self.parts.clock.now();
         let mut new = blank(self.parts.ids.next(now), tenant, now);
-        let secret = wish.secret.clone();
+        let secret = match &wish.secret {
+            Set::To(secret) => Some(secret.clone()),
+            Set::Keep | Set::Clear => None,
+        };
         lay(wish, &mut new);
         new.secrets = first_secret(&new, secret)?
             .map(|secret| SigningSecret { secret, until: None })
@@ -76,13 +80,16 @@ impl Control {
         let mut new = Source::clone(old.source());
         match wish.secret.clone() {
             // The first secret of a source that needed none until now.
-            Some(secret) if new.secrets.is_empty() => {
+            Set::To(secret) if new.secrets.is_empty() => {
                 new.secrets.push(SigningSecret { secret, until: None });
             }
-            Some(_) => {
+            Set::To(_) => {
                 return Err(Faults::one("/secret", "cannot be changed here; use rotate-secret").into());
             }
-            None => {}
+            Set::Clear if !new.secrets.is_empty() => {
+                return Err(Faults::one("/secret", "cannot be taken away; use rotate-secret").into());
+            }
+            Set::Keep | Set::Clear => {}
         }
         lay(wish, &mut new);
         self.replace_source(&old, new).await

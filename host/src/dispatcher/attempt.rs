@@ -271,7 +271,7 @@ pub(super) async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store:
         at: now,
     };
     record(tools, change).await?;
-    tell::abandoned(tools, &row, reason, now).await;
+    tell::abandoned(tools, &row).await;
     Ok(Fate::Finished)
 }
 

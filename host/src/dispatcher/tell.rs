@@ -12,7 +12,7 @@ use super::tools::Tools;
 use crate::activity::{Activity, What};
 use crate::delivery::{Attempt, AttemptResult, Next, Pending, State};
 use crate::event::Event;
-use crate::id::DeliveryId;
+use crate::id::{DeliveryId, TenantId};
 use crate::time::Timestamp;
 
 /// Ends of deliveries with several requests that are remembered: their last requests may end at once.
@@ -100,7 +100,7 @@ pub(super) async fn ended(tools: &Tools, row: &Pending, event: &Event, share: Sh
         Share::Whole => end,
         Share::Perhaps if end.status != "failed" && !watched => return,
         Share::Perhaps => match whole_end(tools, row.delivery).await {
-            Some((end, attempts)) if tools.told.first(row.delivery, end.at, attempts) => end,
+            Some((_, end, attempts)) if tools.told.first(row.delivery, end.at, attempts) => end,
             _ => return,
         },
     };
@@ -119,8 +119,8 @@ pub(super) async fn ended(tools: &Tools, row: &Pending, event: &Event, share: Sh
         .tell(|| Activity::ended(event.tenant, row, status, reason, at));
 }
 
-/// How the whole delivery ended, if it has, and after how many attempts.
-async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<(End, u32)> {
+/// Whose a delivery is and how all of it ended, if it has, and after how many attempts.
+async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<(TenantId, End, u32)> {
     // Where the store cannot say, the delivery is right all the same; only nobody hears of its end.
     let summary = tools.store.delivery(id).await.ok()??.summary;
     let (status, reason, at) = match summary.state {
@@ -129,21 +129,22 @@ async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<(End, u32)> {
         State::Filtered { at, reason } => ("filtered", Some(reason), at),
         State::Failed { at, reason } => ("failed", Some(reason), at),
     };
-    Some((End { status, reason, at }, summary.attempts))
+    Some((summary.tenant, End { status, reason, at }, summary.attempts))
 }
 
-/// A row was given up without an attempt, and with it its delivery.
-pub(super) async fn abandoned(tools: &Tools, row: &Pending, reason: &str, now: Timestamp) {
+/// A row was given up without an attempt, and its delivery with it if it was the last.
+pub(super) async fn abandoned(tools: &Tools, row: &Pending) {
     if tools.feed.watchers() == 0 {
         return;
     }
     // Its event may be gone, so the delivery says whose it is.
-    if let Ok(Some(detail)) = tools.store.delivery(row.delivery).await {
-        let tenant = detail.summary.tenant;
-        let reason = Some(reason.to_owned());
+    if let Some((tenant, end, attempts)) = whole_end(tools, row.delivery).await
+        && tools.told.first(row.delivery, end.at, attempts)
+    {
+        let End { status, reason, at } = end;
         tools
             .feed
-            .tell(|| Activity::ended(tenant, row, "failed", reason, now));
+            .tell(|| Activity::ended(tenant, row, status, reason, at));
     }
 }
 

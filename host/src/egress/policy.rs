@@ -77,13 +77,10 @@ impl TryFrom<Written> for AllowRule {
 
     fn try_from(written: Written) -> Result<Self, RuleFault> {
         let target = match (written.cidr, written.host) {
-            (Some(text), None) => {
-                let address = || text.parse::<IpAddr>().map(IpNet::from);
-                match text.parse::<IpNet>().or_else(|_| address()) {
-                    Ok(net) => AllowTarget::Cidr(net),
-                    Err(_) => return Err(RuleFault::Cidr { text }),
-                }
-            }
+            (Some(text), None) => match crate::network::parse(&text) {
+                Some(net) => AllowTarget::Cidr(net),
+                None => return Err(RuleFault::Cidr { text }),
+            },
             (None, Some(text)) => match Host::parse(&text) {
                 // In the spelling that URLs have: lower case, punycode.
                 Ok(Host::Domain(name)) if !name.contains('*') => AllowTarget::Host(name),

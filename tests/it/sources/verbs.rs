@@ -244,3 +244,98 @@ async fn every_preset_says_where_its_secret_is_and_makes_a_source() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_working() {
+    let mut router = TestRouter::start().await;
+    for name in ["old", "good"] {
+        let body = json!({"name": name, "preset": "none", "description": "d"});
+        router.post("/api/v1/sources", &body).await.expect(201);
+    }
+    router.stop().await;
+    // As a version that knows another preset would have left it.
+    let file = std::fs::read_dir(router.data_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|kind| kind == "db"))
+        .expect("the database");
+    let database = rusqlite::Connection::open(file).unwrap();
+    let changed = database
+        .execute(
+            "UPDATE source SET document = json_set(document, '$.preset', 'of-tomorrow') WHERE name = 'old'",
+            [],
+        )
+        .unwrap();
+    assert_eq!(changed, 1);
+    drop(database);
+    router.start_again().await;
+
+    let call = Call::new("application/json", r#"{"type":"a"}"#);
+    assert_eq!(call.post(&router, "good").await.status, 200);
+    let refused = call.post(&router, "old").await;
+    assert_eq!(
+        refused.status, 503,
+        "its sender shall come again: {}",
+        refused.text
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    let shown = router.get("/api/v1/sources/old").await.expect(200);
+    assert_eq!(
+        (&shown.body["preset"], &shown.body["description"]),
+        (&json!("of-tomorrow"), &json!("d"))
+    );
+    assert!(
+        shown.str("/fault").contains("not a known preset"),
+        "{}",
+        shown.text
+    );
+    assert_eq!(shown.body.get("note"), None);
+    // Other changes do not make it valid; this one does.
+    let renamed = json!({"name": "older"});
+    let answer = router
+        .call("PATCH", "/api/v1/sources/old", &renamed)
+        .await
+        .expect(422);
+    assert_eq!(answer.body["errors"][0]["pointer"], "/preset");
+    let mended = json!({"preset": "none"});
+    let answer = router
+        .call("PATCH", "/api/v1/sources/old", &mended)
+        .await
+        .expect(200);
+    assert_eq!(answer.body.get("fault"), None);
+    assert_eq!(call.post(&router, "old").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_secret_is_not_taken_away() {
+    let router = TestRouter::start().await;
+    let made = json!({"name": "gh", "preset": "github", "secret": "s"});
+    router.post("/api/v1/sources", &made).await.expect(201);
+    let answer = router
+        .call("PATCH", "/api/v1/sources/gh", &json!({"secret": null}))
+        .await
+        .expect(422);
+    assert_eq!(answer.body["errors"][0]["pointer"], "/secret");
+    // Where there is none, there is nothing to take away.
+    router
+        .post(
+            "/api/v1/sources",
+            &json!({"name": "n", "preset": "none", "secret": null}),
+        )
+        .await
+        .expect(201);
+    router
+        .call("PATCH", "/api/v1/sources/n", &json!({"secret": null}))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn addresses_have_two_spellings_and_one_meaning() {
+    let router = TestRouter::start().await;
+    let made = json!({"name": "n", "preset": "none", "allowed_ips": ["::ffff:127.0.0.0/104"]});
+    let made = router.post("/api/v1/sources", &made).await.expect(201);
+    assert_eq!(made.body["allowed_ips"], json!(["127.0.0.0/8"]));
+    let call = Call::new("application/json", r#"{"type":"a"}"#);
+    assert_eq!(call.post(&router, "n").await.status, 200);
+}

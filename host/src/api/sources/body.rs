@@ -2,7 +2,6 @@
 //! that are data of their own (verification, handshakes) say themselves what is wrong in them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::de::DeserializeOwned;
@@ -12,9 +11,9 @@ use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
 use crate::api::rate_limit::{RateLimitIn, rate_limit};
 use crate::api::wishes::{Wishes, kept};
-use crate::control::set::Set;
 use crate::control::sources::Wish;
 use crate::json::{self, Faults, Fields, Given};
+use crate::network;
 use crate::source::{ADDRESSES_MAX, ALTERNATIVES_MAX, Mapping};
 
 /// A source as a caller wishes it. In a patch, absent means "as it is" and null "as if never given".
@@ -111,10 +110,7 @@ pub(super) fn wish(body: &JsonBody) -> Result<Wish, Problem> {
         always_ok: wishes.set("always_ok", "true or false"),
         keep_refused: wishes.set("keep_refused", "true or false"),
         verify_token: wishes.set("verify_token", "a string"),
-        secret: match wishes.set("secret", "a string") {
-            Set::To(secret) => Some(secret),
-            Set::Keep | Set::Clear => None,
-        },
+        secret: wishes.set("secret", "a string"),
     };
     wishes.fields.finish(wishes.faults);
     Ok(faults.or(wish)?)
@@ -168,8 +164,7 @@ fn networks(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Vec<Ip
         let pointer = format!("{pointer}/{place}");
         let text: Option<String> = json::read(item, &pointer, "a string", faults);
         let text = text.unwrap_or_default();
-        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        match text.parse().ok().or_else(address) {
+        match network::parse(&text) {
             Some(network) => networks.push(network),
             None => faults.add(pointer, "must be an address or a network such as 192.30.252.0/22"),
         }

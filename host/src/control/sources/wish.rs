@@ -42,8 +42,8 @@ pub struct Wish {
     pub keep_refused: Set<bool>,
     /// What a handshake must show.
     pub verify_token: Set<Secret>,
-    /// The secret; only for a new source.
-    pub secret: Option<Secret>,
+    /// The secret; only for a source that has none yet.
+    pub secret: Set<Secret>,
 }
 
 /// A source with nothing but defaults.
