@@ -110,7 +110,8 @@ fn answer(parts: source::AnswerParts) -> Response {
 
 fn problem(refused: Refused) -> Problem {
     let kind = match refused.reason {
-        Refusal::Address | Refusal::Handshake => Kind::AddressRefused,
+        Refusal::Address => Kind::AddressRefused,
+        Refusal::Handshake => Kind::HandshakeRefused,
         Refusal::Rate => Kind::RateLimited,
         Refusal::Method => Kind::MethodNotAllowed,
         Refusal::Body => Kind::TooLarge,
