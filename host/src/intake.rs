@@ -24,7 +24,7 @@ use crate::event::Draft;
 use crate::id::{EventId, Generator};
 use crate::ingest::{self, Ingest};
 use crate::reception::{Outcome, Reception, Refusal};
-use crate::signature::{Failure, Incoming, VerifyError};
+use crate::signature::{Failure, Incoming, Verified, VerifyError};
 use crate::source::{self, AnswerParts, Answered, Request, kept_headers};
 use crate::time::Timestamp;
 
@@ -306,8 +306,10 @@ impl Intake {
             }
         };
         incoming.certificate = certificate.as_deref();
-        entry.verifier().check(&incoming, now)?;
-        if let Some(handshake) = compiled.handshake(&request, true) {
+        // Where a signature is optional and missing, or nothing is verified, nothing is proven: what must
+        // be verified is then no handshake.
+        let proven = matches!(entry.verifier().check(&incoming, now)?, Verified::Signed { .. });
+        if let Some(handshake) = proven.then(|| compiled.handshake(&request, true)).flatten() {
             return Ok(Good::Handshake(handshake?));
         }
         let mut drafts = compiled.drafts(&request)?;

@@ -110,6 +110,27 @@ async fn slack_gets_its_challenge_if_it_is_slack() {
 }
 
 #[tokio::test]
+async fn what_must_be_proven_is_no_handshake_while_a_signature_is_optional() {
+    let preset = with_source(json!({"name": "z", "preset": "zoom", "secret": "s"})).await;
+    let mut verification = preset.get("/api/v1/sources/z").await.body["verification"].clone();
+    verification["schemes"][0]["optional"] = json!(true);
+    let own = json!({"name": "o", "preset": "zoom", "secret": "s", "verification": verification});
+    preset.post("/api/v1/sources", &own).await.expect(201);
+    let body = json!({"event": "endpoint.url_validation", "payload": {"plainToken": "t"}}).to_string();
+    let answer = Call::new("application/json", body).post(&preset, "o").await;
+    assert!(
+        !answer.text.contains(&hex(&sha256(b"s", &[b"t"]))),
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        newest(&preset).await["outcome"],
+        "accepted",
+        "an event like any unsigned one"
+    );
+}
+
+#[tokio::test]
 async fn zoom_gets_its_token_encrypted_and_nobody_gets_an_oracle() {
     let router = with_source(json!({"name": "z", "preset": "zoom", "secret": "zoom_secret"})).await;
     let at = router.clock.now().as_millis() / 1_000;
@@ -149,7 +170,8 @@ async fn dropbox_gets_its_challenge_as_text() {
     let router = with_source(json!({"name": "d", "preset": "dropbox", "secret": "app"})).await;
     let answer = get("challenge=jhJJgZ2-_k").send(&router, "GET", "d").await;
     plain(&answer, "jhJJgZ2-_k");
-    assert_eq!(get("").send(&router, "GET", "d").await.status, 405);
+    let other = get("").send(&router, "GET", "d").await.expect(405);
+    assert_eq!(other.headers["allow"], "POST");
     nothing_was_taken(&router).await;
 }
 
