@@ -21,6 +21,7 @@ mod author;
 mod bad_input;
 mod cloudevents;
 mod delivery;
+mod documents;
 mod ingest;
 mod interference;
 mod listening;

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue};
 
 use super::Shared;
@@ -121,7 +121,8 @@ fn answer(parts: source::AnswerParts) -> Response {
 
 fn problem(refused: Refused) -> Problem {
     let kind = match refused.reason {
-        Refusal::Address | Refusal::Handshake => Kind::AddressRefused,
+        Refusal::Address => Kind::AddressRefused,
+        Refusal::Handshake => Kind::HandshakeRefused,
         Refusal::Rate => Kind::RateLimited,
         Refusal::Method => Kind::MethodNotAllowed,
         Refusal::Body => Kind::TooLarge,
@@ -134,7 +135,11 @@ fn problem(refused: Refused) -> Problem {
         Refusal::Conflict => Kind::IdempotencyConflict,
         Refusal::Certificate | Refusal::Unavailable => Kind::Unavailable,
     };
-    let problem = Problem::new(kind, refused.detail);
+    let mut problem = Problem::new(kind, refused.detail);
+    if refused.reason == Refusal::Method {
+        // RFC 9110, section 15.5.6. Handshakes are no method that anybody else could use.
+        problem = problem.with_header(ALLOW, HeaderValue::from_static("POST"));
+    }
     match refused.retry_after {
         None => problem,
         Some(wait) => problem.with_header(RETRY_AFTER, wait.as_secs().max(1).into()),

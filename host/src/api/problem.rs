@@ -85,6 +85,8 @@ kinds! {
     Forbidden FORBIDDEN "forbidden" "The key may not do this";
     /// A source does not take requests from this address.
     AddressRefused FORBIDDEN "address-refused" "The address may not send here";
+    /// A handshake that does not show what the source wants to see.
+    HandshakeRefused FORBIDDEN "handshake-refused" "The handshake is refused";
     /// Nothing there, or nothing of this tenant.
     NotFound NOT_FOUND "not-found" "There is no such thing";
     /// The path knows other methods.
@@ -364,6 +366,7 @@ mod tests {
                 "401 unverified",
                 "403 forbidden",
                 "403 address-refused",
+                "403 handshake-refused",
                 "404 not-found",
                 "405 method-not-allowed",
                 "408 request-timeout",

@@ -33,7 +33,7 @@ const FIELDS: [Column; 20] = [
     ("address", "/address"),
     ("preset", "/preset"),
     ("enabled", "/enabled"),
-    ("secret", "/secret_hint"),
+    ("its secret", "/secret_hint"),
     ("verification", "/verification"),
     ("handshakes", "/handshakes"),
     ("events", "/events"),

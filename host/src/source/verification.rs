@@ -57,7 +57,8 @@ impl Verification {
         match self {
             Self::None => None,
             Self::Signature { schemes } => schemes.first()?.secret_kind().generate(random),
-            Self::Token { .. } => SecretKind::Utf8.generate(random),
+            // Nothing in it has a meaning in a URL, where some services want it.
+            Self::Token { .. } => SecretKind::Hex.generate(random),
             Self::Basic => {
                 let password = SecretKind::Hex.generate(random)?;
                 Some(Secret::new(format!("hookway:{}", password.reveal())))
@@ -78,5 +79,29 @@ impl Verification {
             Place::Query { .. } => None,
         });
         named.chain(basic.then_some("authorization"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Verifier, preset};
+    use crate::subscription::SigningSecret;
+
+    #[test]
+    fn what_is_made_is_accepted_and_can_stand_where_it_is_used() {
+        let random = Zeroizing::new([0xfb; 32]);
+        for preset in preset::all() {
+            let Some(secret) = preset.verification.generate(&random) else {
+                continue;
+            };
+            if let Verification::Token { .. } = preset.verification {
+                let plain = secret.reveal().bytes().all(|b| b.is_ascii_alphanumeric());
+                assert!(plain, "{}", preset.name);
+            }
+            let secrets = [SigningSecret { secret, until: None }];
+            let verifier = Verifier::new(&preset.verification, &secrets);
+            assert!(verifier.is_ok(), "{}: {verifier:?}", preset.name);
+        }
     }
 }

@@ -5,13 +5,24 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use crate::generator::Way;
 use crate::receiver::Receiver;
 use crate::router::{KEY, Process};
 use crate::{generator, router};
 
 /// All there are, in the order in which they run.
-pub(crate) const NAMES: &[&str] = &["bare", "ingest", "deliver", "transform", "isolated", "fanout"];
+pub(crate) const NAMES: &[&str] = &[
+    "bare",
+    "ingest",
+    "deliver",
+    "inbound",
+    "transform",
+    "isolated",
+    "fanout",
+];
 
+/// With which the webhooks are signed.
+const SECRET: &str = "the secret of the benchmark";
 /// Connections of the generator.
 const CONNECTIONS: usize = 64;
 /// Events before the measurement begins.
@@ -42,6 +53,7 @@ pub(crate) async fn run(name: &str) -> anyhow::Result<Result> {
         "bare" => ("bare", 60_000, Vec::new()),
         "ingest" => ("ingest", 100_000, Vec::new()),
         "deliver" => ("deliver", 40_000, vec![json!({})]),
+        "inbound" => ("inbound", 40_000, vec![json!({"events": ["github.push"]})]),
         "transform" => ("transform", 40_000, vec![json!({"plugins": slack})]),
         "isolated" => (
             "isolated",
@@ -61,19 +73,26 @@ pub(crate) async fn run(name: &str) -> anyhow::Result<Result> {
             .await
             .context("no subscription")?;
     }
+    let way = if name == "inbound" {
+        let source = json!({"name": "github", "preset": "github", "secret": SECRET});
+        process.call("POST", "/api/v1/sources", &source).await?;
+        Way::Webhook("/webhooks/github", SECRET)
+    } else {
+        Way::Api(KEY)
+    };
     let per_event = if name == "bare" {
         1
     } else {
         u64::try_from(subscriptions.len())?
     };
 
-    generator::send(&process.address, KEY, WARM_UP, CONNECTIONS, clock).await?;
+    generator::send(&process.address, way, WARM_UP, CONNECTIONS, clock).await?;
     receiver.wait_for(WARM_UP * per_event).await?;
     receiver.take_times();
 
     let before: router::Usage = process.usage()?;
     let started = Instant::now();
-    let sent = generator::send(&process.address, KEY, events, CONNECTIONS, clock).await?;
+    let sent = generator::send(&process.address, way, events, CONNECTIONS, clock).await?;
     receiver.wait_for((WARM_UP + events) * per_event).await?;
     let until_delivered = started.elapsed();
     let after = process.usage()?;

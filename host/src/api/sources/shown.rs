@@ -30,6 +30,8 @@ pub struct SourceOut {
     path: String,
     /// The whole address, where the router knows its own (`server.public_url`) or the source says it.
     url: Option<String>,
+    /// The whole address as the sender knows it, if the source says it.
+    public_url: Option<String>,
     /// The service that sends.
     preset: String,
     /// Whether requests are taken.
@@ -97,7 +99,6 @@ impl SourceOut {
         };
         let settings = &source.settings;
         let preset = compiled.preset();
-        let url = settings.public_url.clone();
         let below_router = || {
             state
                 .intake
@@ -115,7 +116,8 @@ impl SourceOut {
             id: source.id,
             name: source.name.clone(),
             description: source.description.clone(),
-            url: url.or_else(below_router),
+            url: settings.public_url.clone().or_else(below_router),
+            public_url: settings.public_url.clone(),
             path,
             preset: source.preset.clone(),
             enabled: source.enabled,
