@@ -6,6 +6,7 @@
 //! document is derived from the same handlers, and a test keeps it and the table in step.
 
 pub mod attempts;
+pub mod bodies;
 pub mod deliveries;
 pub mod events;
 pub mod extract;
@@ -48,6 +49,7 @@ use crate::intake::Intake;
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::telemetry::Budget;
+use bodies::Room;
 use problem::{Kind, Problem};
 
 /// What handlers work on; built by the wiring.
@@ -58,6 +60,8 @@ pub struct State {
     pub ingest: Arc<Ingest>,
     /// The way in for other services' webhooks.
     pub intake: Intake,
+    /// Memory for the bodies of webhooks.
+    pub bodies: Room,
     /// Lines in the log about refused requests.
     pub refusals: Budget,
     /// History.

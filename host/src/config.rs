@@ -94,6 +94,9 @@ settings! {
     sources: Sources {
         /// Largest body that a source takes which says nothing about it.
         body_bytes_max: usize = Size, "1 MiB", in 1_024..=33_554_432;
+        /// Bodies of requests to sources in memory at once, all together: they are read before anybody knows
+        /// who sent them. Who finds no room is told to come again.
+        body_memory_max: usize = Size, "256 MiB", in 33_554_432..=2_147_483_648;
         /// Longest wait for the commit. Then the sender is told to come again, before it gives up itself
         /// (Slack waits 3 s, Shopify 5 s).
         commit_timeout: Duration = Time, "2s", in Duration::from_millis(100)..=MINUTE;

@@ -37,6 +37,8 @@ const CERTIFICATE_AGAIN: Duration = Duration::from_secs(30);
 /// Largest body of a refused request that is kept, where a source keeps them. Anybody can send such bodies,
 /// and what they fill is history's.
 const KEPT_REFUSED_BYTES_MAX: usize = 256 * 1_024;
+/// When to come again where too many bodies are in memory.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
 /// When to come again to a source that has to be changed by a person first.
 const UNUSABLE_AGAIN: Duration = Duration::from_secs(300);
 
@@ -87,8 +89,8 @@ pub struct Refused {
 /// A body that did not come whole.
 #[derive(Clone, Debug)]
 pub struct BodyFault {
-    /// Whether it is too large; else it did not arrive in time, or broke off.
-    pub too_large: bool,
+    /// Why, as a word.
+    pub reason: Refusal,
     /// What is wrong.
     pub detail: String,
 }
@@ -277,13 +279,9 @@ impl Intake {
                 ..Refused::new(Refusal::Rate, "more requests than the source's rate_limit allows")
             });
         }
-        let body = body.await.map_err(|fault| {
-            let reason = if fault.too_large {
-                Refusal::Body
-            } else {
-                Refusal::SlowBody
-            };
-            Refused::new(reason, fault.detail)
+        let body = body.await.map_err(|fault| Refused {
+            retry_after: (fault.reason == Refusal::Unavailable).then_some(ROOM_AGAIN),
+            ..Refused::new(fault.reason, fault.detail)
         })?;
         seen.bytes = body.len() as u64;
         seen.digest = Some(Digest::of(&body));

@@ -216,6 +216,7 @@ impl Router {
             control,
             ingest,
             intake,
+            bodies: api::bodies::Room::new(config.sources.body_memory_max),
             refusals: crate::telemetry::Budget::default(),
             store: store.clone(),
             registry,

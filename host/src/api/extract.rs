@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::str::FromStr;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -17,9 +16,9 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::Shared;
+use super::bodies::read_body;
 use super::page::{LIMIT_DEFAULT, LIMIT_MAX, List, number_of};
 use super::problem::{Kind, Problem};
 use crate::auth::{Principal, Scope, check_key};
@@ -315,31 +314,6 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Reads a body up to `max` bytes within a time.
-pub async fn read_body(
-    headers: &HeaderMap,
-    body: Body,
-    max: usize,
-    time: Duration,
-) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Kind::TooLarge, format!("it may have {max} bytes"));
-    let announced = headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|announced: u64| announced > max as u64) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(time, Limited::new(body, max).collect()).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Kind::Malformed, "the body broke off")),
-        Err(_) => Err(Problem::new(
-            Kind::SlowBody,
-            format!("the body must arrive within {time:?}"),
-        )),
-    }
-}
-
 /// The version that `If-Match` asks for; none where it says nothing or `*`.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(IF_MATCH) else {
@@ -389,33 +363,5 @@ mod tests {
         for bad in ["7", "\"x\"", "W/\"7\"", ""] {
             assert_eq!(read(bad), Err(Kind::Parameter), "{bad}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_body_is_cut_off_at_its_limit_with_or_without_a_length() {
-        let minute = Duration::from_secs(60);
-        let whole = read_body(&HeaderMap::new(), Body::from("12345"), 5, minute)
-            .await
-            .unwrap();
-        assert_eq!(&whole[..], b"12345");
-        let stream =
-            futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"123")));
-        let endless = Body::from_stream(stream);
-        let refused = read_body(&HeaderMap::new(), endless, 5, minute)
-            .await
-            .unwrap_err();
-        assert_eq!(refused.kind(), Kind::TooLarge);
-        let announced = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 6.into())]);
-        let refused = read_body(&announced, Body::empty(), 5, minute).await.unwrap_err();
-        assert_eq!(refused.kind(), Kind::TooLarge);
-    }
-
-    #[tokio::test]
-    async fn a_body_that_does_not_come_is_given_up() {
-        let stalled = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let refused = read_body(&HeaderMap::new(), stalled, 5, Duration::ZERO)
-            .await
-            .unwrap_err();
-        assert_eq!(refused.kind(), Kind::SlowBody);
     }
 }

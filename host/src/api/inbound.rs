@@ -11,7 +11,7 @@ use http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_
 use http::{HeaderName, HeaderValue};
 
 use super::Shared;
-use super::extract::read_body;
+use super::bodies::{Taken, read_stranger};
 use super::problem::{Kind, Problem};
 use super::remote::sender;
 use super::server::Peer;
@@ -80,7 +80,9 @@ async fn taken(state: &Shared, tenant: TenantId, name: &str, request: Request) -
     let max = state.intake.body_bytes_max(&entry);
     // Who must not see what was refused must not see it in what is missing either.
     let same_answer = entry.source().settings.always_ok;
-    let whole = whole(state, head, body, max);
+    // Given back when this request is over: until then the body is in memory.
+    let mut taken = Taken::default();
+    let whole = whole(state, head, body, max, &mut taken);
     match state.intake.receive(entry, head, whole).await {
         Answer::Taken { response, first } => {
             let mut answer = answer(response);
@@ -96,10 +98,21 @@ async fn taken(state: &Shared, tenant: TenantId, name: &str, request: Request) -
     }
 }
 
-async fn whole(state: &Shared, head: Head<'_>, body: Body, max: usize) -> Result<Bytes, BodyFault> {
-    let read = read_body(head.headers, body, max, state.limits.body_timeout).await;
+async fn whole(
+    state: &Shared,
+    head: Head<'_>,
+    body: Body,
+    max: usize,
+    taken: &mut Taken,
+) -> Result<Bytes, BodyFault> {
+    let time = state.limits.body_timeout;
+    let read = read_stranger(head.headers, body, max, time, (&state.bodies, taken)).await;
     read.map_err(|problem| BodyFault {
-        too_large: problem.kind() == Kind::TooLarge,
+        reason: match problem.kind() {
+            Kind::TooLarge => Refusal::Body,
+            Kind::Unavailable => Refusal::Unavailable,
+            _ => Refusal::SlowBody,
+        },
         detail: problem.detail().to_owned(),
     })
 }

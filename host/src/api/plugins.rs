@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::Shared;
-use super::extract::{Caller, May, Query, ToManage, ToRead, read_body};
+use super::bodies::read_body;
+use super::extract::{Caller, May, Query, ToManage, ToRead};
 use super::page::Page;
 use super::problem::Problem;
 use crate::control::plugins::Known;

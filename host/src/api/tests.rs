@@ -199,6 +199,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         control: Arc::clone(&control),
         ingest,
         intake,
+        bodies: super::bodies::Room::new(1 << 20),
         refusals: crate::telemetry::Budget::default(),
         store: Arc::clone(&store),
         registry,

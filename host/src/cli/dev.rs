@@ -108,6 +108,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         output.tone(Tone::Title, "router"),
         base.origin().ascii_serialization()
     ))?;
+    if let Some(warning) = beyond_this_machine(router.address()) {
+        output.line(&output.tone(Tone::Bad, warning))?;
+    }
     let client = Client::new(base, key, context.global.tenant.clone())?;
     let told = tokio::select! {
         kept = keep_new(&plugins, &client, &args.flags, &output) => kept,
@@ -119,6 +122,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     ended
         .map(drop)
         .map_err(|error| Failure::because("the store did not close", error))
+}
+
+/// What is said of an address that others can reach: it may be a setting's that was meant for `serve`.
+fn beyond_this_machine(address: std::net::SocketAddr) -> Option<&'static str> {
+    (!address.ip().to_canonical().is_loopback()).then_some(
+        "others can reach it, and it sends over plain HTTP and into private networks; \
+         --listen 127.0.0.1:8080 keeps it on this machine",
+    )
 }
 
 impl Args {
@@ -225,6 +236,24 @@ fn kept(output: &Output, name: &str, what: &str, failure: &Failure) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_works_for_others_too_is_told() {
+        for (address, told) in [
+            ("127.0.0.1:1", false),
+            ("[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("0.0.0.0:1", true),
+            ("[::]:1", true),
+            ("192.168.0.2:1", true),
+        ] {
+            assert_eq!(
+                beyond_this_machine(address.parse().unwrap()).is_some(),
+                told,
+                "{address}"
+            );
+        }
+    }
 
     #[test]
     fn a_plugin_may_have_another_name_than_its_package() {

@@ -219,3 +219,27 @@ async fn who_must_not_see_what_was_refused_sees_no_difference() {
     let events = router.get("/api/v1/events").await.expect(200);
     assert_eq!(events.body["data"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn bodies_of_strangers_share_their_memory() {
+    let router = TestRouter::with(|config| config.sources.body_memory_max = 16).await;
+    let source = json!({"name": "n", "preset": "none"});
+    router.post("/api/v1/sources", &source).await.expect(201);
+    let post = async |body: &str| Call::new("text/plain", body).post(&router, "n").await;
+    let refused = post("seventeen letters").await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(refused.headers["retry-after"], "1");
+    // What was read is given back, by those that are refused and by those that are taken.
+    for _ in 0..5 {
+        assert_eq!(post("sixteen letters.").await.status, 200);
+        assert_eq!(post("seventeen letters").await.status, 503);
+    }
+    // Who shows a key first has limits of its own.
+    router
+        .post(
+            "/api/v1/events",
+            &json!({"type": "a", "data": "longer than sixteen letters"}),
+        )
+        .await
+        .expect(202);
+}

@@ -11,7 +11,8 @@ use http::header::CONTENT_TYPE;
 
 use super::body;
 use crate::api::Shared;
-use crate::api::extract::{JsonBody, check_encoding, read_body};
+use crate::api::bodies::read_body;
+use crate::api::extract::{JsonBody, check_encoding};
 use crate::api::problem::{Kind, Problem};
 use crate::cloudevents::Mode;
 use crate::digest::Digest;

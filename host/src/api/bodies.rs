@@ -1,0 +1,192 @@
+//! Reading a body: bounded in size and time, and for requests that nobody vouches for also in memory over
+//! all of them.
+//!
+//! Who calls the API has shown a key before its body is read. A webhook is only believed once it is here
+//! whole, so that strangers decide how many bodies are in memory; all of these together have a [`Room`],
+//! and what does not fit is told to come again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::problem::{Kind, Problem};
+
+/// Memory for bodies, in bytes.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Semaphore>);
+
+/// A part of the room that is taken; it is free again when this is dropped.
+#[derive(Debug, Default)]
+pub struct Taken(Option<OwnedSemaphorePermit>);
+
+impl Room {
+    /// So many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, bytes: usize, taken: &mut Taken) -> Result<(), Problem> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Ok(more) = Arc::clone(&self.0).try_acquire_many_owned(bytes) else {
+            let detail = "too many bodies are being read; come again in a moment";
+            return Err(Problem::new(Kind::Unavailable, detail).with_header(RETRY_AFTER, 1.into()));
+        };
+        match &mut taken.0 {
+            Some(permit) => permit.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Reads a body up to `max` bytes within a time.
+pub async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+    time: Duration,
+) -> Result<Bytes, Problem> {
+    read(headers, body, max, time, |_| Ok(())).await
+}
+
+/// As [`read_body`], for a request that nobody vouches for. The room is taken as bytes arrive.
+pub async fn read_stranger(
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+    time: Duration,
+    (room, taken): (&Room, &mut Taken),
+) -> Result<Bytes, Problem> {
+    read(headers, body, max, time, |bytes| room.take(bytes, taken)).await
+}
+
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+    time: Duration,
+    take: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|announced: u64| announced > max as u64) {
+        return Err(too_large(max));
+    }
+    let late = || Problem::new(Kind::SlowBody, format!("the body must arrive within {time:?}"));
+    let whole = tokio::time::timeout(time, joined(body, max, take)).await;
+    whole.unwrap_or_else(|_elapsed| Err(late()))
+}
+
+/// The frames of a body as one piece. Frames are joined as they come: a sender that sends byte by byte must
+/// not have each of them kept on its own. A body of one frame is not copied.
+async fn joined(
+    mut body: Body,
+    max: usize,
+    mut take: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(Kind::Malformed, "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > max - first.len().max(rest.len()) {
+            return Err(too_large(max));
+        }
+        take(data.len())?;
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+            continue;
+        }
+        if rest.is_empty() {
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn too_large(max: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("it may have {max} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn frames(frames: &[&'static str]) -> Body {
+        let frames: Vec<_> = frames
+            .iter()
+            .map(|text| Ok::<_, std::io::Error>(Bytes::from_static(text.as_bytes())))
+            .collect();
+        Body::from_stream(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_cut_off_at_its_limit_with_or_without_a_length() {
+        for parts in [
+            &["12345"][..],
+            &["1", "23", "", "45"],
+            &["", "12345"],
+            &["12345", ""],
+        ] {
+            let whole = read_body(&HeaderMap::new(), frames(parts), 5, MINUTE)
+                .await
+                .unwrap();
+            assert_eq!(&whole[..], b"12345", "{parts:?}");
+        }
+        let empty = read_body(&HeaderMap::new(), Body::empty(), 0, MINUTE)
+            .await
+            .unwrap();
+        assert!(empty.is_empty());
+        for parts in [&["123456"][..], &["12345", "6"], &["1", "23", "456"]] {
+            let refused = read_body(&HeaderMap::new(), frames(parts), 5, MINUTE)
+                .await
+                .unwrap_err();
+            assert_eq!(refused.kind(), Kind::TooLarge, "{parts:?}");
+        }
+        let stream =
+            futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"123")));
+        let endless = Body::from_stream(stream);
+        let refused = read_body(&HeaderMap::new(), endless, 5, MINUTE)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), Kind::TooLarge);
+        let announced = HeaderMap::from_iter([(CONTENT_LENGTH, 6.into())]);
+        let refused = read_body(&announced, Body::empty(), 5, MINUTE).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let stalled = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = read_body(&HeaderMap::new(), stalled, 5, Duration::ZERO)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), Kind::SlowBody);
+    }
+
+    #[tokio::test]
+    async fn strangers_share_a_room() {
+        let (room, none) = (Room::new(8), HeaderMap::new());
+        let (mut one, mut two) = (Taken::default(), Taken::default());
+        let whole = read_stranger(&none, frames(&["123", "45"]), 9, MINUTE, (&room, &mut one));
+        assert_eq!(&whole.await.unwrap()[..], b"12345");
+        let refused = read_stranger(&none, frames(&["123", "4"]), 9, MINUTE, (&room, &mut two));
+        assert_eq!(refused.await.unwrap_err().kind(), Kind::Unavailable);
+        // What was read of it counts until it is given up.
+        drop(two);
+        let mut two = Taken::default();
+        let fits = read_stranger(&none, frames(&["123"]), 9, MINUTE, (&room, &mut two));
+        assert!(fits.await.is_ok());
+        drop((one, two));
+        assert_eq!(room.0.available_permits(), 8);
+    }
+}
