@@ -248,7 +248,7 @@ async fn every_preset_says_where_its_secret_is_and_makes_a_source() {
 #[tokio::test]
 async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_working() {
     let mut router = TestRouter::start().await;
-    for name in ["old", "good"] {
+    for name in ["old", "odd", "good"] {
         let body = json!({"name": name, "preset": "none", "description": "d"});
         router.post("/api/v1/sources", &body).await.expect(201);
     }
@@ -267,6 +267,12 @@ async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_work
         )
         .unwrap();
     assert_eq!(changed, 1);
+    database
+        .execute(
+            "UPDATE source SET document = json_set(document, '$.settings.colour', 1) WHERE name = 'odd'",
+            [],
+        )
+        .unwrap();
     drop(database);
     router.start_again().await;
 
@@ -290,6 +296,22 @@ async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_work
         shown.text
     );
     assert_eq!(shown.body.get("note"), None);
+    // Settings that cannot be read are not replaced in silence.
+    assert_eq!(call.post(&router, "odd").await.status, 503);
+    let shown = router.get("/api/v1/sources/odd").await.expect(200);
+    assert!(
+        shown.str("/fault").contains("unknown field `colour`"),
+        "{}",
+        shown.text
+    );
+    let answer = router
+        .call("PATCH", "/api/v1/sources/odd", &json!({"enabled": true}))
+        .await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    router
+        .call("DELETE", "/api/v1/sources/odd", &json!(null))
+        .await
+        .expect(204);
     // Other changes do not make it valid; this one does.
     let renamed = json!({"name": "older"});
     let answer = router

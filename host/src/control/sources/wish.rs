@@ -57,6 +57,7 @@ pub(super) fn blank(id: SourceId, tenant: TenantId, now: Timestamp) -> Source {
         preset: source::preset::DEFAULT.to_owned(),
         settings: Settings::default(),
         secrets: Vec::new(),
+        unread: None,
         verify_token: None,
         version: 1,
         created_at: now,
