@@ -361,3 +361,41 @@ async fn addresses_have_two_spellings_and_one_meaning() {
     let call = Call::new("application/json", r#"{"type":"a"}"#);
     assert_eq!(call.post(&router, "n").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_patch_of_events_keeps_what_it_does_not_name() {
+    let router = TestRouter::start().await;
+    let events = json!({"type": "shop.{json:/kind}", "id": ["{json:/id}"], "subject": "{json:/order}"});
+    let made = json!({"name": "s", "preset": "none", "events": events});
+    router.post("/api/v1/sources", &made).await.expect(201);
+    let patch = async |events: Value| {
+        let answer = router
+            .call("PATCH", "/api/v1/sources/s", &json!({ "events": events }))
+            .await;
+        answer.expect(200).body["events"].clone()
+    };
+    let changed = patch(json!({"id": "{json:/number}", "subject": null})).await;
+    assert_eq!(changed["type"], json!(["shop.{json:/kind}"]), "not named");
+    assert_eq!(changed["id"], json!(["{json:/number}"]));
+    assert_eq!(
+        changed["subject"],
+        json!(["{json:/subject}"]),
+        "the preset's again"
+    );
+    assert_eq!(
+        patch(json!({"id": []})).await["id"],
+        json!([]),
+        "nothing is a repetition"
+    );
+    let bare = patch(json!(null)).await;
+    assert_ne!(bare["type"], json!(["shop.{json:/kind}"]), "the preset's again");
+    let bad = json!({"events": {"id": 5, "kind": "x"}});
+    let refused = router.call("PATCH", "/api/v1/sources/s", &bad).await.expect(422);
+    let places: Vec<&str> = refused.body["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect();
+    assert_eq!(places, ["/events/id", "/events/kind"]);
+}
