@@ -120,7 +120,8 @@ pub struct Settings {
     /// after refusals. They are refused all the same, and visible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub always_ok: bool,
-    /// Whether the bodies of refused requests are kept with their receptions, to look into a problem.
+    /// Whether the bodies of refused requests are kept with their receptions, to look into a problem;
+    /// those of up to 256 KiB.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_refused: bool,
 }

@@ -48,7 +48,7 @@ pub struct SourceIn {
     response: Option<ResponseIn>,
     /// Whether refused requests are answered as taken ones, for services that give up after refusals.
     always_ok: Option<bool>,
-    /// Whether the bodies of refused requests are kept, to look into a problem.
+    /// Whether the bodies of refused requests are kept, to look into a problem; those of up to 256 KiB.
     keep_refused: Option<bool>,
     /// Whether requests are taken; they are where nothing is said.
     enabled: Option<bool>,
