@@ -124,7 +124,10 @@ mod tests {
             now = now.plus(Duration::from_millis(100));
             taken += u32::from(bucket.take(now).is_ok());
         }
-        assert!((10..=11).contains(&taken), "{taken} in ten minutes of one a minute");
+        assert!(
+            (10..=11).contains(&taken),
+            "{taken} in ten minutes of one a minute"
+        );
     }
 
     proptest! {

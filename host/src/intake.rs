@@ -26,6 +26,7 @@ use crate::ingest::{self, Ingest};
 use crate::reception::{Outcome, Reception, Refusal};
 use crate::signature::{Failure, Incoming, Verified, VerifyError};
 use crate::source::{self, AnswerParts, Answered, Request, Verification, kept_headers, shared_headers};
+use crate::telemetry::Budget;
 use crate::time::Timestamp;
 
 pub use certificates::Certificates;
@@ -122,6 +123,8 @@ pub struct Intake {
     pub clock: Clock,
     /// Hears of every request.
     pub feed: Feed,
+    /// Lines in the log about what could not be stored.
+    pub failures: Budget,
     /// Where the router is reached from outside, if the operator said so.
     pub public_url: Option<String>,
     /// What a request may cost.
@@ -416,7 +419,10 @@ impl Intake {
                 "an event of this source had the same id and other content",
             )),
             Err(ingest::Error::Store(error)) => {
-                tracing::error!(source = entry.source().name, %error, "a reception could not be stored");
+                if let Some(silent) = self.failures.line(self.clock.now()) {
+                    let source = &entry.source().name;
+                    tracing::error!(source, %error, silent, "a reception could not be stored");
+                }
                 Err(unavailable("it could not be stored now"))
             }
         }

@@ -179,6 +179,7 @@ impl Router {
             ids: ids.clone(),
             clock: clock.clone(),
             feed: feed.clone(),
+            failures: crate::telemetry::Budget::default(),
             public_url: config.server.public_url.clone(),
             limits: settings::intake(&config),
         };

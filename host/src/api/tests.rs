@@ -187,6 +187,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         ids,
         clock: clock.clone(),
         feed: feed.clone(),
+        failures: crate::telemetry::Budget::default(),
         public_url: None,
         limits: intake::Limits {
             body_bytes_max: limits.body_bytes_max,

@@ -14,16 +14,20 @@ pub const KEPT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// What stands in place of a credential.
 const MASK: &str = "…";
 
-/// Headers whose values are credentials, whatever a source verifies.
-const CREDENTIALS: [&str; 7] = [
+/// What the name of a header has in it whose value is a credential, whatever a source verifies: proxies and
+/// services invent such names, and nobody can list them all.
+const CREDENTIALS: [&str; 8] = [
+    "api-key",
+    "apikey",
     "authorization",
     "cookie",
-    "proxy-authorization",
-    "set-cookie",
-    "x-api-key",
-    "x-auth-token",
-    "x-gitlab-token",
+    "credential",
+    "password",
+    "secret",
+    "token",
 ];
+/// What makes such a name harmless: Twilio's `I-Twilio-Idempotency-Token` is an id.
+const NO_CREDENTIAL: &str = "idempotency";
 /// Headers of the connection, and those that say what the event says itself.
 const DROPPED: [&str; 14] = [
     "accept",
@@ -55,7 +59,7 @@ pub fn kept_headers(headers: &HeaderMap, verification: &Verification) -> Vec<(St
     kept.take(KEPT_HEADERS_MAX)
         .map(|(name, value)| {
             let name = name.as_str();
-            if CREDENTIALS.contains(&name) || is_token(name) {
+            if is_credential(name) || is_token(name) {
                 return (name.to_owned(), MASK.to_owned());
             }
             let value = String::from_utf8_lossy(value.as_bytes());
@@ -65,6 +69,10 @@ pub fn kept_headers(headers: &HeaderMap, verification: &Verification) -> Vec<(St
             (name.to_owned(), value[..end.unwrap_or(0)].to_owned())
         })
         .collect()
+}
+
+fn is_credential(name: &str) -> bool {
+    CREDENTIALS.iter().any(|part| name.contains(part)) && !name.contains(NO_CREDENTIAL)
 }
 
 /// Of the headers that are kept, those that each of so many events of one request can have: a small
@@ -123,6 +131,32 @@ mod tests {
             (Some("push"), Some("\u{fffd}"))
         );
         assert_eq!(value("x-long").map(str::len), Some(KEPT_VALUE_BYTES_MAX));
+    }
+
+    #[test]
+    fn credentials_are_known_by_their_names() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+            "x-api-key",
+            "x-gitlab-token",
+            "x-goog-channel-token",
+            "x-amz-security-token",
+            "x-hook-secret",
+            "x-forwarded-access-token",
+        ] {
+            assert!(is_credential(name), "{name}");
+        }
+        for name in [
+            "x-github-event",
+            "i-twilio-idempotency-token",
+            "idempotency-key",
+            "x-hub-signature-256",
+        ] {
+            assert!(!is_credential(name), "{name}");
+        }
     }
 
     #[test]
