@@ -5,43 +5,100 @@
 //! whole, so that strangers decide how many bodies are in memory; all of these together have a [`Room`],
 //! and what does not fit is told to come again.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Kind, Problem};
+use crate::id::SourceId;
+use crate::source::BODY_BYTES_LIMIT;
+
+/// The part of the room that one source may fill, as a divisor: who floods one source leaves the rest of the
+/// room to the others. One body of the largest size always fits.
+const SHARE_OF_SOURCE: usize = 4;
 
 /// Memory for bodies, in bytes.
 #[derive(Clone, Debug)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room(Arc<Shared>);
 
-/// A part of the room that is taken; it is free again when this is dropped.
+#[derive(Debug)]
+struct Shared {
+    all_max: usize,
+    source_max: usize,
+    used: Mutex<Used>,
+}
+
+/// What is taken. Sources of which no body is in memory are not in it.
 #[derive(Debug, Default)]
-pub struct Taken(Option<OwnedSemaphorePermit>);
+struct Used {
+    all: usize,
+    by_source: HashMap<SourceId, usize>,
+}
+
+/// A part of the room that a request takes; it is free again when this is dropped.
+#[derive(Debug)]
+pub struct Taken {
+    room: Room,
+    source: SourceId,
+    bytes: usize,
+}
 
 impl Room {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+        Self(Arc::new(Shared {
+            all_max: bytes,
+            source_max: (bytes / SHARE_OF_SOURCE).max(BODY_BYTES_LIMIT as usize),
+            used: Mutex::default(),
+        }))
     }
 
-    fn take(&self, bytes: usize, taken: &mut Taken) -> Result<(), Problem> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let Ok(more) = Arc::clone(&self.0).try_acquire_many_owned(bytes) else {
-            let detail = "too many bodies are being read; come again in a moment";
-            return Err(Problem::new(Kind::Unavailable, detail).with_header(RETRY_AFTER, 1.into()));
-        };
-        match &mut taken.0 {
-            Some(permit) => permit.merge(more),
-            none => *none = Some(more),
+    /// Room for a request to a source; nothing is taken yet.
+    pub fn of(&self, source: SourceId) -> Taken {
+        Taken {
+            room: self.clone(),
+            source,
+            bytes: 0,
         }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        let mut used = self.room.used();
+        let of_source = used.by_source.get(&self.source).copied().unwrap_or_default();
+        // No sum can overflow: each is a size of what is in memory.
+        if used.all + bytes > self.room.0.all_max || of_source + bytes > self.room.0.source_max {
+            let detail = "too many bodies are being read; come again in a moment";
+            return Err(Problem::new(Kind::Unavailable, detail));
+        }
+        used.all += bytes;
+        used.by_source.insert(self.source, of_source + bytes);
+        self.bytes += bytes;
         Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut used = self.room.used();
+        used.all = used.all.saturating_sub(self.bytes);
+        if let Some(of_source) = used.by_source.get_mut(&self.source) {
+            *of_source = of_source.saturating_sub(self.bytes);
+            if *of_source == 0 {
+                used.by_source.remove(&self.source);
+            }
+        }
     }
 }
 
@@ -61,9 +118,9 @@ pub async fn read_stranger(
     body: Body,
     max: usize,
     time: Duration,
-    (room, taken): (&Room, &mut Taken),
+    taken: &mut Taken,
 ) -> Result<Bytes, Problem> {
-    read(headers, body, max, time, |bytes| room.take(bytes, taken)).await
+    read(headers, body, max, time, |bytes| taken.take(bytes)).await
 }
 
 async fn read(
@@ -175,18 +232,37 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_share_a_room() {
-        let (room, none) = (Room::new(8), HeaderMap::new());
-        let (mut one, mut two) = (Taken::default(), Taken::default());
-        let whole = read_stranger(&none, frames(&["123", "45"]), 9, MINUTE, (&room, &mut one));
+        let (room, none, source) = (Room::new(8), HeaderMap::new(), SourceId::from_number(1));
+        let (mut one, mut two) = (room.of(source), room.of(source));
+        let whole = read_stranger(&none, frames(&["123", "45"]), 9, MINUTE, &mut one);
         assert_eq!(&whole.await.unwrap()[..], b"12345");
-        let refused = read_stranger(&none, frames(&["123", "4"]), 9, MINUTE, (&room, &mut two));
+        let refused = read_stranger(&none, frames(&["123", "4"]), 9, MINUTE, &mut two);
         assert_eq!(refused.await.unwrap_err().kind(), Kind::Unavailable);
         // What was read of it counts until it is given up.
         drop(two);
-        let mut two = Taken::default();
-        let fits = read_stranger(&none, frames(&["123"]), 9, MINUTE, (&room, &mut two));
+        let mut two = room.of(source);
+        let fits = read_stranger(&none, frames(&["123"]), 9, MINUTE, &mut two);
         assert!(fits.await.is_ok());
         drop((one, two));
-        assert_eq!(room.0.available_permits(), 8);
+        let used = room.used();
+        assert!(used.all == 0 && used.by_source.is_empty(), "{used:?}");
+    }
+
+    #[test]
+    fn who_floods_one_source_leaves_room_for_the_others() {
+        let mib = 1 << 20;
+        let room = Room::new(256 * mib);
+        let (flooded, other) = (SourceId::from_number(1), SourceId::from_number(2));
+        let mut flood: Vec<Taken> = (0..256).map(|_| room.of(flooded)).collect();
+        let fitted = flood.iter_mut().filter_map(|taken| taken.take(mib).ok()).count();
+        assert_eq!(fitted, 64);
+        let mut largest = room.of(other);
+        assert!(largest.take(BODY_BYTES_LIMIT as usize).is_ok());
+        assert!(
+            Room::new(32 * mib)
+                .of(other)
+                .take(BODY_BYTES_LIMIT as usize)
+                .is_ok()
+        );
     }
 }

@@ -81,7 +81,7 @@ async fn taken(state: &Shared, tenant: TenantId, name: &str, request: Request) -
     // Who must not see what was refused must not see it in what is missing either.
     let same_answer = entry.source().settings.always_ok;
     // Given back when this request is over: until then the body is in memory.
-    let mut taken = Taken::default();
+    let mut taken = state.bodies.of(entry.source().id);
     let whole = whole(state, head, body, max, &mut taken);
     match state.intake.receive(entry, head, whole).await {
         Answer::Taken { response, first } => {
@@ -106,7 +106,7 @@ async fn whole(
     taken: &mut Taken,
 ) -> Result<Bytes, BodyFault> {
     let time = state.limits.body_timeout;
-    let read = read_stranger(head.headers, body, max, time, (&state.bodies, taken)).await;
+    let read = read_stranger(head.headers, body, max, time, taken).await;
     read.map_err(|problem| BodyFault {
         reason: match problem.kind() {
             Kind::TooLarge => Refusal::Body,
