@@ -30,6 +30,7 @@ mod security;
 mod sources;
 mod terminal;
 mod terminal_sources;
+mod triggering;
 mod watching;
 
 mod tidy;
