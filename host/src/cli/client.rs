@@ -180,6 +180,27 @@ impl Client {
         self.answer(self.http.get(url).timeout(timeout)).await
     }
 
+    /// The same router for somebody without a key.
+    pub(super) fn stranger(&self) -> Result<Self, Failure> {
+        Self::new(self.base.clone(), None, None)
+    }
+
+    /// Posts to an address outside `/api/v1` and gives the headers of the answer.
+    pub(super) async fn deliver(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<HeaderMap, Failure> {
+        let request = self.http.post(url).timeout(ANSWER_TIMEOUT);
+        let request = request.headers(headers).body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        if response.status().is_success() {
+            return Ok(response.headers().clone());
+        }
+        Err(self.refused(response).await)
+    }
+
     /// Opens a stream of server-sent events. It has no time-out: it ends when the router ends it.
     pub async fn stream(
         &self,

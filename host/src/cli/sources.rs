@@ -16,7 +16,8 @@ use super::client::{Answer, Body, Client};
 use super::output::{Column, cell};
 use super::span::span;
 use super::{Context, Failure};
-use fields::{Fields, secret_from};
+use fields::Fields;
+pub(super) use fields::secret_from;
 
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),

@@ -69,7 +69,10 @@ pub(in crate::cli) struct Fields {
 }
 
 /// A secret from a file or a variable; a secret is no argument.
-pub(super) fn secret_from(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Secret>, Failure> {
+pub(in crate::cli) fn secret_from(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> Result<Option<Secret>, Failure> {
     match (file, variable) {
         (Some(path), _) => read_key(path).map(Some),
         (None, Some(name)) => match crate::config::environment::secret(name) {
