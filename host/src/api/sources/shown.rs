@@ -65,7 +65,7 @@ pub struct SourceOut {
     old_secrets_until: Vec<Timestamp>,
     /// Whether it has a verify token of its own.
     has_verify_token: bool,
-    /// The secret: only in the answer that made it.
+    /// The secret, if it was made here: only in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     /// Where the secret is entered, or found, at the service.
