@@ -287,12 +287,16 @@ impl Context {
     }
 }
 
-/// Reads a key or secret from a file: one line.
+/// Reads a key or secret from a file, or from standard input for `-`: one line.
 fn read_key(path: &std::path::Path) -> Result<Secret, Failure> {
     use std::io::Read;
     let what = || format!("cannot read {}", path.display());
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| Failure::io(what(), error))?;
+    let file: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(|error| Failure::io(what(), error))?)
+    };
     file.take(KEY_FILE_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(|error| Failure::io(what(), error))?;

@@ -117,6 +117,11 @@ impl SourceOut {
             preset: source.preset.clone(),
             enabled: source.enabled,
             note: (verification == Verification::None).then_some(OPEN),
+            // What a preset says of its secret is wrong where the source verifies in another way.
+            secret_hint: preset
+                .secret
+                .as_deref()
+                .filter(|_| verification == preset.verification),
             verification,
             handshakes,
             events: settings.events.over(&preset.events),
@@ -134,7 +139,6 @@ impl SourceOut {
             old_secrets_until: source.secrets.iter().filter_map(|secret| secret.until).collect(),
             has_verify_token: source.verify_token.is_some(),
             secret: None,
-            secret_hint: preset.secret.as_deref(),
             version: source.version,
             created_at: source.created_at,
             updated_at: source.updated_at,
