@@ -46,7 +46,7 @@ const FIELDS: [Column; 23] = [
     ("answer", "/response"),
     ("always answers ok", "/always_ok"),
     ("keeps refused", "/keep_refused"),
-    ("mind", "/note"),
+    ("note", "/note"),
     ("version", "/version"),
     ("created", "/created_at"),
     ("updated", "/updated_at"),
