@@ -105,6 +105,10 @@ pub fn check_url(text: &str, policy: &Policy) -> Result<Url, UrlFault> {
         return Err(syntax("it does not begin with https://"));
     };
     if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        // `127.0.0.1:4747` and `localhost:8080/x` have no scheme, but a host before the colon.
+        if rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(syntax("it does not begin with https://"));
+        }
         return Err(UrlFault::Scheme {
             scheme: scheme.chars().take(20).collect(),
         });
@@ -261,6 +265,7 @@ mod tests {
         let table = [
             (long.as_str(), "longer than"),
             ("example.com", "begin with https://"),
+            ("localhost:4747/x", "begin with https://"),
             ("ftp://example.com/", "scheme `ftp`"),
             (
                 "http://example.com/",
