@@ -1,57 +1,30 @@
 //! `hookway trigger --secret-file` against a real router: samples that arrive at a source as its service
 //! would send them. The router is a process with the time of this machine, since signatures have it.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::router::ADMIN_KEY;
-use crate::support::{Receiver, TestRouter};
+use crate::support::{Process, Receiver, TestRouter};
 use crate::terminal::{good, text};
 
 /// A public key that nobody here has the private one of (RFC 8032, section 7.1, test 1).
 const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 const PUSH: &[u8] = include_bytes!("../../host/src/cli/samples/github.push.json");
 
-/// A router, until it is dropped.
-struct Process {
-    child: Child,
-    url: String,
+/// A router, and a directory for secrets.
+struct Desk {
+    router: Process,
     dir: tempfile::TempDir,
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _gone = self.child.kill().and_then(|()| self.child.wait());
-    }
-}
-
-impl Process {
+impl Desk {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hookway"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--allow-http"])
-            .args(["--allow-private-networks", "--data-dir"])
-            .arg(dir.path().join("data"))
-            .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
-            .env("HOOKWAY_LOG_FORMAT", "json")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
-            .find_map(|line| Some(line["server.address"].as_str()?.to_owned()))
-            .expect("it says where it listens");
-        // Nobody reads on, so nothing may wait for it.
-        std::thread::spawn(move || lines.for_each(drop));
-        let url = format!("http://{address}");
-        Self { child, url, dir }
+        let router = Process::start(&dir.path().join("data"));
+        Self { router, dir }
     }
 
     /// Runs a command to its end while tasks of the test go on.
@@ -59,7 +32,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
         command
             .args(arguments)
-            .env("HOOKWAY_URL", &self.url)
+            .env("HOOKWAY_URL", &self.router.url)
             .env("HOOKWAY_KEY", ADMIN_KEY)
             .env("NO_COLOR", "1")
             .env("WEBHOOK_SECRET_OF_A_TEST", "wrong")
@@ -116,7 +89,7 @@ impl Process {
 async fn a_push_arrives_as_github_would_send_it() {
     // Installs what the receiver's test client needs.
     let _provider = TestRouter::start().await;
-    let (router, receiver) = (Process::start(), Receiver::start().await);
+    let (router, receiver) = (Desk::start(), Receiver::start().await);
     router.source("github", "s3cret").await;
     let url = receiver.url();
     let subscription = [
@@ -221,7 +194,7 @@ async fn a_push_arrives_as_github_would_send_it() {
 
 #[tokio::test]
 async fn stripe_gets_an_id_of_its_own_unless_the_data_is_given() {
-    let router = Process::start();
+    let router = Desk::start();
     router.source("stripe", "whsec_abc").await;
     let first = router
         .trigger("stripe.invoice.paid", "stripe", "whsec_abc", &[])
@@ -251,7 +224,7 @@ async fn stripe_gets_an_id_of_its_own_unless_the_data_is_given() {
 
 #[tokio::test]
 async fn every_service_with_a_shared_secret_can_be_rehearsed() {
-    let router = Process::start();
+    let router = Desk::start();
     let whsec = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     let cases = [
         ("github", "s", "github.push"),
