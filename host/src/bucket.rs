@@ -51,12 +51,21 @@ impl Bucket {
         let elapsed = u64::try_from(now.since(self.filled_at).as_millis()).unwrap_or(u64::MAX);
         let gained = elapsed.saturating_mul(self.requests()).saturating_mul(ONE) / self.millis_per_thousand();
         // A clock that was set back starts the count anew instead of starving the lane.
-        if gained > 0 || now < self.filled_at {
-            self.level = self
-                .level
-                .saturating_add(gained)
-                .min(u64::from(self.limit.burst.get()) * ONE);
+        if now < self.filled_at {
             self.filled_at = now;
+        }
+        if gained > 0 {
+            let full = u64::from(self.limit.burst.get()) * ONE;
+            self.level = self.level.saturating_add(gained).min(full);
+            // Only as far as was counted: who asks often would lose the rest each time. A full bucket has
+            // nothing to count.
+            let counted = gained.saturating_mul(self.millis_per_thousand());
+            let counted = Duration::from_millis(counted.div_ceil(self.requests() * ONE));
+            self.filled_at = if self.level == full {
+                now
+            } else {
+                self.filled_at.plus(counted).min(now)
+            };
         }
     }
 
@@ -104,6 +113,21 @@ mod tests {
         assert!(bucket.take(Timestamp::from_millis(1_000_000)).is_ok());
         assert!(bucket.take(Timestamp::from_millis(0)).is_err());
         assert!(bucket.take(Timestamp::from_millis(1_000)).is_ok());
+    }
+
+    #[test]
+    fn who_asks_often_gets_no_less() {
+        let mut now = Timestamp::from_millis(0);
+        let mut bucket = Bucket::new(limit(1, 60, 1), now);
+        let mut taken = 0;
+        for _ in 0..6_000 {
+            now = now.plus(Duration::from_millis(100));
+            taken += u32::from(bucket.take(now).is_ok());
+        }
+        assert!(
+            (10..=11).contains(&taken),
+            "{taken} in ten minutes of one a minute"
+        );
     }
 
     proptest! {

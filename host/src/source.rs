@@ -74,6 +74,9 @@ pub struct Source {
     pub preset: String,
     /// What it does otherwise than its preset.
     pub settings: Settings,
+    /// Why its stored settings cannot be read, where another version wrote them in another form. Then
+    /// `settings` are not its own, and it must take nothing.
+    pub unread: Option<String>,
     /// The secrets that its sender may use, newest first; the ones behind it are on their way out.
     pub secrets: Vec<SigningSecret>,
     /// What a handshake must show where that is not the secret itself (Meta's `hub.verify_token`).
@@ -117,7 +120,8 @@ pub struct Settings {
     /// after refusals. They are refused all the same, and visible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub always_ok: bool,
-    /// Whether the bodies of refused requests are kept with their receptions, to look into a problem.
+    /// Whether the bodies of refused requests are kept with their receptions, to look into a problem;
+    /// those of up to 256 KiB.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep_refused: bool,
 }

@@ -21,7 +21,7 @@ use crate::source::Source;
 use crate::source::preset::{self, SecretMaker};
 use crate::subscription::SigningSecret;
 
-pub use wish::Wish;
+pub use wish::{MappingWish, Wish};
 
 use wish::{blank, lay};
 

@@ -52,6 +52,7 @@ impl Entry {
             description: None,
             preset: UNVERIFIED.to_owned(),
             settings: Settings::default(),
+            unread: None,
             secrets: Vec::new(),
             verify_token: None,
             ..Source::clone(&source)
@@ -220,6 +221,7 @@ mod tests {
             enabled: true,
             preset: preset.to_owned(),
             settings: Settings::default(),
+            unread: None,
             secrets: Vec::new(),
             verify_token: None,
             version: 3,

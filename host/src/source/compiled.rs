@@ -36,6 +36,10 @@ pub struct Compiled {
 impl Compiled {
     /// Puts a source together with its preset. Faults have pointers into the source's document.
     pub fn new(source: Arc<Source>, preset: &'static Preset) -> Result<Self, Faults> {
+        if let Some(why) = &source.unread {
+            let detail = format!("its stored settings cannot be read ({why}); remove it and make it anew");
+            return Err(Faults::one("", detail));
+        }
         let mut faults = Faults::default();
         let settings = &source.settings;
         let given = settings.handshakes.as_deref();

@@ -248,7 +248,7 @@ async fn every_preset_says_where_its_secret_is_and_makes_a_source() {
 #[tokio::test]
 async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_working() {
     let mut router = TestRouter::start().await;
-    for name in ["old", "good"] {
+    for name in ["old", "odd", "good"] {
         let body = json!({"name": name, "preset": "none", "description": "d"});
         router.post("/api/v1/sources", &body).await.expect(201);
     }
@@ -267,6 +267,12 @@ async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_work
         )
         .unwrap();
     assert_eq!(changed, 1);
+    database
+        .execute(
+            "UPDATE source SET document = json_set(document, '$.settings.colour', 1) WHERE name = 'odd'",
+            [],
+        )
+        .unwrap();
     drop(database);
     router.start_again().await;
 
@@ -290,6 +296,22 @@ async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_work
         shown.text
     );
     assert_eq!(shown.body.get("note"), None);
+    // Settings that cannot be read are not replaced in silence.
+    assert_eq!(call.post(&router, "odd").await.status, 503);
+    let shown = router.get("/api/v1/sources/odd").await.expect(200);
+    assert!(
+        shown.str("/fault").contains("unknown field `colour`"),
+        "{}",
+        shown.text
+    );
+    let answer = router
+        .call("PATCH", "/api/v1/sources/odd", &json!({"enabled": true}))
+        .await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    router
+        .call("DELETE", "/api/v1/sources/odd", &json!(null))
+        .await
+        .expect(204);
     // Other changes do not make it valid; this one does.
     let renamed = json!({"name": "older"});
     let answer = router
@@ -356,4 +378,42 @@ async fn a_secret_that_was_given_is_not_said_again() {
     let path = "/api/v1/sources/gh/rotate-secret";
     let rotated = router.post(path, &json!({})).await.expect(200);
     assert!(rotated.str("/secret").starts_with("whsec_"));
+}
+
+#[tokio::test]
+async fn a_patch_of_events_keeps_what_it_does_not_name() {
+    let router = TestRouter::start().await;
+    let events = json!({"type": "shop.{json:/kind}", "id": ["{json:/id}"], "subject": "{json:/order}"});
+    let made = json!({"name": "s", "preset": "none", "events": events});
+    router.post("/api/v1/sources", &made).await.expect(201);
+    let patch = async |events: Value| {
+        let answer = router
+            .call("PATCH", "/api/v1/sources/s", &json!({ "events": events }))
+            .await;
+        answer.expect(200).body["events"].clone()
+    };
+    let changed = patch(json!({"id": "{json:/number}", "subject": null})).await;
+    assert_eq!(changed["type"], json!(["shop.{json:/kind}"]), "not named");
+    assert_eq!(changed["id"], json!(["{json:/number}"]));
+    assert_eq!(
+        changed["subject"],
+        json!(["{json:/subject}"]),
+        "the preset's again"
+    );
+    assert_eq!(
+        patch(json!({"id": []})).await["id"],
+        json!([]),
+        "nothing is a repetition"
+    );
+    let bare = patch(json!(null)).await;
+    assert_ne!(bare["type"], json!(["shop.{json:/kind}"]), "the preset's again");
+    let bad = json!({"events": {"id": 5, "kind": "x"}});
+    let refused = router.call("PATCH", "/api/v1/sources/s", &bad).await.expect(422);
+    let places: Vec<&str> = refused.body["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect();
+    assert_eq!(places, ["/events/id", "/events/kind"]);
 }

@@ -11,10 +11,10 @@ use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
 use crate::api::rate_limit::{RateLimitIn, rate_limit};
 use crate::api::wishes::{Wishes, kept};
-use crate::control::sources::Wish;
-use crate::json::{self, Faults, Fields, Given};
+use crate::control::sources::{MappingWish, Wish};
+use crate::json::{self, Faults, Fields};
 use crate::network;
-use crate::source::{ADDRESSES_MAX, ALTERNATIVES_MAX, Mapping};
+use crate::source::{ADDRESSES_MAX, ALTERNATIVES_MAX};
 
 /// A source as a caller wishes it. In a patch, absent means "as it is" and null "as if never given".
 #[derive(utoipa::ToSchema)]
@@ -48,7 +48,7 @@ pub struct SourceIn {
     response: Option<ResponseIn>,
     /// Whether refused requests are answered as taken ones, for services that give up after refusals.
     always_ok: Option<bool>,
-    /// Whether the bodies of refused requests are kept, to look into a problem.
+    /// Whether the bodies of refused requests are kept, to look into a problem; those of up to 256 KiB.
     keep_refused: Option<bool>,
     /// Whether requests are taken; they are where nothing is said.
     enabled: Option<bool>,
@@ -130,28 +130,27 @@ fn data<T: DeserializeOwned>(raw: &RawValue, pointer: &str, faults: &mut Faults)
     }
 }
 
-fn mapping(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Mapping> {
-    let mut fields = kept(Fields::of(raw.get(), pointer), faults)?;
-    let mapping = Mapping {
-        format: fields.read("format", "`raw` or `cloudevents`", faults),
-        split: fields.text("split", faults),
-        event_type: alternatives(&mut fields, "type", faults),
-        id: alternatives(&mut fields, "id", faults),
-        subject: alternatives(&mut fields, "subject", faults),
-        on_conflict: fields.read("on_conflict", "`refuse` or `duplicate`", faults),
+fn mapping(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<MappingWish> {
+    let fields = kept(Fields::of(raw.get(), pointer), faults)?;
+    let mut wishes = Wishes { fields, faults };
+    let mapping = MappingWish {
+        format: wishes.set("format", "`raw` or `cloudevents`"),
+        split: wishes.set("split", "a string"),
+        event_type: wishes.set_with("type", alternatives),
+        id: wishes.set_with("id", alternatives),
+        subject: wishes.set_with("subject", alternatives),
+        on_conflict: wishes.set("on_conflict", "`refuse` or `duplicate`"),
     };
-    fields.finish(faults);
+    wishes.fields.finish(wishes.faults);
     Some(mapping)
 }
 
 /// One template or several.
-fn alternatives(fields: &mut Fields<'_>, name: &'static str, faults: &mut Faults) -> Option<Vec<String>> {
-    let (given, pointer) = (fields.given(name), fields.pointer(name));
-    let Given::Value(raw) = given else { return None };
+fn alternatives(raw: &RawValue, pointer: &str, faults: &mut Faults) -> Option<Vec<String>> {
     if json::kind_of(raw.get()) == "a string" {
-        return json::read(raw, &pointer, "a template or a list of them", faults).map(|one| vec![one]);
+        return json::read(raw, pointer, "a template or a list of them", faults).map(|one| vec![one]);
     }
-    let items = kept(json::items(raw.get(), &pointer, ALTERNATIVES_MAX), faults)?;
+    let items = kept(json::items(raw.get(), pointer, ALTERNATIVES_MAX), faults)?;
     let read = items.into_iter().enumerate();
     read.map(|(place, item)| json::read(item, &format!("{pointer}/{place}"), "a string", faults))
         .collect()

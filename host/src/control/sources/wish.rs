@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::control::set::Set;
 use crate::id::{SourceId, TenantId};
 use crate::secret::Secret;
-use crate::source::{self, Handshake, Mapping, Response, Settings, Source, Verification};
+use crate::source::{self, Conflict, Format, Handshake, Mapping, Response, Settings, Source, Verification};
 use crate::subscription::RateLimit;
 use crate::time::Timestamp;
 
@@ -25,7 +25,7 @@ pub struct Wish {
     /// The handshakes.
     pub handshakes: Set<Vec<Handshake>>,
     /// Where type, id and subject stand.
-    pub events: Set<Mapping>,
+    pub events: Set<MappingWish>,
     /// The address as its sender knows it.
     pub public_url: Set<String>,
     /// Who may send.
@@ -46,6 +46,34 @@ pub struct Wish {
     pub secret: Set<Secret>,
 }
 
+/// What is wished of a mapping, part by part, as RFC 7396 has it: what is not named stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct MappingWish {
+    /// What requests are.
+    pub format: Set<Format>,
+    /// Pointer to an array of events.
+    pub split: Set<String>,
+    /// Alternatives for the type.
+    pub event_type: Set<Vec<String>>,
+    /// Alternatives for the id.
+    pub id: Set<Vec<String>>,
+    /// Alternatives for the subject.
+    pub subject: Set<Vec<String>>,
+    /// What follows where an id comes again with other content.
+    pub on_conflict: Set<Conflict>,
+}
+
+impl MappingWish {
+    fn onto(self, mapping: &mut Mapping) {
+        self.format.onto_optional(&mut mapping.format);
+        self.split.onto_optional(&mut mapping.split);
+        self.event_type.onto_optional(&mut mapping.event_type);
+        self.id.onto_optional(&mut mapping.id);
+        self.subject.onto_optional(&mut mapping.subject);
+        self.on_conflict.onto_optional(&mut mapping.on_conflict);
+    }
+}
+
 /// A source with nothing but defaults.
 pub(super) fn blank(id: SourceId, tenant: TenantId, now: Timestamp) -> Source {
     Source {
@@ -57,6 +85,7 @@ pub(super) fn blank(id: SourceId, tenant: TenantId, now: Timestamp) -> Source {
         preset: source::preset::DEFAULT.to_owned(),
         settings: Settings::default(),
         secrets: Vec::new(),
+        unread: None,
         verify_token: None,
         version: 1,
         created_at: now,
@@ -75,7 +104,11 @@ pub(super) fn lay(wish: Wish, onto: &mut Source) {
     let settings = &mut onto.settings;
     wish.verification.onto_optional(&mut settings.verification);
     wish.handshakes.onto_optional(&mut settings.handshakes);
-    wish.events.onto(&mut settings.events, Mapping::default);
+    match wish.events {
+        Set::Keep => {}
+        Set::Clear => settings.events = Mapping::default(),
+        Set::To(wish) => wish.onto(&mut settings.events),
+    }
     wish.public_url.onto_optional(&mut settings.public_url);
     wish.allowed_ips.onto(&mut settings.allowed_ips, Vec::new);
     wish.body_bytes_max.onto_optional(&mut settings.body_bytes_max);

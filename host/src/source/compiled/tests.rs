@@ -28,6 +28,7 @@ pub(in crate::source) fn source_of(preset: &str) -> Source {
             secret: Secret::new("zoom_secret"),
             until: None,
         }],
+        unread: None,
         verify_token: Some(Secret::new("meatyhamhock")),
         version: 1,
         created_at: Timestamp::default(),

@@ -42,6 +42,7 @@ pub(in crate::store) fn source(maker: &Maker, name: &str) -> Source {
                 until: Some(maker.now),
             },
         ],
+        unread: None,
         verify_token: Some(Secret::new("verify t0ken")),
         version: 1,
         created_at: maker.now,

@@ -30,6 +30,30 @@ struct Document<'a> {
     updated_at: Timestamp,
 }
 
+/// The open part without the settings, which another version may have written in another form: one source
+/// that cannot be read must not keep all the others from being.
+#[derive(Deserialize)]
+struct Rest {
+    description: Option<String>,
+    enabled: bool,
+    preset: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Rest> for Document<'_> {
+    fn from(rest: Rest) -> Self {
+        Self {
+            description: rest.description.map(Cow::Owned),
+            enabled: rest.enabled,
+            preset: Cow::Owned(rest.preset),
+            settings: Cow::Owned(Settings::default()),
+            created_at: rest.created_at,
+            updated_at: rest.updated_at,
+        }
+    }
+}
+
 /// The sealed part. Fields may be added with a default, never renamed.
 #[derive(Serialize, Deserialize)]
 struct Sealed<'a> {
@@ -172,7 +196,13 @@ fn source(row: &Row<'_>, vault: &Vault) -> Result<Source> {
         what: SourceId::from_number(id).to_string(),
     };
     let document: String = row.get(4)?;
-    let document: Document<'_> = serde_json::from_str(&document).map_err(|_| damaged())?;
+    let (document, unread) = match serde_json::from_str::<Document<'_>>(&document) {
+        Ok(whole) => (whole, None),
+        Err(why) => {
+            let rest: Rest = serde_json::from_str(&document).map_err(|_| damaged())?;
+            (rest.into(), Some(why.to_string()))
+        }
+    };
     let sealed: Vec<u8> = row.get(5)?;
     let secret = vault.open(place(tenant, id), &sealed).map_err(|_| damaged())?;
     let secret: Sealed<'_> = serde_json::from_slice(&secret).map_err(|_| damaged())?;
@@ -184,6 +214,7 @@ fn source(row: &Row<'_>, vault: &Vault) -> Result<Source> {
         enabled: document.enabled,
         preset: document.preset.into_owned(),
         settings: document.settings.into_owned(),
+        unread,
         secrets: secret.secrets.into_owned(),
         verify_token: secret.verify_token.map(Cow::into_owned),
         version: row.get::<_, i64>(3)?.unsigned_abs(),
