@@ -249,23 +249,23 @@ impl Context {
             Some(url) => client::base_from(url)?,
             None => client::base_of(loaded.config.server.listen),
         };
-        let key = self.key(&loaded, &base)?;
+        let (key, key_from) = self.key(&loaded, &base)?;
         let tenant = self
             .global
             .tenant
             .clone()
             .or_else(|| self.environment.tenant.clone());
-        Client::new(base, Some(key), tenant)
+        Ok(Client::new(base, Some(key), tenant)?.with_key_from(key_from))
     }
 
-    /// The key from `--key-file`, `HOOKWAY_KEY` or, for a router on this machine, its admin key. The
-    /// admin key of this machine is never sent to another one.
-    fn key(&self, loaded: &Loaded, base: &url::Url) -> Result<Secret, Failure> {
+    /// The key from `--key-file`, `HOOKWAY_KEY` or, for a router on this machine, its admin key, and
+    /// which of them it is. The admin key of this machine is never sent to another one.
+    fn key(&self, loaded: &Loaded, base: &url::Url) -> Result<(Secret, String), Failure> {
         if let Some(path) = &self.global.key_file {
-            return read_key(path);
+            return Ok((read_key(path)?, path.display().to_string()));
         }
         if let Some(key) = &self.environment.key {
-            return Ok(key.clone());
+            return Ok((key.clone(), "HOOKWAY_KEY".to_owned()));
         }
         if !client::is_local(base) {
             return Err(Failure::usage(format!(
@@ -274,11 +274,12 @@ impl Context {
             )));
         }
         if let Some(key) = &loaded.config.admin_key {
-            return Ok(key.clone());
+            return Ok((key.clone(), "the setting admin_key".to_owned()));
         }
         let path = loaded.config.data_dir.join(ADMIN_KEY_FILE);
         if path.exists() {
-            return read_key(&path);
+            let place = format!("{}; --data-dir names the router's own", path.display());
+            return Ok((read_key(&path)?, place));
         }
         Err(Failure::usage(format!(
             "no API key: there is no {}; name the router's --data-dir, or give a key in HOOKWAY_KEY or with --key-file",
@@ -287,12 +288,16 @@ impl Context {
     }
 }
 
-/// Reads a key or secret from a file: one line.
+/// Reads a key or secret from a file, or from standard input for `-`: one line.
 fn read_key(path: &std::path::Path) -> Result<Secret, Failure> {
     use std::io::Read;
     let what = || format!("cannot read {}", path.display());
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| Failure::io(what(), error))?;
+    let file: Box<dyn Read> = if path.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(|error| Failure::io(what(), error))?)
+    };
     file.take(KEY_FILE_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(|error| Failure::io(what(), error))?;
@@ -347,6 +352,7 @@ mod tests {
             "hookway send order.paid --wait --timeout 5s",
             "hookway trigger order.paid --override items.0.price=5 --remove tax --count 3 --wait --timeout 1min",
             "hookway trigger --list",
+            "hookway trigger github.push --source github --secret-file github.secret --wait",
             "hookway listen --status 503,200 --header retry-after:5 --delay 2s --count 2",
             "hookway events show evt_1 --curl",
             "hookway deliveries show dlv_1 --body --request req_1",
@@ -393,6 +399,7 @@ mod tests {
             "hookway sources receptions github --outcome duplicate",
             "hookway sources create --secret s3cret",
             "hookway trigger a.b --count 0",
+            "hookway trigger a.b --secret-file s",
             "hookway listen --status 99",
             "hookway deliveries show dlv_1 --curl --body",
             "hookway subscriptions create --file a --url https://example.com",

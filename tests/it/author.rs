@@ -204,6 +204,25 @@ async fn first_party_plugins_run_without_a_router_or_a_key() {
         (&json!(true), &json!("deliver"))
     );
 
+    let endless = r#"{"program":"def f: f; f"}"#;
+    let fault = author
+        .fail(
+            1,
+            &[
+                "plugin",
+                "run",
+                "jq",
+                "--type",
+                "a",
+                "--data",
+                "{}",
+                "--plugin-config",
+                endless,
+            ],
+        )
+        .await;
+    assert!(fault.contains("broke a rule"), "{fault}");
+
     let unknown = author
         .fail(2, &["plugin", "run", "./nowhere", "--type", "a"])
         .await;

@@ -394,6 +394,7 @@ async fn paths_and_methods() {
         ("GET", "/api/v1/events?limit=0", 400),
         ("GET", "/api/v1/events?limit=abc", 400),
         ("GET", "/api/v1/events?cursor=abc", 400),
+        ("GET", "/api/v1/events?type=github.*", 400),
         ("GET", "/api/v1/events?nonsense=1", 400),
         ("GET", "/api/v1/deliveries?status=lost", 400),
     ] {

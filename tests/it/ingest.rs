@@ -108,7 +108,10 @@ async fn who_gets_an_event_and_why_not() {
     };
     assert_eq!(of(&exact).unwrap()["matched"], true);
     assert_eq!(of(&wild).unwrap()["matched"], false);
-    assert_eq!(of(&other).unwrap()["matched"], false);
+    let other = of(&other).unwrap();
+    assert_eq!(other["matched"], false);
+    let reason = other["reason"].as_str().unwrap();
+    assert!(reason.starts_with("no pattern matches the type: `"), "{reason}");
     let faulty = of(&faulty).unwrap();
     assert_eq!(faulty["matched"], false);
     assert!(

@@ -31,6 +31,7 @@ mod security;
 mod sources;
 mod terminal;
 mod terminal_sources;
+mod triggering;
 mod watching;
 
 mod tidy;

@@ -262,7 +262,7 @@ pub async fn list(
     let limit = query.limit()?;
     let wanted = EventQuery {
         tenant: Some(caller.tenant),
-        event_type: query.text("type"),
+        event_type: whole_type(query.text("type"))?,
         source: query.text("source"),
         before: query.cursor(List::Events)?.map(EventId::from_number),
         limit: limit + 1,
@@ -331,24 +331,46 @@ pub async fn matches(
     Ok(Json(Page::whole(explained(&state, &event))))
 }
 
+/// A type to list by. A pattern would be no type of any event, and its empty list a wrong answer.
+fn whole_type(text: Option<String>) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if text.contains('*') => Err(Problem::parameter(
+            "type",
+            "takes one whole type, such as order.paid, and no pattern",
+        )),
+        text => Ok(text),
+    }
+}
+
 fn explained(state: &Shared, event: &Event) -> Vec<MatchOut> {
     let snapshot = state.registry.snapshot();
     let explained = snapshot.table.explain(event).into_iter();
     let shown = explained.filter_map(|(id, explanation)| {
+        let subscription = snapshot.routes.get(&id)?.subscription();
         Some(MatchOut {
             subscription_id: id,
-            name: snapshot.routes.get(&id)?.subscription().name.clone(),
+            name: subscription.name.clone(),
             matched: matches!(explanation, Explanation::Matched { .. }),
-            reason: reason(explanation),
+            reason: reason(explanation, &subscription.events),
         })
     });
     shown.collect()
 }
 
-fn reason(explanation: Explanation) -> String {
+/// Most patterns that are named where none of them matches.
+const PATTERNS_SHOWN_MAX: usize = 5;
+
+fn reason(explanation: Explanation, patterns: &[String]) -> String {
     match explanation {
         Explanation::Matched { pattern } => format!("`{pattern}` matches the type, and no filter says no"),
-        Explanation::NoPattern => "no pattern matches the type".to_owned(),
+        Explanation::NoPattern => {
+            let shown = patterns.iter().take(PATTERNS_SHOWN_MAX);
+            let mut named: Vec<String> = shown.map(|pattern| format!("`{pattern}`")).collect();
+            if patterns.len() > PATTERNS_SHOWN_MAX {
+                named.push("…".to_owned());
+            }
+            format!("no pattern matches the type: {}", named.join(", "))
+        }
         Explanation::FilterFalse => "the filter says no".to_owned(),
         Explanation::FilterError { detail } => format!("the filter failed, which counts as no: {detail}"),
     }

@@ -132,8 +132,9 @@ fn answer(parts: source::AnswerParts) -> Response {
     answer
 }
 
-fn problem(refused: Refused) -> Problem {
-    let kind = match refused.reason {
+/// What the sender is told where a request is refused for this reason.
+pub(crate) const fn kind(reason: Refusal) -> Kind {
+    match reason {
         Refusal::Address => Kind::AddressRefused,
         Refusal::Handshake => Kind::HandshakeRefused,
         Refusal::Rate => Kind::RateLimited,
@@ -147,7 +148,11 @@ fn problem(refused: Refused) -> Problem {
         Refusal::Attributes => Kind::Invalid,
         Refusal::Conflict => Kind::IdempotencyConflict,
         Refusal::Certificate | Refusal::Unavailable => Kind::Unavailable,
-    };
+    }
+}
+
+fn problem(refused: Refused) -> Problem {
+    let kind = kind(refused.reason);
     let mut problem = Problem::new(kind, refused.detail);
     if refused.reason == Refusal::Method {
         // RFC 9110, section 15.5.6. Handshakes are no method that anybody else could use.

@@ -23,7 +23,8 @@ pub use shown::SourceOut;
 
 use body::wish;
 
-/// Makes a source. The answer is the only one that shows its secret.
+/// Makes a source. The answer is the only one that shows a secret made here; one that was given is not
+/// repeated.
 #[utoipa::path(
     post, path = "/api/v1/sources", tag = "sources", operation_id = "create_source",
     request_body = SourceIn,
@@ -34,10 +35,14 @@ pub async fn create(
     State(state): State<Shared>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let made = state.control.create_source(caller.tenant, wish(&body)?).await?;
-    Ok(SourceOut::new(&made, &state)
-        .with_secret(&made)
-        .answer(StatusCode::CREATED))
+    let wish = wish(&body)?;
+    let given = matches!(wish.secret, Set::To(_));
+    let made = state.control.create_source(caller.tenant, wish).await?;
+    let mut shown = SourceOut::new(&made, &state);
+    if !given {
+        shown = shown.with_secret(&made);
+    }
+    Ok(shown.answer(StatusCode::CREATED))
 }
 
 /// Lists sources, newest first.
@@ -168,7 +173,8 @@ pub async fn disable(
     switch(&caller, &state, &id, false).await
 }
 
-/// Puts a new secret first; the old one is accepted beside it for a while. The answer shows the new one.
+/// Puts a new secret first; the old one is accepted beside it for a while. The answer shows a secret that
+/// was made here.
 #[utoipa::path(
     post, path = "/api/v1/sources/{id}/rotate-secret", tag = "sources", operation_id = "rotate_source_secret",
     params(("id" = String, Path, description = "`src_…` or its name")),
@@ -182,13 +188,16 @@ pub async fn rotate_secret(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let (secret, overlap) = super::subscriptions::rotation(&body)?;
+    let given = secret.is_some();
     let changed = state
         .control
         .rotate_source_secret(caller.tenant, &id, secret, overlap)
         .await?;
-    Ok(SourceOut::new(&changed, &state)
-        .with_secret(&changed)
-        .answer(StatusCode::OK))
+    let mut shown = SourceOut::new(&changed, &state);
+    if !given {
+        shown = shown.with_secret(&changed);
+    }
+    Ok(shown.answer(StatusCode::OK))
 }
 
 /// A service that Hookway knows.

@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer. A page of deliveries has some hundred kilobytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// The status of a call whose key is not known.
+const UNAUTHORIZED: u16 = 401;
 /// The header that names the tenant that an admin key acts for.
 const TENANT_HEADER: &str = "hookway-tenant";
 
@@ -33,6 +35,7 @@ const TENANT_HEADER: &str = "hookway-tenant";
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    key_from: Option<String>,
 }
 
 /// What a router answered: as a tree for who looks into it, and as the text that came for who shows it.
@@ -119,7 +122,18 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|error| Failure::because("cannot set up the HTTP client", error))?;
-        Ok(Self { http, base })
+        Ok(Self {
+            http,
+            base,
+            key_from: None,
+        })
+    }
+
+    /// The same, saying where its key is from when a router does not know it: somebody who has two data
+    /// directories would not guess which one it was.
+    pub fn with_key_from(mut self, place: String) -> Self {
+        self.key_from = Some(place);
+        self
     }
 
     /// Where the router is.
@@ -180,6 +194,27 @@ impl Client {
         self.answer(self.http.get(url).timeout(timeout)).await
     }
 
+    /// The same router for somebody without a key.
+    pub(super) fn stranger(&self) -> Result<Self, Failure> {
+        Self::new(self.base.clone(), None, None)
+    }
+
+    /// Posts to an address outside `/api/v1` and gives the headers of the answer.
+    pub(super) async fn deliver(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<HeaderMap, Failure> {
+        let request = self.http.post(url).timeout(ANSWER_TIMEOUT);
+        let request = request.headers(headers).body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        if response.status().is_success() {
+            return Ok(response.headers().clone());
+        }
+        Err(self.refused(response).await)
+    }
+
     /// Opens a stream of server-sent events. It has no time-out: it ends when the router ends it.
     pub async fn stream(
         &self,
@@ -212,7 +247,15 @@ impl Client {
     async fn refused(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
         match self.read(response).await {
-            Ok(body) => Failure::Problem(Box::new(Problem::from_answer(status, &body))),
+            Ok(body) => {
+                let mut problem = Problem::from_answer(status, &body);
+                if let (UNAUTHORIZED, Some(place), Some(detail)) =
+                    (status, &self.key_from, &mut problem.detail)
+                {
+                    detail.push_str(&format!("; it was that of {place}"));
+                }
+                Failure::Problem(Box::new(problem))
+            }
             Err(failure) => failure,
         }
     }
@@ -431,6 +474,16 @@ mod tests {
         assert!(
             matches!(&failure, Failure::Problem(problem) if problem.status == 307),
             "{failure:?}"
+        );
+        let body = r#"{"title":"t","detail":"not known"}"#;
+        let head = format!("HTTP/1.1 401 No\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let stranger = router_that_answers(head.leak(), 0)
+            .await
+            .with_key_from("x/admin.key".to_owned());
+        let failure = stranger.get(&["events"], &[]).await.unwrap_err().to_string();
+        assert!(
+            failure.contains("not known; it was that of x/admin.key"),
+            "{failure}"
         );
         let page = router_that_answers("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", 0).await;
         assert!(

@@ -26,7 +26,7 @@ pub(super) enum Verb {
     /// List events, newest first
     #[command(after_help = "Example:\n  hookway events list --type alert.created --limit 20")]
     List {
-        /// Only this type
+        /// Only this type, whole: no pattern
         #[arg(long = "type", value_name = "TYPE")]
         event_type: Option<String>,
         /// Only this source's

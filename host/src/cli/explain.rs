@@ -5,16 +5,20 @@ use serde_json::{Value, json};
 
 use super::output::{Column, Output, Tone};
 use super::{Context, Failure};
+use crate::api::inbound;
 use crate::api::problem::{Kind, PAGES};
 use crate::json::nearest;
+use crate::reception::Refusal;
 
 /// Flags of `explain`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookway explain
-  hookway explain invalid")]
+  hookway explain invalid
+  hookway explain mismatch")]
 pub(super) struct Args {
-    /// The problem's name or `type`, such as invalid or /problems/invalid [default: list all]
+    /// The problem's name or `type`, such as invalid or /problems/invalid, or a reception's reason, such as
+    /// mismatch [default: list all]
     #[arg(value_name = "PROBLEM")]
     slug: Option<String>,
 }
@@ -49,13 +53,15 @@ fn summary(kind: Kind) -> Value {
     })
 }
 
-/// The kind that somebody names by its slug, by a problem's `type`, or by the URL of its page.
+/// The kind that somebody names by its slug, by a problem's `type`, by the URL of its page, or by the word
+/// that the receptions of a source have for a refusal.
 fn kind_of(given: &str) -> Result<Kind, Failure> {
     let slug = match given.rsplit_once(PAGES) {
         Some((_, rest)) => rest.trim_start_matches('/'),
         None => given,
     };
-    Kind::of_slug(slug).ok_or_else(|| {
+    let refusal = || Refusal::of(slug).map(inbound::kind);
+    Kind::of_slug(slug).or_else(refusal).ok_or_else(|| {
         let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.slug()).collect();
         let hint = match nearest(slug, &known) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -99,6 +105,7 @@ mod tests {
         ] {
             assert_eq!(kind_of(given).unwrap(), Kind::TooLarge, "{given}");
         }
+        assert_eq!(kind_of("mismatch").unwrap(), Kind::Unverified);
         let near = kind_of("too-larg").unwrap_err().to_string();
         assert!(near.contains("`too-large`"), "{near}");
         let far = kind_of("/problems/").unwrap_err().to_string();

@@ -15,7 +15,10 @@ pub enum Failure {
     #[error(transparent)]
     Config(#[from] config::Error),
     /// Nobody answered.
-    #[error("no answer from {url}")]
+    #[error(
+        "no answer from {url}: is a router running there? `hookway serve` starts one; --server or HOOKWAY_URL \
+         says where another is"
+    )]
     Unreachable {
         /// Where nobody answered; scheme, host and port.
         url: String,

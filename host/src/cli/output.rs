@@ -16,6 +16,9 @@ use crate::telemetry::Colour;
 
 /// Longest text in a cell of a table; the rest is cut.
 const CELL_CHARACTERS_MAX: usize = 60;
+/// Longest text in the last column of a table, in characters: it pushes nothing aside, and it is where
+/// reasons stand, whose end is often what helps.
+const LAST_CELL_CHARACTERS_MAX: usize = 240;
 
 /// Where a command writes.
 #[derive(Clone, Copy, Debug)]
@@ -181,9 +184,14 @@ impl Output {
         let cells: Vec<Vec<String>> = rows
             .iter()
             .map(|row| {
+                let max = |i: usize| match i + 1 == columns.len() {
+                    true => LAST_CELL_CHARACTERS_MAX,
+                    false => CELL_CHARACTERS_MAX,
+                };
                 columns
                     .iter()
-                    .map(|(_, at)| short(&cell(row.pointer(at).unwrap_or(&Value::Null))))
+                    .enumerate()
+                    .map(|(i, (_, at))| short(&cell(row.pointer(at).unwrap_or(&Value::Null)), max(i)))
                     .collect()
             })
             .collect();
@@ -298,11 +306,11 @@ pub(super) fn drives_a_terminal(c: char) -> bool {
 }
 
 /// The first characters of a text, with a mark where something was cut.
-fn short(text: &str) -> String {
-    if text.chars().count() <= CELL_CHARACTERS_MAX {
+fn short(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
         return text.to_owned();
     }
-    text.chars().take(CELL_CHARACTERS_MAX - 1).chain(['…']).collect()
+    text.chars().take(max - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -330,6 +338,8 @@ mod tests {
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[1], format!("sub_1   é{}a, b", " ".repeat(61)));
         assert!(lines[2].contains('…') && lines[2].chars().count() == 70);
+        let last = plain().table(&[json!({"why": "x".repeat(300)})], &[("WHY", "/why")]);
+        assert_eq!(last.lines().nth(1).map(|line| line.chars().count()), Some(240));
     }
 
     #[test]

@@ -70,7 +70,10 @@ pub(super) enum Verb {
   hookway plugin run slack --type alert.created --data '{\"title\":\"Disk full\"}'
   hookway plugin run jq --type lead.created --data '{\"score\":80}' \\
       --plugin-config '{\"program\":\".score\"}'
-  hookway plugin run . --event-id evt_01j… --against leads      # what the new version does otherwise")]
+  hookway plugin run . --event-id evt_01j… --against leads      # what the new version does otherwise
+
+Exit codes: 0 the plugin decided something, if only to reject the event; 1 the run was a fault; 2 the
+configuration is refused.")]
     Run(run::Args),
     /// Upload a plugin under a name; subscriptions that follow the name use it from then on
     #[command(after_help = "Examples:

@@ -60,8 +60,14 @@ impl fmt::Display for FieldError {
         if !self.pointer.is_empty() {
             write!(f, "{}: ", clean(&self.pointer))?;
         }
-        write!(f, "{}", clean(&self.detail))
+        write!(f, "{}", paragraph(&self.detail))
     }
+}
+
+/// Text of one or more lines. Those behind the first are indented, so that none looks like our own.
+fn paragraph(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    lines.join("\n    ")
 }
 
 impl fmt::Display for Problem {
@@ -143,6 +149,14 @@ mod tests {
         assert_eq!(
             shown(422, "the body is bad", &[("", "is bad")]),
             "The title (422): is bad"
+        );
+        assert_eq!(
+            shown(
+                422,
+                "`/filter` is bad",
+                &[("/filter", "line 1\n| x = 1\n  request r1")]
+            ),
+            "The title (422): `/filter` is bad\n  /filter: line 1\n    | x = 1\n      request r1"
         );
         assert_eq!(
             shown(409, "1 is held", &[("/a", "b")]),

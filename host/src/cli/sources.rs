@@ -16,7 +16,8 @@ use super::client::{Answer, Body, Client};
 use super::output::{Column, cell};
 use super::span::span;
 use super::{Context, Failure};
-use fields::{Fields, secret_from};
+use fields::Fields;
+pub(super) use fields::secret_from;
 
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
@@ -26,7 +27,7 @@ const COLUMNS: [Column; 6] = [
     ("ADDRESS", "/address"),
     ("DESCRIPTION", "/description"),
 ];
-const FIELDS: [Column; 20] = [
+const FIELDS: [Column; 23] = [
     ("id", "/id"),
     ("name", "/name"),
     ("description", "/description"),
@@ -34,6 +35,8 @@ const FIELDS: [Column; 20] = [
     ("preset", "/preset"),
     ("enabled", "/enabled"),
     ("its secret", "/secret_hint"),
+    ("old secrets until", "/old_secrets_until"),
+    ("verify token", "/verify_token"),
     ("verification", "/verification"),
     ("handshakes", "/handshakes"),
     ("events", "/events"),
@@ -44,6 +47,7 @@ const FIELDS: [Column; 20] = [
     ("answer", "/response"),
     ("always answers ok", "/always_ok"),
     ("keeps refused", "/keep_refused"),
+    ("note", "/note"),
     ("version", "/version"),
     ("created", "/created_at"),
     ("updated", "/updated_at"),
@@ -51,8 +55,8 @@ const FIELDS: [Column; 20] = [
 const PRESET_COLUMNS: [Column; 4] = [
     ("PRESET", "/name"),
     ("SERVICE", "/title"),
-    ("SECRET", "/secret"),
     ("MADE BY", "/secret_made_by"),
+    ("SECRET", "/secret"),
 ];
 
 /// What to do with sources.
@@ -119,7 +123,8 @@ pub(super) enum Verb {
     RotateSecret {
         /// Its id or name
         id: String,
-        /// File that holds the new secret [default: the router makes one]
+        /// File that holds the new secret, - for standard input [default: the router makes one where the
+        /// service takes ours]
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
         /// Name of the environment variable that holds the new secret
@@ -156,7 +161,8 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Create(fields) => {
             let body = Body::Json(fields.body()?);
             let client = context.client()?;
-            let made = client.call(Method::POST, &["sources"], &[], body).await?;
+            let made = client.call(Method::POST, &["sources"], &[], body).await;
+            let made = made.map_err(advised)?;
             shown(context, &client, &made)?;
             secret(context, &made)
         }
@@ -270,18 +276,60 @@ fn readable(source: &Value, client: &Client) -> Value {
     if rate.is_object() {
         shown["rate_limit"] = json!(format!("{}/{}", rate["requests"], rate["per_seconds"]));
     }
+    if source["handshakes"]
+        .to_string()
+        .contains("\"is_verify_token\":true")
+    {
+        shown["verify_token"] = match source["has_verify_token"] == true {
+            true => json!("set"),
+            false => json!("none: handshakes must show the secret; --verify-token-file gives one"),
+        };
+    }
     for switch in ["always_ok", "keep_refused"] {
         if source[switch] == false {
             shown[switch] = Value::Null;
         }
     }
-    for settings in ["events", "handshakes", "verification", "response"] {
-        let empty = source[settings].as_object().is_some_and(Map::is_empty);
+    for settings in [
+        "events",
+        "handshakes",
+        "verification",
+        "response",
+        "old_secrets_until",
+    ] {
+        let empty = match &source[settings] {
+            Value::Object(members) => members.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            _ => false,
+        };
         if empty {
             shown[settings] = Value::Null;
         }
     }
     shown
+}
+
+/// A refusal with what to type about it: the router knows fields, not flags.
+fn advised(failure: Failure) -> Failure {
+    let Failure::Problem(mut problem) = failure else {
+        return failure;
+    };
+    if let [only] = problem.errors.as_mut_slice() {
+        let advice = match only.pointer.as_str() {
+            "/secret" if only.detail.starts_with("must be given") => {
+                "Give it with --secret-file FILE (- for standard input) or --secret-env NAME."
+            }
+            "/name" if only.detail.starts_with("is taken") => "; `hookway sources update` changes that one",
+            _ => "",
+        };
+        if !advice.is_empty() {
+            let gap = if advice.starts_with(';') { "" } else { " " };
+            only.detail = format!("{}{gap}{advice}", only.detail);
+            // It says the same, without the advice.
+            problem.detail = None;
+        }
+    }
+    Failure::Problem(problem)
 }
 
 /// Shows the secret where the answer has one.
@@ -300,6 +348,7 @@ fn secret(context: &Context, answer: &Value) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::cli::client::base_from;
+    use crate::cli::problem::Problem;
 
     #[test]
     fn a_source_is_shown_with_its_whole_address() {
@@ -321,6 +370,30 @@ mod tests {
             readable(&known, &client)["address"],
             "https://public.example.com/webhooks/github"
         );
+        // Meta's handshake: who gave no token would wonder why it is refused.
+        let mut asks =
+            json!({"handshakes": [{"when": [{"is_verify_token": true}]}], "has_verify_token": false});
+        let token = cell(&readable(&asks, &client)["verify_token"]);
+        assert!(token.starts_with("none"), "{token}");
+        asks["has_verify_token"] = json!(true);
+        assert_eq!(readable(&asks, &client)["verify_token"], "set");
+    }
+
+    #[test]
+    fn a_refusal_says_which_flag_helps() {
+        let refused = |pointer: &str, detail: &str| {
+            let body = json!({"title": "The request is not valid", "detail": format!("`{pointer}` {detail}"),
+                "errors": [{"pointer": pointer, "detail": detail}]});
+            let problem = Problem::from_answer(422, body.to_string().as_bytes());
+            advised(Failure::Problem(Box::new(problem))).to_string()
+        };
+        assert_eq!(
+            refused("/secret", "must be given. Shown in the dashboard."),
+            "The request is not valid (422)\n  /secret: must be given. Shown in the dashboard. Give it with \
+             --secret-file FILE (- for standard input) or --secret-env NAME."
+        );
+        assert!(refused("/name", "is taken by another source").contains("hookway sources update"));
+        assert!(!refused("/preset", "is unknown").contains("--"));
     }
 
     #[test]

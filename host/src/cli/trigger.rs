@@ -2,21 +2,29 @@
 //!
 //! The sample is what `--data` gives, else the built-in one of the type, else the newest event of the
 //! type in the router's history. Without changes it is sent byte for byte; with `--override` or
-//! `--remove` the JSON is written anew.
+//! `--remove` the JSON is written anew. With the secret of a source it goes the way of a webhook.
 
 mod edit;
+mod reach;
 mod samples;
+mod shape;
+mod webhook;
+
+use std::path::PathBuf;
 
 use http::Method;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::client::{Body, Client};
+use super::client::{Answer, Body, Client};
 use super::output::{Column, Output};
 use super::send::{Draft, Wait, accepted, see_through};
+use super::sources::secret_from;
 use super::{Context, Failure, input};
 use edit::Edit;
 use samples::SAMPLES;
+use shape::Data;
+use webhook::Webhook;
 
 /// Most events that one call sends.
 const COUNT_MAX: u32 = 1_000;
@@ -30,6 +38,7 @@ const COLUMNS: [Column; 3] = [("TYPE", "/type"), ("SOURCE", "/source"), ("WHAT",
   hookway trigger alert.created --override severity=low --remove area
   hookway trigger order.paid --override items.0.quantity=3 --override /customer/name='Ada Lovelace'
   hookway trigger my.own.type --data @body.json --count 10
+  hookway trigger github.push --source github --secret-file github.secret --wait   # as GitHub would send it
 
 A value of --override is JSON where it reads as such, and text otherwise.")]
 pub(super) struct Args {
@@ -37,11 +46,23 @@ pub(super) struct Args {
     #[arg(value_name = "TYPE", required_unless_present = "list")]
     event_type: Option<String>,
     /// List the built-in samples
-    #[arg(long, conflicts_with_all = ["event_type", "data", "overrides", "removals", "count", "wait"])]
+    #[arg(long, conflicts_with_all = ["event_type", "data", "overrides", "removals", "count", "wait", "source"])]
     list: bool,
     /// Where the event comes from [default: the sample's]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// File that holds the secret of the source NAME: the sample goes to its address, signed as its
+    /// service signs
+    #[arg(long, value_name = "FILE", requires = "source")]
+    secret_file: Option<PathBuf>,
+    /// Name of the environment variable that holds the secret of the source
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "source",
+        conflicts_with = "secret_file"
+    )]
+    secret_env: Option<String>,
     /// The payload in place of a sample: JSON, @FILE, or - for standard input
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
@@ -79,21 +100,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if !edits.is_empty() {
         sample.data = Some(edited(sample.data.as_deref(), &edits)?);
     }
-    let draft = Draft {
-        event_type,
-        id: None,
-        source: args.source.as_deref().or(sample.source.as_deref()),
-        subject: sample.subject.as_deref(),
-        time: None,
-        datacontenttype: sample.content_type.as_deref(),
-        data: sample.data,
-        data_base64: sample.data_base64,
-    };
-    let body = draft.text()?;
+    let way = Way::of(&args, &client, event_type, sample).await?;
     let mut failed = Vec::new();
     for _ in 0..args.count {
-        let body = Body::Json(body.clone());
-        let answer = client.call(Method::POST, &["events"], &[], body).await?;
+        let answer = way.send(context, &client, event_type).await?;
         if !args.wait.wait {
             accepted(context, &answer)?;
             continue;
@@ -111,6 +121,61 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             format!("{bad} of {} events did not end well; the last", args.count),
             last,
         )),
+    }
+}
+
+/// How samples get in.
+enum Way {
+    /// By the API: the body of the call.
+    Api(String),
+    /// Through a source, as its service would send them.
+    Source {
+        webhook: Box<Webhook>,
+        sample: Sample,
+        data: Data,
+    },
+}
+
+impl Way {
+    async fn of(args: &Args, client: &Client, event_type: &str, sample: Sample) -> Result<Self, Failure> {
+        let secret = secret_from(args.secret_file.as_deref(), args.secret_env.as_deref())?;
+        if let (Some(secret), Some(name)) = (secret, &args.source) {
+            let data = match args.data {
+                Some(_) => Data::Given,
+                None => Data::Sample,
+            };
+            let webhook = Box::new(Webhook::of(client, name, secret).await?);
+            return Ok(Self::Source {
+                webhook,
+                sample,
+                data,
+            });
+        }
+        let draft = Draft {
+            event_type,
+            id: None,
+            source: args.source.as_deref().or(sample.source.as_deref()),
+            subject: sample.subject.as_deref(),
+            time: None,
+            datacontenttype: sample.content_type.as_deref(),
+            data: sample.data,
+            data_base64: sample.data_base64,
+        };
+        Ok(Self::Api(draft.text()?))
+    }
+
+    async fn send(&self, context: &Context, client: &Client, event_type: &str) -> Result<Answer, Failure> {
+        match self {
+            Self::Api(body) => {
+                let body = Body::Json(body.clone());
+                client.call(Method::POST, &["events"], &[], body).await
+            }
+            Self::Source {
+                webhook,
+                sample,
+                data,
+            } => webhook.send(context, client, event_type, sample, *data).await,
+        }
     }
 }
 

@@ -367,7 +367,7 @@ mod tests {
             (given("server = 1", &[], &[]), "there is no setting server"),
             (
                 given("[server]\nlisten = 5", &[], &[]),
-                "h.toml: server.listen is 5, which is not a IP address",
+                "h.toml: server.listen is 5, which is not an IP address",
             ),
             (
                 given("[server]\nbody_bytes_max = \"1 B\"", &[], &[]),

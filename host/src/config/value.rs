@@ -358,7 +358,11 @@ fn from_text<T: FromStr>(value: &Value, form: &str) -> Result<T, String> {
 }
 
 pub(super) fn wrong(value: &Value, form: &str) -> String {
-    format!("is {value}, which is not a {form}")
+    let article = match form.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']) {
+        true => "an",
+        false => "a",
+    };
+    format!("is {value}, which is not {article} {form}")
 }
 
 #[cfg(test)]

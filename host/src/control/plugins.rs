@@ -86,10 +86,13 @@ impl Control {
         }
         let (breaks, broken) = self.broken_by(tenant, name, &plugin).await;
         if !broken.is_empty() && !force {
+            let who = match broken.len() {
+                1 => "1 subscription has a configuration".to_owned(),
+                more => format!("{more} subscriptions have configurations"),
+            };
             let detail = format!(
-                "{} subscriptions have configurations that this version does not take; nothing was \
-                 changed (`?force` takes it all the same and holds them)",
-                broken.len()
+                "{who} that this version does not take; nothing was changed (`?force`, on the command \
+                 line `--force`, takes the version all the same and holds what it breaks)"
             );
             return Err(Error::Conflict { detail, breaks });
         }

@@ -189,6 +189,15 @@ impl Refusal {
     pub(super) fn is_final(&self) -> bool {
         matches!(self.reach, Reach::Never(_))
     }
+
+    /// The switch that opens the address as well, for who only tries things on one machine. It stands
+    /// before the line for the configuration, which is there to be copied.
+    fn switch(&self) -> &'static str {
+        match self.reach {
+            Reach::Private(_) => "use `hookway serve --allow-private-networks` to develop, or ",
+            Reach::Public | Reach::Special(_) | Reach::Never(_) => "",
+        }
+    }
 }
 
 /// Does not say which address a name has: who chose the name need not learn what our resolver knows.
@@ -203,8 +212,9 @@ impl fmt::Display for Refusal {
                 let length = if address.is_ipv4() { 32 } else { 128 };
                 write!(
                     f,
-                    "{address} is {what}; to allow it, add to the configuration: \
-                     egress.allow = [{{ cidr = \"{address}/{length}\" }}]"
+                    "{address} is {what}; to allow it, {}add to the configuration: \
+                     egress.allow = [{{ cidr = \"{address}/{length}\" }}]",
+                    self.switch()
                 )
             }
             (None, Reach::Special(_)) => write!(
@@ -215,9 +225,10 @@ impl fmt::Display for Refusal {
             ),
             (None, _) => write!(
                 f,
-                "`{0}` leads to {what}; to allow it, add to the configuration: \
+                "`{0}` leads to {what}; to allow it, {1}add to the configuration: \
                  egress.allow = [{{ host = \"{0}\" }}]",
-                self.host
+                self.host,
+                self.switch()
             ),
         }
     }

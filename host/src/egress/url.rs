@@ -57,8 +57,8 @@ pub enum UrlFault {
     },
     /// Plain HTTP.
     #[error(
-        "plain http is not allowed; use https, or add to the configuration: \
-         egress.allow = [{{ {line}, http = true }}]"
+        "plain http is not allowed; use https, `hookway serve --allow-http` to develop, or add to the \
+         configuration: egress.allow = [{{ {line}, http = true }}]"
     )]
     Http {
         /// What the rule that would allow it begins with.
@@ -75,8 +75,8 @@ pub enum UrlFault {
     },
     /// A name that leads inside.
     #[error(
-        "`{host}` is not a public name; to allow it, add to the configuration: \
-         egress.allow = [{{ host = \"{host}\" }}]"
+        "`{host}` is not a public name; to allow it, use `hookway serve --allow-private-networks` to \
+         develop, or add to the configuration: egress.allow = [{{ host = \"{host}\" }}]"
     )]
     InsideName {
         /// Which.
@@ -105,6 +105,10 @@ pub fn check_url(text: &str, policy: &Policy) -> Result<Url, UrlFault> {
         return Err(syntax("it does not begin with https://"));
     };
     if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        // `127.0.0.1:4747` and `localhost:8080/x` have no scheme, but a host before the colon.
+        if rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(syntax("it does not begin with https://"));
+        }
         return Err(UrlFault::Scheme {
             scheme: scheme.chars().take(20).collect(),
         });
@@ -261,6 +265,7 @@ mod tests {
         let table = [
             (long.as_str(), "longer than"),
             ("example.com", "begin with https://"),
+            ("localhost:4747/x", "begin with https://"),
             ("ftp://example.com/", "scheme `ftp`"),
             (
                 "http://example.com/",
@@ -270,6 +275,9 @@ mod tests {
                 "http://8.8.8.8/",
                 r#"egress.allow = [{ cidr = "8.8.8.8/32", http = true }]"#,
             ),
+            ("http://example.com/", "--allow-http"),
+            ("https://n8n/", "--allow-private-networks"),
+            ("https://10.0.0.5/", "--allow-private-networks"),
             ("https://user:secret@example.com/", "user or password"),
             ("https://example.com:25/", "port 25"),
             ("https://example.com:0/", "port 0"),

@@ -21,6 +21,9 @@ pub struct Fault {
 /// test fails when it changes, and until then such a fault would only be called by another name.
 const FUEL_EXHAUSTED: &str = "too much data is being copied between the host and the guest";
 
+/// How the log line of a panic begins; the SDK's panic hook writes it.
+const PANICKED: &str = "panicked at ";
+
 /// Sorts an error of a call or an instantiation. `refused` tells whether the limiter said no in it,
 /// `last_error` is the newest error line of the plugin's log.
 pub(super) fn classify(error: &wasmtime::Error, refused: bool, last_error: Option<&str>) -> Fault {
@@ -40,6 +43,16 @@ pub(super) fn classify(error: &wasmtime::Error, refused: bool, last_error: Optio
                 FaultKind::Memory,
                 format!("wanted more memory than its limit ({root})"),
             ),
+            // A panic ends so, and what it said tells more than how it ended.
+            Some(Trap::UnreachableCodeReached)
+                if last_error.is_some_and(|line| line.starts_with(PANICKED)) =>
+            {
+                let said = last_error.unwrap_or_default().to_owned();
+                return Fault {
+                    kind: FaultKind::Trap,
+                    detail: said,
+                };
+            }
             Some(trap) => (FaultKind::Trap, trap.to_string()),
             None if root.starts_with(FUEL_EXHAUSTED) => (
                 FaultKind::OutputTooLarge,

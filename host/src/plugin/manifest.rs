@@ -1,5 +1,6 @@
 //! What a plugin says of itself, checked, and the check of a configuration against its schema. Pure.
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -140,7 +141,10 @@ pub(super) fn problems(validator: Option<&Validator>, config: &[u8]) -> Vec<Prob
         .take(PROBLEMS_MAX)
         .map(|error| Problem {
             pointer: error.instance_path().to_string(),
-            detail: clean(&error.masked().to_string(), PROBLEM_BYTES_MAX),
+            detail: match error.kind() {
+                ValidationErrorKind::FalseSchema => "nothing may be given here".to_owned(),
+                _ => clean(&error.masked().to_string(), PROBLEM_BYTES_MAX),
+            },
         })
         .collect()
 }
@@ -211,6 +215,10 @@ mod tests {
             "{found:?}"
         );
         assert!(problems(validator.as_ref(), br##"{"channel":"#a"}"##).is_empty());
+        let nothing = r#"{"type":"object","additionalProperties":false}"#;
+        let (_, validator) = check(guest("slack", Some(nothing))).unwrap();
+        let found = problems(validator.as_ref(), br#"{"channel":"hunter2"}"#);
+        assert!(found[0].detail.starts_with("nothing may"), "{found:?}");
         assert_eq!(problems(None, b"{").len(), 1);
         assert!(problems(None, b"{}").is_empty());
     }

@@ -1,64 +1,16 @@
 //! kill -9 after the 200 of a source: nothing that was acknowledged is lost, and nothing comes twice
 //! into history.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::router::ADMIN_KEY;
-use crate::support::{Receiver, TestRouter};
+use crate::support::{Process, Receiver, TestRouter};
 
 const CYCLES: u32 = 4;
 const SENDERS: u32 = 8;
 const REQUESTS_MIN: usize = 40;
-
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Process {
-    fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hookway"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--allow-http",
-                "--allow-private-networks",
-                "--data-dir",
-            ])
-            .arg(data)
-            .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
-            .env("HOOKWAY_LOG_FORMAT", "json")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let address = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
-            .find_map(|line| Some(line["server.address"].as_str()?.to_owned()))
-            .expect("it says where it listens");
-        // Nobody reads on, so nothing may wait for it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            url: format!("http://{address}"),
-        }
-    }
-
-    /// SIGKILL: no time to do anything.
-    fn kill(mut self) {
-        self.child.kill().expect("it dies");
-        self.child.wait().expect("it is gone");
-    }
-}
 
 #[tokio::test]
 async fn what_a_source_acknowledged_survives_kill_9() {

@@ -362,6 +362,24 @@ async fn addresses_have_two_spellings_and_one_meaning() {
     assert_eq!(call.post(&router, "n").await.status, 200);
 }
 
+/// Whoever brings a secret has it. Saying it again would put it into terminals and logs for nothing.
+#[tokio::test]
+async fn a_secret_that_was_given_is_not_said_again() {
+    let router = TestRouter::start().await;
+    let given = json!({"name": "pay", "preset": "stripe", "secret": "whsec_brought_here"});
+    let made = router.post("/api/v1/sources", &given).await.expect(201);
+    assert!(!made.text.contains("whsec_brought_here"), "{}", made.text);
+    let path = "/api/v1/sources/pay/rotate-secret";
+    let other = json!({"secret": "whsec_brought_later"});
+    let rotated = router.post(path, &other).await.expect(200);
+    assert!(!rotated.text.contains("whsec_brought"), "{}", rotated.text);
+    let free = json!({"name": "gh", "preset": "github"});
+    router.post("/api/v1/sources", &free).await.expect(201);
+    let path = "/api/v1/sources/gh/rotate-secret";
+    let rotated = router.post(path, &json!({})).await.expect(200);
+    assert!(rotated.str("/secret").starts_with("whsec_"));
+}
+
 #[tokio::test]
 async fn a_patch_of_events_keeps_what_it_does_not_name() {
     let router = TestRouter::start().await;

@@ -65,7 +65,7 @@ pub struct SourceOut {
     old_secrets_until: Vec<Timestamp>,
     /// Whether it has a verify token of its own.
     has_verify_token: bool,
-    /// The secret: only in the answer that made it.
+    /// The secret, if it was made here: only in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     /// Where the secret is entered, or found, at the service.
@@ -123,6 +123,11 @@ impl SourceOut {
             enabled: source.enabled,
             fault: entry.fault().map(str::to_owned),
             note: (verification == Verification::None && entry.fault().is_none()).then_some(OPEN),
+            // What a preset says of its secret is wrong where the source verifies in another way.
+            secret_hint: preset
+                .secret
+                .as_deref()
+                .filter(|_| verification == preset.verification),
             verification,
             handshakes,
             events: settings.events.over(&preset.events),
@@ -140,7 +145,6 @@ impl SourceOut {
             old_secrets_until: source.secrets.iter().filter_map(|secret| secret.until).collect(),
             has_verify_token: source.verify_token.is_some(),
             secret: None,
-            secret_hint: preset.secret.as_deref(),
             version: source.version,
             created_at: source.created_at,
             updated_at: source.updated_at,

@@ -95,7 +95,7 @@ pub(in crate::cli) async fn build(
     let built = tokio::task::spawn_blocking(cargo)
         .await
         .map_err(|error| Failure::because("the build was interrupted", error))?;
-    let failed = |error| Failure::because(format!("there is no component of {}", source.name), error);
+    let failed = |error| Failure::because(format!("{} was not built", source.name), error);
     let built = built.map_err(failed)?;
     // Cargo's own place for it is deep; this one can be typed.
     let path = target.join(format!("{}.wasm", source.name));

@@ -273,6 +273,9 @@ mod tests {
                     let _parsed: serde_json::Value = serde_json::from_str(text).expect(path);
                 }
             }
+            // `hookway dev` makes its data directory here, keys and all.
+            let ignored = files.iter().find(|(path, _)| *path == ".gitignore");
+            assert!(ignored.is_some_and(|(_, text)| text.contains("/hookway-data\n")));
             let manifest: toml::Table = toml::from_str(&files[0].1).expect("a manifest");
             let sdk = &manifest["dependencies"]["hookway-plugin"]["path"];
             assert_eq!(sdk.as_str(), Some("/a \"b\"/guest-sdk"));

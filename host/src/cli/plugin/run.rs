@@ -20,6 +20,9 @@ use crate::cli::{Context, Failure, input};
 use crate::clock::Clock;
 use crate::time::Timestamp;
 
+/// The outcome of a run that was stopped, or that gave what is not allowed.
+const FAULT: &str = "fault";
+
 /// Flags of `plugin run`.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -48,8 +51,19 @@ pub(in crate::cli) struct Args {
     flags: BuildFlags,
 }
 
-/// Runs it.
+/// Runs it, and fails if the plugin broke: scripts that try a plugin look at exit codes.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let record = tried(args, context).await?;
+    match record["outcome"] == FAULT {
+        true => Err(Failure::other(
+            "the plugin broke a rule of the router; a delivery would record this fault",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Runs it, shows what came of it and says it.
+async fn tried(args: Args, context: &Context) -> Result<Value, Failure> {
     let output = &context.output;
     let target = Target::of(&args.target)?.where_named(context);
     let against = args.against.as_deref().map(Target::of).transpose()?;
@@ -67,26 +81,30 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let record = trial.record(&target).await?;
     let Some(other) = against else {
-        return if output.json {
-            output.json(&record)
+        if output.json {
+            output.json(&record)?;
         } else {
-            show(output, &target.name(), &record)
-        };
+            show(output, &target.name(), &record)?;
+        }
+        return Ok(record);
     };
     let against = trial.record(&other).await?;
     let (old, new) = (golden(&against), golden(&record));
     if output.json {
-        return output.json(&json!({"run": record, "against": against, "same": old == new}));
+        output.json(&json!({"run": &record, "against": against, "same": old == new}))?;
+        return Ok(record);
     }
     for (target, record) in [(&other, &against), (&target, &record)] {
         output.line(&format!("{}  {}", target.name(), measures(output, record)))?;
     }
     if old == new {
-        return output.line("both do the same");
+        output.line("both do the same")?;
+        return Ok(record);
     }
     output.line(&output.tone(Tone::Faint, &format!("- {}", other.name())))?;
     output.line(&output.tone(Tone::Faint, &format!("+ {}", target.name())))?;
-    output.lines(&difference::lines(output, &text(&old), &text(&new)))
+    output.lines(&difference::lines(output, &text(&old), &text(&new)))?;
+    Ok(record)
 }
 
 /// One event and one configuration, for as many plugins as are asked for.

@@ -18,13 +18,14 @@ pub(in crate::cli) struct Fields {
     /// The last part of its address, and the `source` of its events; needed to make one
     #[arg(long)]
     name: Option<String>,
-    /// The service; `hookway sources presets` lists them
+    /// The service; `hookway sources presets` lists them [default: hmac-sha256]
     #[arg(long)]
     preset: Option<String>,
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// File that holds the secret [default: the router makes one where the service takes ours]
+    /// File that holds the secret, - for standard input [default: the router makes one where the service
+    /// takes ours]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Name of the environment variable that holds the secret
@@ -69,7 +70,10 @@ pub(in crate::cli) struct Fields {
 }
 
 /// A secret from a file or a variable; a secret is no argument.
-pub(super) fn secret_from(file: Option<&Path>, variable: Option<&str>) -> Result<Option<Secret>, Failure> {
+pub(in crate::cli) fn secret_from(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> Result<Option<Secret>, Failure> {
     match (file, variable) {
         (Some(path), _) => read_key(path).map(Some),
         (None, Some(name)) => match crate::config::environment::secret(name) {

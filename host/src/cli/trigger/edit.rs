@@ -54,6 +54,15 @@ impl Edit {
         })
     }
 
+    /// Sets what a JSON Pointer leads to.
+    pub(super) fn at(pointer: &str, value: Value) -> Result<Self, String> {
+        Ok(Self {
+            path: pointer.to_owned(),
+            steps: steps(pointer)?,
+            value: Some(value),
+        })
+    }
+
     /// Reads `PATH`; for clap.
     pub(super) fn remove(text: &str) -> Result<Self, String> {
         Ok(Self {
