@@ -282,7 +282,8 @@ impl Context {
             return Ok((read_key(&path)?, place));
         }
         Err(Failure::usage(format!(
-            "no API key: there is no {}; name the router's --data-dir, or give a key in HOOKWAY_KEY or with --key-file",
+            "no API key: there is no {}, which a router makes when it first starts; name its data directory \
+             with --data-dir, or give a key in HOOKWAY_KEY or with --key-file",
             path.display()
         )))
     }

@@ -176,7 +176,7 @@ impl Control {
 /// The secret of a source: the one that was given, or one made here if its service lets us choose it.
 fn first_secret(source: &Source, given: Option<Secret>) -> Result<Option<Secret>> {
     let Some(preset) = preset::named(&source.preset) else {
-        return Err(unknown_preset().into());
+        return Err(unknown_preset(&source.preset).into());
     };
     let verification = source
         .settings

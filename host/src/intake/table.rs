@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::bucket::Bucket;
 use crate::id::{SourceId, TenantId};
-use crate::json::Faults;
+use crate::json::{Faults, nearest};
 use crate::source::{Compiled, Settings, Source, Verifier, VerifierFault, preset};
 use crate::time::Timestamp;
 
@@ -68,7 +68,7 @@ impl Entry {
 
     /// Compiles a source, or says what is wrong with it. Its bucket, where it has a rate, is full.
     pub fn compile(source: Arc<Source>, now: Timestamp) -> Result<Self, Faults> {
-        let preset = preset::named(&source.preset).ok_or_else(unknown_preset)?;
+        let preset = preset::named(&source.preset).ok_or_else(|| unknown_preset(&source.preset))?;
         let rate = source.settings.rate_limit;
         let compiled = Compiled::new(Arc::clone(&source), preset)?;
         let verifier = Verifier::new(compiled.verification(), &source.secrets).map_err(fault_of)?;
@@ -111,11 +111,14 @@ impl Entry {
 }
 
 /// What is said of a preset that is not there.
-pub fn unknown_preset() -> Faults {
+pub fn unknown_preset(name: &str) -> Faults {
     let known: Vec<&str> = preset::all().iter().map(|known| known.name.as_str()).collect();
     Faults::one(
         "/preset",
-        format!("is not a known preset; known are {}", known.join(", ")),
+        match nearest(name, &known) {
+            Some(near) => format!("is not a known preset; did you mean `{near}`?"),
+            None => format!("is not a known preset; known are {}", known.join(", ")),
+        },
     )
 }
 
@@ -236,6 +239,11 @@ mod tests {
         assert_eq!(Entry::stored(source("none", "good"), now).fault(), None);
         for (preset, name, told) in [
             ("of-tomorrow", "a", "/preset is not a known preset"),
+            (
+                "githb",
+                "a",
+                "/preset is not a known preset; did you mean `github`?",
+            ),
             ("github", "a", "/secret"),
             ("none", "Not A Slug", "/name"),
         ] {
