@@ -158,7 +158,7 @@ async fn an_event_is_shown_with_why_it_did_not_match() {
         "  to Orders (sub_",
         "webhook-signature: v1,",
         "attempt 1  200",
-        "curl -i -X POST http://",
+        "curl -sSi -X POST http://",
     ] {
         assert!(story.contains(expected), "{expected}\n{story}");
     }

@@ -37,7 +37,7 @@ pub(in crate::cli) fn repeat(delivery: &Value, request: &Value) -> Option<Repeat
     let headers = attempt["request_headers"].as_array()?;
     let url = request["url"].as_str()?;
     let mut unknown = Vec::new();
-    let mut line = format!("curl -i -X {}", quoted(request["method"].as_str()?));
+    let mut line = format!("curl -sSi -X {}", quoted(request["method"].as_str()?));
     if url.contains(['[', ']', '{', '}']) {
         // Else curl would take them for a pattern of several URLs.
         line.push_str(" -g");
@@ -163,7 +163,7 @@ mod tests {
         );
         assert_eq!(
             repeat.line,
-            "curl -i -X POST -g 'https://example.com/a?b=[1]&c=d' -H 'content-type: application/json' \
+            "curl -sSi -X POST -g 'https://example.com/a?b=[1]&c=d' -H 'content-type: application/json' \
              -H 'x-name: O'\\''Neil $HOME' -H 'x-empty;' -H 'webhook-timestamp: 2' \
              --data-binary '{\"it'\\''s\": \"$1\"}\n'"
         );
@@ -181,7 +181,7 @@ mod tests {
             json!({"body": "a\u{202e}b"}),
         ] {
             let repeat = line("https://example.com/", &body);
-            let begin = "hookway deliveries show dlv_1 --body | curl -i -X POST https://example.com/ ";
+            let begin = "hookway deliveries show dlv_1 --body | curl -sSi -X POST https://example.com/ ";
             assert!(repeat.line.starts_with(begin), "{}", repeat.line);
             assert!(repeat.line.ends_with(" --data-binary @-"), "{}", repeat.line);
         }
@@ -206,7 +206,7 @@ mod tests {
         let repeat = repeats(&masked).remove(0);
         assert_eq!(
             repeat.line,
-            "curl -i -X POST \"$ENDPOINT_URL\" -H \"x-api-key: $HEADER_X_API_KEY\" --data-binary x"
+            "curl -sSi -X POST \"$ENDPOINT_URL\" -H \"x-api-key: $HEADER_X_API_KEY\" --data-binary x"
         );
         assert_eq!(repeat.unknown, ["ENDPOINT_URL", "HEADER_X_API_KEY"]);
     }

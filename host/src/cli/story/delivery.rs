@@ -202,7 +202,7 @@ mod tests {
             "  next attempt  2026-05-19T16:34:30.000Z (in 4 min 30 s)",
             "      sooner: hookway deliveries resend dlv_1",
             "  the last attempt again, with its signature:",
-            "curl -i -X POST https://example.com/x -H 'webhook-id: req_1' -H 'webhook-timestamp: 2' \
+            "curl -sSi -X POST https://example.com/x -H 'webhook-id: req_1' -H 'webhook-timestamp: 2' \
              --data-binary '[1]'",
         ];
         assert_eq!(told(&pending(), Depth::Short), expected);
