@@ -79,6 +79,23 @@ pub enum What {
         /// When it is tried again, if it is.
         next_attempt_at: Option<Timestamp>,
     },
+    /// A plugin made nothing of a delivery now; it runs again later.
+    RunFailed {
+        /// The event.
+        event_id: EventId,
+        /// The delivery.
+        delivery_id: DeliveryId,
+        /// The subscription.
+        subscription_id: SubscriptionId,
+        /// Number of the run, from 1.
+        number: u16,
+        /// The plugin.
+        plugin: String,
+        /// What it said, or what was wrong with it.
+        reason: String,
+        /// When it runs again.
+        next_run_at: Timestamp,
+    },
     /// A delivery ended: all its requests did.
     Ended {
         /// The event.

@@ -419,9 +419,10 @@ impl Intake {
                 "an event of this source had the same id and other content",
             )),
             Err(ingest::Error::Store(error)) => {
-                if let Some(silent) = self.failures.line(self.clock.now()) {
+                if let Some(before) = self.failures.line(self.clock.now()) {
                     let source = &entry.source().name;
-                    tracing::error!(source, %error, silent, "a reception could not be stored");
+                    let lines_left_out = (before > 0).then_some(before);
+                    tracing::error!(source, %error, lines_left_out, "a reception could not be stored");
                 }
                 Err(unavailable("it could not be stored now"))
             }

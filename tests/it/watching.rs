@@ -186,3 +186,24 @@ async fn one_event_can_be_watched() {
         "{entries:#?}"
     );
 }
+
+#[tokio::test]
+async fn a_run_that_is_repeated_is_told_with_its_reason_and_time() {
+    let router = TestRouter::start().await;
+    let plugins = json!([{"name": "jq", "config": {"program": "def f: f; f"}}]);
+    let looping = json!({"name": "l", "url": "http://127.0.0.1:9999/", "events": ["a"], "plugins": plugins});
+    router.subscribe(&looping).await;
+    let mut watching = Watching::start(&router, "?status=failures").await;
+    router.send(&json!({"type": "a", "data": 1})).await;
+    let entry = watching.next().await;
+    assert_eq!(
+        (&entry["activity"], &entry["plugin"], &entry["number"]),
+        (&json!("run_failed"), &json!("jq"), &json!(1)),
+        "{entry}"
+    );
+    assert!(
+        entry["reason"].as_str().unwrap().contains("time limit"),
+        "{entry}"
+    );
+    assert!(entry["next_run_at"].as_str() > entry["time"].as_str(), "{entry}");
+}

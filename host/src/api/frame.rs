@@ -51,10 +51,11 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     let (status, duration_ms) = (answer.status(), state.clock.now().since(started).as_millis());
     // Who is refused is given the request id, so it has to lead somewhere.
     if status.is_client_error() || status.is_server_error() {
-        if let Some(silent) = state.refusals.line(state.clock.now()) {
+        if let Some(before) = state.refusals.line(state.clock.now()) {
+            let lines_left_out = (before > 0).then_some(before);
             let path: String = path.chars().take(PATH_CHARS_MAX).collect();
             let status = status.as_u16();
-            tracing::info!(request.id = id, %method, path, status, duration_ms, silent, "refused");
+            tracing::info!(request.id = id, %method, path, status, duration_ms, lines_left_out, "refused");
         }
     } else {
         tracing::debug!(request.id = id, %method, path, status = status.as_u16(), duration_ms, "answered");

@@ -81,7 +81,7 @@ impl Only {
             (Self::Failures, What::Received { outcome, .. }) => *outcome == "refused",
             (Self::Failures, What::Attempted { outcome, .. }) => *outcome != "delivered",
             (Self::Failures, What::Ended { status, .. }) => *status == "failed",
-            (Self::Failures, What::Stopped { .. }) => true,
+            (Self::Failures, What::RunFailed { .. } | What::Stopped { .. }) => true,
         }
     }
 }
@@ -139,6 +139,11 @@ impl Wanted {
                 subscription_id,
                 ..
             }
+            | What::RunFailed {
+                event_id,
+                subscription_id,
+                ..
+            }
             | What::Ended {
                 event_id,
                 subscription_id,
@@ -154,7 +159,7 @@ impl Wanted {
     }
 }
 
-/// Shows what happens from now on: `received`, `accepted`, `attempted`, `ended`, `stopped`; and
+/// Shows what happens from now on: `received`, `accepted`, `attempted`, `run_failed`, `ended`, `stopped`; and
 /// `missed` to a watcher that is too slow.
 #[utoipa::path(
     get, path = "/api/v1/tail", tag = "tail", operation_id = "tail",
@@ -234,6 +239,7 @@ fn shown(entry: &Activity) -> SseEvent {
         What::Accepted { .. } => "accepted",
         What::Received { .. } => "received",
         What::Attempted { .. } => "attempted",
+        What::RunFailed { .. } => "run_failed",
         What::Ended { .. } => "ended",
         What::Stopped { .. } => "stopped",
     };

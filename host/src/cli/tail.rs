@@ -248,6 +248,21 @@ pub(super) fn line(output: &Output, activity: &Value, subscription: &str) -> Str
             )
         }
         "attempted" => said(Tone::Plain, "attempt", attempted(output, activity, subscription)),
+        "run_failed" => {
+            let rest = [
+                at("delivery_id"),
+                subscription.to_owned(),
+                at("plugin"),
+                format!("run {}", at("number")),
+            ];
+            let reason = output.tone(Tone::Odd, &at("reason"));
+            let again = next(activity, "next_run_at");
+            said(
+                Tone::Plain,
+                "run failed",
+                format!("{}  {reason}{again}", rest.join("  ")),
+            )
+        }
         "ended" => {
             let (status, reason) = (at("status"), at("reason"));
             let rest = format!("{}  {subscription}  {reason}", at("delivery_id"));
@@ -265,6 +280,16 @@ pub(super) fn line(output: &Output, activity: &Value, subscription: &str) -> Str
     }
 }
 
+/// When it is tried again, if it is.
+fn next(activity: &Value, name: &str) -> String {
+    let times = [&activity[name], &activity["time"]]
+        .map(|time| time.as_str().and_then(|text| Timestamp::parse(text).ok()));
+    match times {
+        [Some(next), Some(time)] => format!("  again {}", relative(next, time)),
+        _ => String::new(),
+    }
+}
+
 fn attempted(output: &Output, activity: &Value, subscription: &str) -> String {
     let at = |name: &str| cell(&activity[name]);
     let result = match at("status_code") {
@@ -276,12 +301,7 @@ fn attempted(output: &Output, activity: &Value, subscription: &str) -> String {
         Some("failed") => Tone::Bad,
         _ => Tone::Odd,
     };
-    let times = [&activity["next_attempt_at"], &activity["time"]]
-        .map(|time| time.as_str().and_then(|text| Timestamp::parse(text).ok()));
-    let next = match times {
-        [Some(next), Some(time)] => format!("  again {}", relative(next, time)),
-        _ => String::new(),
-    };
+    let next = next(activity, "next_attempt_at");
     format!(
         "{}  {subscription}  #{}  {}  {} ms{next}",
         at("delivery_id"),
@@ -344,6 +364,11 @@ mod tests {
                 json!({"activity": "ended", "delivery_id": "dlv_1", "subscription_id": "sub_1",
                        "status": "failed", "reason": "given up"}),
                 "16:30:00.000Z  failed     dlv_1  leads  given up",
+            ),
+            (
+                json!({"activity": "run_failed", "delivery_id": "dlv_1", "subscription_id": "sub_1", "number": 2,
+                       "plugin": "jq", "reason": "took too long", "next_run_at": "2026-05-19T16:30:05.000Z"}),
+                "16:30:00.000Z  run failed  dlv_1  leads  jq  run 2  took too long  again in 5 s",
             ),
             (
                 json!({"activity": "stopped", "subscription_id": "sub_1", "reason": "410\u{7}"}),

@@ -164,6 +164,14 @@ async fn run_plugins(
     {
         report.health = Health::Sick;
     }
+    // Why the plugins are to run once more, where they are.
+    let again = match &result {
+        Rendered::Unavailable { reason }
+        | Rendered::Again { reason, .. }
+        | Rendered::Misconfigured { reason } => reason.clone(),
+        Rendered::Requests(_) | Rendered::Filtered { .. } | Rendered::Failed { .. } => String::new(),
+    };
+    let plugin = runs.last().map(|run| run.plugin.clone()).unwrap_or_default();
     let fate = match result {
         Rendered::Requests(made) => {
             let requests =
@@ -229,7 +237,11 @@ async fn run_plugins(
     let (status, reason) = match fate {
         AfterRun::Filtered { reason } => ("filtered", Some(reason)),
         AfterRun::Failed { reason } => ("failed", Some(reason)),
-        AfterRun::Again { due_at } => return Ok(Ready::Ended(Fate::Again(Pending { due_at, ..row }))),
+        AfterRun::Again { due_at } => {
+            let row = Pending { due_at, ..row };
+            tell::run_failed(tools, &row, event, plugin, again, now);
+            return Ok(Ready::Ended(Fate::Again(row)));
+        }
     };
     let end = End {
         status,

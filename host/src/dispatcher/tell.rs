@@ -83,6 +83,30 @@ pub(super) fn attempted(
     });
 }
 
+/// The plugins made nothing of a row, and run again when it is due.
+pub(super) fn run_failed(
+    tools: &Tools,
+    row: &Pending,
+    event: &Event,
+    plugin: String,
+    reason: String,
+    now: Timestamp,
+) {
+    tools.feed.tell(|| Activity {
+        time: now,
+        tenant: event.tenant,
+        what: What::RunFailed {
+            event_id: row.event,
+            delivery_id: row.delivery,
+            subscription_id: row.subscription,
+            number: row.runs,
+            plugin,
+            reason,
+            next_run_at: row.due_at,
+        },
+    });
+}
+
 /// How a row ended.
 pub(super) struct End {
     /// `delivered`, `filtered` or `failed`.

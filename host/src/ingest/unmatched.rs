@@ -49,15 +49,15 @@ impl Unmatched {
         let Some(silent) = self.turn(&event.event_type, now) else {
             return;
         };
-        let Some(lines_dropped) = self.budget.line(now) else {
+        let Some(lines_left_out) = self.budget.line(now) else {
             return;
         };
         tracing::info!(
             event.id = %event.id,
             event.r#type = ?event.event_type,
             event.source = ?event.source,
-            silent,
-            lines_dropped,
+            events_left_out = (silent > 0).then_some(silent),
+            lines_left_out = (lines_left_out > 0).then_some(lines_left_out),
             "an event matched no subscription; `hookway events why {}` says why",
             event.id,
         );
