@@ -77,7 +77,7 @@ settings! {
         /// Proxies in front of the router, as addresses or networks joined by commas. What they say in
         /// `X-Forwarded-For` is believed; what others say there is not.
         trusted_proxies: Vec<IpNet> = Networks, "";
-        /// Where the router is reached from outside, such as https://hooks.example.com. Addresses of
+        /// Where the router is reached from outside, such as `https://hooks.example.com`. Addresses of
         /// sources are shown below it, and some services sign the address that they send to.
         public_url: Option<String> = Optional<WebAddress>, "";
     }
