@@ -4,6 +4,7 @@
 //! a source, also where it was refused and why, is listed as its receptions.
 
 mod fields;
+mod readable;
 mod receptions;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use super::span::span;
 use super::{Context, Failure};
 use fields::Fields;
 pub(super) use fields::secret_from;
+use readable::readable;
 
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
@@ -234,7 +236,10 @@ async fn list(context: &Context, limit: Option<u32>, cursor: Option<String>) -> 
         let nothing = "no sources; `hookway sources create --help` shows how to make one";
         return output.page(&page, &COLUMNS, nothing);
     }
-    let rows: Vec<Value> = rows.iter().map(|row| readable(row, &client)).collect();
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| readable(row, client.base().as_str()))
+        .collect();
     output.rows(&rows, &COLUMNS)?;
     output.more(&page)
 }
@@ -258,55 +263,7 @@ fn shown(context: &Context, client: &Client, source: &Answer) -> Result<(), Fail
     if output.json {
         return output.answer(source);
     }
-    output.fields(&readable(source, client), &FIELDS)
-}
-
-/// A source with its whole address, and its rate as people write it.
-fn readable(source: &Value, client: &Client) -> Value {
-    let mut shown = source.clone();
-    let address = match source["url"].as_str() {
-        Some(url) => url.to_owned(),
-        None => {
-            let base = client.base().as_str().trim_end_matches('/');
-            format!("{base}{}", source["path"].as_str().unwrap_or_default())
-        }
-    };
-    shown["address"] = json!(address);
-    let rate = &source["rate_limit"];
-    if rate.is_object() {
-        shown["rate_limit"] = json!(format!("{}/{}", rate["requests"], rate["per_seconds"]));
-    }
-    if source["handshakes"]
-        .to_string()
-        .contains("\"is_verify_token\":true")
-    {
-        shown["verify_token"] = match source["has_verify_token"] == true {
-            true => json!("set"),
-            false => json!("none: handshakes must show the secret; --verify-token-file gives one"),
-        };
-    }
-    for switch in ["always_ok", "keep_refused"] {
-        if source[switch] == false {
-            shown[switch] = Value::Null;
-        }
-    }
-    for settings in [
-        "events",
-        "handshakes",
-        "verification",
-        "response",
-        "old_secrets_until",
-    ] {
-        let empty = match &source[settings] {
-            Value::Object(members) => members.is_empty(),
-            Value::Array(items) => items.is_empty(),
-            _ => false,
-        };
-        if empty {
-            shown[settings] = Value::Null;
-        }
-    }
-    shown
+    output.fields(&readable(source, client.base().as_str()), &FIELDS)
 }
 
 /// A refusal with what to type about it: the router knows fields, not flags.
@@ -355,7 +312,7 @@ mod tests {
         let client = Client::new(base_from("https://hooks.example.com/x/").unwrap(), None, None).unwrap();
         let source = json!({"path": "/webhooks/github", "rate_limit": {"requests": 5, "per_seconds": 1, "burst": 5},
             "always_ok": false, "keep_refused": true, "events": {}});
-        let shown = readable(&source, &client);
+        let shown = readable(&source, client.base().as_str());
         assert_eq!(shown["address"], "https://hooks.example.com/x/webhooks/github");
         assert_eq!(
             (&shown["rate_limit"], &shown["events"]),
@@ -367,16 +324,16 @@ mod tests {
         );
         let known = json!({"path": "/webhooks/github", "url": "https://public.example.com/webhooks/github"});
         assert_eq!(
-            readable(&known, &client)["address"],
+            readable(&known, client.base().as_str())["address"],
             "https://public.example.com/webhooks/github"
         );
         // Meta's handshake: who gave no token would wonder why it is refused.
         let mut asks =
             json!({"handshakes": [{"when": [{"is_verify_token": true}]}], "has_verify_token": false});
-        let token = cell(&readable(&asks, &client)["verify_token"]);
+        let token = cell(&readable(&asks, client.base().as_str())["verify_token"]);
         assert!(token.starts_with("none"), "{token}");
         asks["has_verify_token"] = json!(true);
-        assert_eq!(readable(&asks, &client)["verify_token"], "set");
+        assert_eq!(readable(&asks, client.base().as_str())["verify_token"], "set");
     }
 
     #[test]
