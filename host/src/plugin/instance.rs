@@ -15,7 +15,7 @@ use super::bindings::exports::hookway::plugin::{plugin as guest, transform};
 use super::bindings::hookway::plugin::{log as import, types};
 use super::bindings::{Transformer, TransformerPre};
 use super::contract::Link;
-use super::fault::{Fault, classify};
+use super::fault::{Allowed, Fault, classify};
 use super::kept::Keep;
 use super::limiter::Limiter;
 use super::limits::PluginLimits;
@@ -28,6 +28,8 @@ pub(super) struct State {
     log: Arc<Mutex<Log>>,
     /// Made when the guest first calls WASI: most that import it never do.
     wasi: Option<Box<Inert>>,
+    /// How long the call that runs may take.
+    allowed: Allowed,
 }
 
 impl State {
@@ -115,22 +117,23 @@ pub(super) struct Stillborn {
 }
 
 impl Instance {
-    /// Makes an instance; `time_ms` bounds its start functions.
+    /// Makes an instance; `allowed` bounds its start functions.
     pub(super) fn new(
         pre: &TransformerPre<State>,
         limits: &PluginLimits,
-        time_ms: u64,
+        allowed: Allowed,
     ) -> Result<Self, Box<Stillborn>> {
         let state = State {
             limiter: Limiter::new(limits),
             log: Arc::new(Mutex::new(Log::new(limits))),
             wasi: None,
+            allowed,
         };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.output_bytes);
         store.set_max_component_handles(limits.resource_handles);
-        store.set_epoch_deadline(limits.ticks(time_ms));
+        store.set_epoch_deadline(limits.ticks(allowed.ms));
         match pre.instantiate(&mut store) {
             Ok(guest) => Ok(Self {
                 store,
@@ -156,7 +159,7 @@ impl Instance {
 
     /// Asks who the plugin is.
     pub(super) fn describe(&mut self, limits: &PluginLimits) -> Result<guest::Manifest, Fault> {
-        self.store.set_epoch_deadline(limits.ticks(limits.describe_ms));
+        self.allow(limits.for_describe(), limits);
         let result = self.guest.hookway_plugin_plugin().call_describe(&mut self.store);
         result.map_err(|error| sort(&mut self.store, &error))
     }
@@ -167,7 +170,7 @@ impl Instance {
         config: &[u8],
         limits: &PluginLimits,
     ) -> Result<Result<(), Vec<guest::Problem>>, Fault> {
-        self.store.set_epoch_deadline(limits.ticks(limits.configure_ms));
+        self.allow(limits.for_configure(), limits);
         let result = self
             .guest
             .hookway_plugin_plugin()
@@ -185,10 +188,16 @@ impl Instance {
         self.runs = self.runs.saturating_add(1);
         // A refusal that the guest got over in an earlier run says nothing about this one.
         self.store.data_mut().limiter.take_refused();
-        self.store.set_epoch_deadline(limits.ticks(limits.transform_ms));
+        self.allow(limits.for_transform(), limits);
         let transform = self.guest.hookway_plugin_transform();
         let result = transform.call_transform(&mut self.store, event, context);
         result.map_err(|error| sort(&mut self.store, &error))
+    }
+
+    /// Bounds the next call.
+    fn allow(&mut self, allowed: Allowed, limits: &PluginLimits) {
+        self.store.data_mut().allowed = allowed;
+        self.store.set_epoch_deadline(limits.ticks(allowed.ms));
     }
 
     /// Takes the log out.
@@ -205,5 +214,5 @@ impl Instance {
 fn sort(store: &mut Store<State>, error: &wasmtime::Error) -> Fault {
     let state = store.data_mut();
     let refused = state.limiter.take_refused();
-    classify(error, refused, state.lines().last_error())
+    classify(error, state.allowed, refused, state.lines().last_error())
 }

@@ -7,6 +7,17 @@ use wasmtime::ResourceLimiter;
 
 use super::limits::PluginLimits;
 
+/// Something that was refused, with the limit that it met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    /// Linear memory.
+    #[error("wanted more memory than its limit ({} KiB, `plugins.memory_bytes`)", .0 / 1_024)]
+    Memory(usize),
+    /// Elements of a table.
+    #[error("wanted a larger table than its limit ({0} elements, `plugins.table_elements`)")]
+    Table(usize),
+}
+
 /// The budget of one store.
 #[derive(Debug)]
 pub(super) struct Limiter {
@@ -16,7 +27,7 @@ pub(super) struct Limiter {
     memories: usize,
     tables: usize,
     instances: usize,
-    refused: bool,
+    refused: Option<Refused>,
 }
 
 impl Limiter {
@@ -28,7 +39,7 @@ impl Limiter {
             memories: limits.memories as usize,
             tables: limits.tables as usize,
             instances: limits.core_instances as usize,
-            refused: false,
+            refused: None,
         }
     }
 
@@ -37,9 +48,9 @@ impl Limiter {
         self.memory_bytes
     }
 
-    /// Whether anything was refused since the last time this was asked.
-    pub(super) fn take_refused(&mut self) -> bool {
-        std::mem::take(&mut self.refused)
+    /// What was refused since the last time this was asked, if anything was.
+    pub(super) fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.take()
     }
 }
 
@@ -56,7 +67,7 @@ impl ResourceLimiter for Limiter {
         if fits {
             self.memory_bytes = total;
         } else {
-            self.refused = true;
+            self.refused = Some(Refused::Memory(self.memory_bytes_most));
         }
         Ok(fits)
     }
@@ -68,7 +79,9 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let fits = desired <= self.table_elements_most && maximum.is_none_or(|maximum| desired <= maximum);
-        self.refused |= !fits;
+        if !fits {
+            self.refused = Some(Refused::Table(self.table_elements_most));
+        }
         Ok(fits)
     }
 
@@ -100,11 +113,14 @@ mod tests {
         let mut limiter = Limiter::new(&limits);
         assert!(limiter.memory_growing(0, 2 * PAGE_BYTES, None).unwrap());
         assert!(limiter.memory_growing(0, 2 * PAGE_BYTES, None).unwrap());
-        assert!(!limiter.take_refused());
+        assert_eq!(limiter.take_refused(), None);
         assert!(!limiter.memory_growing(0, PAGE_BYTES, None).unwrap());
         assert_eq!(limiter.memory_bytes(), 4 * PAGE_BYTES);
-        assert!(limiter.take_refused());
-        assert!(!limiter.take_refused());
+        assert_eq!(
+            limiter.take_refused(),
+            Some(Refused::Memory(limiter.memory_bytes_most))
+        );
+        assert_eq!(limiter.take_refused(), None);
         assert!(!limiter.table_growing(0, 10_001, None).unwrap());
     }
 }

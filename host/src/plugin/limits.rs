@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::fault::Allowed;
 pub use crate::config::PluginLimits;
 use crate::config::{Config, SETTINGS};
 
@@ -90,6 +91,30 @@ impl PluginLimits {
     /// A time limit as a number of ticks. The first tick may come at once, so there is one more.
     pub(super) fn ticks(&self, limit_ms: u64) -> u64 {
         limit_ms.div_ceil(self.tick_ms) + 1
+    }
+
+    /// How long `describe` may take.
+    pub(super) const fn for_describe(&self) -> Allowed {
+        Allowed {
+            setting: "plugins.describe_ms",
+            ms: self.describe_ms,
+        }
+    }
+
+    /// How long `configure` may take.
+    pub(super) const fn for_configure(&self) -> Allowed {
+        Allowed {
+            setting: "plugins.configure_ms",
+            ms: self.configure_ms,
+        }
+    }
+
+    /// How long `transform` may take.
+    pub(super) const fn for_transform(&self) -> Allowed {
+        Allowed {
+            setting: "plugins.transform_ms",
+            ms: self.transform_ms,
+        }
     }
 
     /// Between two ticks.

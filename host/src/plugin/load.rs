@@ -213,7 +213,7 @@ impl Inner {
         let describe = move || {
             let _running = inner.ticker.run();
             let limits = &inner.limits;
-            let mut instance = Instance::new(&pre, limits, limits.describe_ms)
+            let mut instance = Instance::new(&pre, limits, limits.for_describe())
                 .map_err(|stillborn| LoadError::Describe(stillborn.fault))?;
             let manifest = instance.describe(limits).map_err(LoadError::Describe)?;
             Ok(manifest::check(manifest)?)

@@ -80,7 +80,7 @@ impl Inner {
             return Err(ConfigError::Problems(problems));
         }
         let limits = &self.limits;
-        let mut instance = Instance::new(&plugin.pre, limits, limits.configure_ms)
+        let mut instance = Instance::new(&plugin.pre, limits, limits.for_configure())
             .map_err(|stillborn| ConfigError::Fault(stillborn.fault))?;
         match instance.configure(config, limits).map_err(ConfigError::Fault)? {
             Ok(()) => Ok(()),
@@ -135,7 +135,7 @@ impl Inner {
     /// A new instance, configured; with an outcome where it refused its configuration.
     fn fresh(&self, call: &RunCall) -> Result<(Instance, Option<GuestOutcome>), Box<Stillborn>> {
         let limits = &self.limits;
-        let mut instance = Instance::new(&call.plugin.pre, limits, limits.configure_ms)?;
+        let mut instance = Instance::new(&call.plugin.pre, limits, limits.for_configure())?;
         match instance.configure(&call.config, limits) {
             Ok(Ok(())) => Ok((instance, None)),
             Ok(Err(problems)) => {
