@@ -26,6 +26,11 @@ const EVENT_ID: HeaderName = HeaderName::from_static("hookway-event-id");
 /// Takes a request to a source of the default tenant: events by POST, and handshakes.
 #[utoipa::path(
     post, path = "/webhooks/{source}", tag = "sources", operation_id = "receive", security(()),
+    request_body(
+        content = Vec<u8>, content_type = "application/octet-stream",
+        description = "Whatever the service sends, of any media type: kept byte for byte. Handshakes come by other \
+                       methods too, as the source's preset says"
+    ),
     params(("source" = String, Path, description = "Its name, or `src_…`")),
     responses((status = 200, description = "Received, and durable; or what the source says instead"))
 )]
@@ -42,6 +47,10 @@ pub async fn receive(
 #[utoipa::path(
     post, path = "/webhooks/{tenant}/{source}", tag = "sources", operation_id = "receive_of_tenant",
     security(()),
+    request_body(
+        content = Vec<u8>, content_type = "application/octet-stream",
+        description = "Whatever the service sends, of any media type: kept byte for byte"
+    ),
     params(
         ("tenant" = String, Path, description = "Its name, or `tnt_…`"),
         ("source" = String, Path, description = "Its name, or `src_…`"),
@@ -111,6 +120,8 @@ async fn whole(
         reason: match problem.kind() {
             Kind::TooLarge => Refusal::Body,
             Kind::Unavailable => Refusal::Unavailable,
+            // It broke off, or its chunks are none.
+            Kind::Malformed => Refusal::MalformedBody,
             _ => Refusal::SlowBody,
         },
         detail: problem.detail().to_owned(),

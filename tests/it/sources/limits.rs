@@ -243,3 +243,20 @@ async fn bodies_of_strangers_share_their_memory() {
         .await
         .expect(202);
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_http_is_malformed_and_not_slow() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let router = TestRouter::start().await;
+    let source = json!({"name": "c", "preset": "none"});
+    router.post("/api/v1/sources", &source).await.expect(201);
+    let mut stream = tokio::net::TcpStream::connect(router.router().address())
+        .await
+        .unwrap();
+    let request = "POST /webhooks/c HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0_u8; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
+    assert_eq!(seen(&router, "c").await["reason"], "malformed_body");
+}

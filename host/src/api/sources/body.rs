@@ -30,9 +30,14 @@ pub struct SourceIn {
     secret: Option<String>,
     /// What a handshake must show, where that is not the secret (Meta's `hub.verify_token`).
     verify_token: Option<String>,
-    /// How a request proves where it comes from, in place of the preset's way.
+    /// How a request proves where it comes from, in place of the preset's way: `{"kind":"signature",
+    /// "schemes":[…]}`, `{"kind":"token","places":[…]}`, `{"kind":"basic"}` or `{"kind":"none"}`, as `GET` of
+    /// a source shows them and docs/sources.md describes them.
+    #[schema(value_type = Option<Object>)]
     verification: Option<serde_json::Value>,
-    /// Requests that are answered and become no events, in place of the preset's.
+    /// Requests that are answered and become no events, in place of the preset's: `name`, `method`,
+    /// `verified`, `when` (conditions) and `answer`.
+    #[schema(value_type = Option<Vec<Object>>)]
     handshakes: Option<Vec<serde_json::Value>>,
     /// Where type, id and subject of events stand; each that is given replaces the preset's.
     events: Option<MappingIn>,
