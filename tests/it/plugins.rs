@@ -416,12 +416,17 @@ async fn emitted_events_enter_like_others_and_cannot_loop() {
         router.settle().await;
         router.advance(Duration::from_secs(60)).await;
     }
-    let events = router.get("/api/v1/events").await.expect(200).body["data"]
-        .as_array()
-        .unwrap()
-        .len();
+    let page = router.get("/api/v1/events").await.expect(200);
+    let events = page.body["data"].as_array().unwrap();
     assert_eq!(
-        events, 9,
+        events.len(),
+        9,
         "the event and eight that were derived, one from the other"
     );
+    // Newest first: each says how far it is from the one that came in, and its run that it emitted one.
+    let hops: Vec<_> = events.iter().map(|event| event["hops"].as_u64()).collect();
+    let expected: Vec<_> = (1..=8).rev().map(Some).chain([None]).collect();
+    assert_eq!(hops, expected);
+    let first = events[8]["id"].as_str().unwrap();
+    assert_eq!(router.delivery_of(first).await["plugin_runs"][0]["events"], 1);
 }

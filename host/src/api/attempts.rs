@@ -47,6 +47,12 @@ pub struct RunOut {
     memory_bytes: u64,
     /// `deliver`, `filtered`, `reject`, `retry`, `misconfigured` or `fault`.
     outcome: &'static str,
+    /// How many requests it gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<u32>,
+    /// How many events it emitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<u32>,
     /// The plugin's reason, or what it broke.
     reason: Option<String>,
     /// The kind of fault.
@@ -87,7 +93,13 @@ impl From<&PluginRun> for RunOut {
             RunOutcome::Misconfigured { reason } => ("misconfigured", Some(reason), None),
             RunOutcome::Fault { kind, detail } => ("fault", Some(detail), Some(*kind)),
         };
+        let (requests, events) = match run.outcome {
+            RunOutcome::Deliver { requests, events } => (Some(requests), Some(events)),
+            _ => (None, None),
+        };
         Self {
+            requests,
+            events,
             run: run.run,
             step: run.step,
             plugin: run.plugin.clone(),

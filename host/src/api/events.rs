@@ -96,6 +96,9 @@ pub struct EventOut {
     /// Headers of the request to a source that brought it, credentials masked; only where one event is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<std::collections::BTreeMap<String, String>>,
+    /// How many plugins, one after another, derived it from another event; none of one that came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hops: Option<u8>,
     /// How many subscriptions it matched.
     matched: u32,
     /// Size of the payload, in bytes.
@@ -123,6 +126,7 @@ impl EventOut {
             datacontenttype: event.content_type.clone(),
             extensions: event.extensions.iter().cloned().collect(),
             headers: None,
+            hops: Some(event.hops).filter(|hops| *hops > 0),
             matched: stored.matched,
             data_bytes: event.data.len(),
             data: None,

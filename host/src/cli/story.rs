@@ -133,9 +133,15 @@ fn event_lines(telling: &Telling<'_>, event: &Value, data: Option<&str>) -> Vec<
     } else {
         when("time")
     };
+    let derived = match event["hops"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(1) => "by a plugin from another event".to_owned(),
+        Some(hops) => format!("by plugins from another event, in {hops} steps"),
+    };
     let media = Some(cell(&event["datacontenttype"])).filter(|media| media != crate::event::JSON);
     let fields = [
         ("accepted", when("received_at")),
+        ("derived", derived),
         ("happened", happened),
         ("producer's id", cell(&event["producer_id"])),
         ("subject", cell(&event["subject"])),

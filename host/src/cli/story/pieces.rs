@@ -53,10 +53,16 @@ pub(in crate::cli) fn run_text(output: &Output, run: &Value) -> String {
         .collect();
     let fault = Some(cell(&run["fault"])).filter(|fault| !fault.is_empty());
     let why = Some(cell(&run["reason"])).filter(|why| !why.is_empty());
+    let emitted = match run["events"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(1) => " and 1 event emitted".to_owned(),
+        Some(events) => format!(" and {events} events emitted"),
+    };
     format!(
-        "{name}  {}{}  {:.2} ms  {} KiB  {}{}",
+        "{name}  {}{}{}  {:.2} ms  {} KiB  {}{}",
         output.tone(Tone::of_status(&outcome), &outcome),
         fault.map(|fault| format!(" ({fault})")).unwrap_or_default(),
+        emitted,
         micros / 1_000.0,
         run["memory_bytes"].as_u64().unwrap_or_default() / 1_024,
         output.tone(Tone::Faint, &digest),
