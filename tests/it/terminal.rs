@@ -103,6 +103,10 @@ async fn send_says_which_delivery_failed_and_which_took_too_long() {
     let (story, why) = (text(&failed.stdout), text(&failed.stderr));
     assert!(story.contains("hookway deliveries resend dlv_"), "{story}");
     assert!(why.contains("error: dlv_") && why.contains(" is failed"), "{why}");
+    // The first attempt is over before anybody can watch; it is told all the same, and once.
+    let watched = call(&router, &["send", "order.paid", "--wait", "--timeout", "1s"]).await;
+    let seen = text(&watched.stdout) + &text(&watched.stderr);
+    assert_eq!(seen.matches("  #1  503").count(), 1, "{seen}");
     let late = call(
         &router,
         &["send", "order.paid", "--wait", "--timeout", "500ms", "--json"],

@@ -5,9 +5,10 @@
 //! matter whether everything had ended before the stream was there, and nothing is polled. A stream
 //! that breaks is opened again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::client::Client;
@@ -18,6 +19,8 @@ use super::sse::Parser;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Most pages of deliveries that one look reads; an event has one delivery a subscription.
 const PAGES_MAX: usize = 100;
+/// Deliveries of which attempts are told that were made before the stream was open.
+const CAUGHT_UP_MAX: usize = 20;
 /// Deliveries a page; the API gives no more at once.
 const PAGE: usize = 250;
 
@@ -54,19 +57,28 @@ pub(super) async fn follow(
 
 async fn until_ended(client: &Client, event: &str, told: impl Fn(&Value)) -> Result<(), Failure> {
     let query = [("event", event.to_owned())];
+    // The event was accepted before the stream was open: what was tried meanwhile is told from history.
+    let mut earlier: Option<HashSet<(String, u64)>> = None;
     loop {
         match client.stream(&["tail"], &query, None).await {
             Ok(mut stream) => {
                 if has_ended(client, event).await? {
                     return Ok(());
                 }
+                let earlier = match &mut earlier {
+                    Some(earlier) => earlier,
+                    None => earlier.insert(caught_up(client, event, &told).await?),
+                };
                 let mut parser = Parser::default();
                 while let Ok(Some(chunk)) = stream.chunk().await {
                     let entries = parser
                         .push(&chunk)
                         .map_err(|error| Failure::because("cannot read the stream", error))?;
                     for entry in &entries {
-                        told(&serde_json::from_str(&entry.data).unwrap_or_default());
+                        let entry = serde_json::from_str(&entry.data).unwrap_or_default();
+                        if !earlier.contains(&attempt_of(&entry)) {
+                            told(&entry);
+                        }
                     }
                     let something = entries
                         .iter()
@@ -83,6 +95,41 @@ async fn until_ended(client: &Client, event: &str, told: impl Fn(&Value)) -> Res
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Tells the attempts so far as the stream would have told them; gives which they are.
+async fn caught_up(
+    client: &Client,
+    event: &str,
+    told: &impl Fn(&Value),
+) -> Result<HashSet<(String, u64)>, Failure> {
+    let mut earlier = HashSet::new();
+    for standing in standings(client, event).await?.into_iter().take(CAUGHT_UP_MAX) {
+        let delivery = client.get(&["deliveries", &standing.id], &[]).await?;
+        for attempt in delivery["attempts"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+        {
+            let entry = json!({
+                "activity": "attempted", "time": attempt["started_at"], "event_id": event,
+                "delivery_id": standing.id, "subscription_id": delivery["subscription_id"],
+                "number": attempt["number"], "status_code": attempt["status_code"],
+                "error": attempt["error"], "duration_ms": attempt["duration_ms"], "outcome": "pending",
+            });
+            earlier.insert(attempt_of(&entry));
+            told(&entry);
+        }
+    }
+    Ok(earlier)
+}
+
+/// Which attempt an entry is about.
+fn attempt_of(entry: &Value) -> (String, u64) {
+    let number = entry["number"]
+        .as_u64()
+        .filter(|_| entry["activity"] == "attempted");
+    (cell(&entry["delivery_id"]), number.unwrap_or_default())
 }
 
 /// A delivery and where it stands.
