@@ -134,7 +134,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         ))?,
         (Sdk::Path(_), false) => {}
         (Sdk::Published, _) => output.line(&format!(
-            "the SDK is hookway-plugin {} of the registry; --sdk-path takes that of a checkout",
+            "Cargo.toml names hookway-plugin {}, which is not on crates.io yet: write its path there, or make the \
+             crate with --sdk-path FOLDER (guest-sdk in a checkout of Hookway)",
             env!("CARGO_PKG_VERSION")
         ))?,
     }
