@@ -124,25 +124,47 @@ enum Command {
     /// Receive on this machine: show and verify what arrives
     Listen(listen::Args),
     /// API keys
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway keys create --name ci --scope ingest\n  hookway keys list"
+    )]
     Keys(keys::Verb),
     /// Tenants: owners of subscriptions, plugins and keys
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway tenants create acme\n  hookway tenants list"
+    )]
     Tenants(tenants::Verb),
     /// Subscriptions: which events go where, and what they look like there
-    #[command(subcommand, visible_alias = "webhooks")]
+    #[command(
+        subcommand,
+        visible_alias = "webhooks",
+        after_help = "Examples:\n  hookway subscriptions list\n  hookway subscriptions create --name orders --event 'order.*' --url https://example.com/hook"
+    )]
     Subscriptions(subscriptions::Verb),
     /// Sources: where other services deliver their webhooks
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway sources presets\n  hookway sources create --name github --preset github\n  hookway sources receptions github"
+    )]
     Sources(sources::Verb),
     /// Events that came in
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway events list --type order.paid\n  hookway events show evt_01j…"
+    )]
     Events(events::Verb),
     /// Deliveries: what became of an event for a subscription
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway deliveries list --status failed\n  hookway deliveries show dlv_01j…"
+    )]
     Deliveries(deliveries::Verb),
     /// Plugins: make, build, test, upload and look at them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway plugin new leads\n  hookway plugin test\n  hookway plugin push leads ."
+    )]
     Plugin(plugin::Verb),
     /// Sign a body as a delivery is signed
     Sign(signature::SignArgs),
