@@ -28,6 +28,7 @@ pub mod tail;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+mod versioned;
 mod wishes;
 
 use std::sync::Arc;

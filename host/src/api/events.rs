@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::Shared;
 use super::extract::{May, Query, ToIngest, ToRead};
-use super::page::{List, Page, cursor};
+use super::page::{List, Page};
 use super::problem::{Kind, Problem};
 pub(crate) use body::draft;
 pub use body::{CloudEventIn, EventIn, EventsIn};
@@ -272,17 +272,12 @@ pub async fn list(
         limit: limit + 1,
     };
     query.finish()?;
-    let mut stored = state.store.events(wanted).await?;
-    let more = stored.len() > limit;
-    stored.truncate(limit);
-    let next = stored
-        .last()
-        .filter(|_| more)
-        .map(|last| cursor(List::Events, last.event.id.number()));
-    Ok(Json(Page {
-        data: stored.iter().map(EventOut::summary).collect(),
-        next,
-    }))
+    let stored = state.store.events(wanted).await?;
+    let number = |stored: &StoredEvent| stored.event.id.number();
+    let page = Page::cut(List::Events, stored, limit, number, |stored| {
+        EventOut::summary(&stored)
+    });
+    Ok(Json(page))
 }
 
 /// Shows one event with its payload.

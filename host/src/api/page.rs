@@ -23,6 +23,24 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page of at most `limit` rows, newest first, of which one more may be there: then there is a next
+    /// page, behind the last row that is shown. `number` is a row's id.
+    pub fn cut<R>(
+        list: List,
+        mut rows: Vec<R>,
+        limit: usize,
+        number: impl Fn(&R) -> i64,
+        show: impl FnMut(R) -> T,
+    ) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more);
+        Self {
+            next: last.map(|last| cursor(list, number(last))),
+            data: rows.into_iter().map(show).collect(),
+        }
+    }
+
     /// The whole of a short list.
     pub fn whole(data: Vec<T>) -> Self {
         Self { data, next: None }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Shared;
 use super::extract::{Caller, May, Query, ToRead};
-use super::page::{List, Page, cursor};
+use super::page::{List, Page};
 use super::problem::Problem;
 use crate::digest::Digest;
 use crate::id::{EventId, ReceptionId, SourceId};
@@ -191,13 +191,15 @@ async fn page(
         limit: limit + 1,
     };
     query.finish()?;
-    let mut found = state.store.receptions(wanted).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
-    let next = last.map(|last| cursor(List::Receptions, last.id.number()));
-    let data = found.into_iter().map(ReceptionOut::from).collect();
-    Ok(Json(Page { data, next }))
+    let found = state.store.receptions(wanted).await?;
+    let number = |reception: &Reception| reception.id.number();
+    Ok(Json(Page::cut(
+        List::Receptions,
+        found,
+        limit,
+        number,
+        ReceptionOut::from,
+    )))
 }
 
 /// Shows one request to a source.

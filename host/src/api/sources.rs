@@ -3,6 +3,8 @@
 mod body;
 mod shown;
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -11,11 +13,12 @@ use serde::Serialize;
 
 use super::Shared;
 use super::extract::{JsonBody, May, Query, ToManage, ToRead, if_match};
-use super::page::{List, Page, cursor};
+use super::page::{List, Page};
 use super::problem::Problem;
 use super::subscriptions::RotateIn;
 use crate::control::set::Set;
 use crate::control::sources::Wish;
+use crate::intake::Entry;
 use crate::source::preset::{self, SecretMaker};
 
 pub use body::{MappingIn, ResponseIn, SourceIn};
@@ -63,15 +66,11 @@ pub async fn list(
     query.finish()?;
     let mut entries = state.control.sources(caller.tenant);
     entries.retain(|entry| entry.source().id.number() < before);
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let last = entries.last().filter(|_| more);
-    let next = last.map(|last| cursor(List::Sources, last.source().id.number()));
-    let data = entries
-        .iter()
-        .map(|entry| SourceOut::new(entry, &state))
-        .collect();
-    Ok(Json(Page { data, next }))
+    let number = |entry: &Arc<Entry>| entry.source().id.number();
+    let page = Page::cut(List::Sources, entries, limit, number, |entry| {
+        SourceOut::new(&entry, &state)
+    });
+    Ok(Json(page))
 }
 
 /// Shows one source.

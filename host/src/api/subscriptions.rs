@@ -3,6 +3,7 @@
 mod body;
 mod shown;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,10 +13,11 @@ use http::{HeaderMap, StatusCode};
 
 use super::Shared;
 use super::extract::{JsonBody, May, Query, ToManage, ToRead, if_match};
-use super::page::{List, Page, cursor};
+use super::page::{List, Page};
 use super::problem::Problem;
 use crate::control::subscriptions::OVERLAP_DEFAULT;
 use crate::json::{Faults, Fields};
+use crate::routing::Route;
 use crate::secret::Secret;
 
 pub(super) use body::empty_config;
@@ -65,15 +67,11 @@ pub async fn list(
     query.finish()?;
     let mut routes = state.control.subscriptions(caller.tenant);
     routes.retain(|route| route.subscription().id.number() < before);
-    let more = routes.len() > limit;
-    routes.truncate(limit);
-    let last = routes.last().filter(|_| more);
-    let next = last.map(|last| cursor(List::Subscriptions, last.subscription().id.number()));
-    let data = routes
-        .iter()
-        .map(|route| SubscriptionOut::new(route.subscription(), &caller))
-        .collect();
-    Ok(Json(Page { data, next }))
+    let number = |route: &Arc<Route>| route.subscription().id.number();
+    let page = Page::cut(List::Subscriptions, routes, limit, number, |route| {
+        SubscriptionOut::new(route.subscription(), &caller)
+    });
+    Ok(Json(page))
 }
 
 /// Shows one subscription, with counts of its deliveries.

@@ -1,12 +1,11 @@
 //! How a source is shown: never its secrets, but for the one that was just made.
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use http::header::{ETAG, LOCATION};
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use serde::Serialize;
 
 use crate::api::rate_limit::RateLimitShown;
+use crate::api::versioned::versioned;
 use crate::api::{PREFIX, State};
 use crate::id::SourceId;
 use crate::intake::Entry;
@@ -159,17 +158,7 @@ impl SourceOut {
     }
 
     pub(super) fn answer(self, status: StatusCode) -> Response {
-        let (etag, location) = (
-            format!("\"{}\"", self.version),
-            format!("{PREFIX}/sources/{}", self.id),
-        );
-        let mut answer = (status, Json(self)).into_response();
-        if let Ok(etag) = HeaderValue::from_str(&etag) {
-            answer.headers_mut().insert(ETAG, etag);
-        }
-        if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
-            answer.headers_mut().insert(LOCATION, location);
-        }
-        answer
+        let place = format!("{PREFIX}/sources/{}", self.id);
+        versioned(status, self.version, &place, self)
     }
 }

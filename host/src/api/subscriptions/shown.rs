@@ -1,16 +1,15 @@
 //! How a subscription is shown: secrets whole for `manage`, masked for `read`, and the signing secret
 //! only in the answer that made it.
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use http::header::{ETAG, LOCATION};
-use http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::api::PREFIX;
 use crate::api::extract::Caller;
 use crate::api::rate_limit::RateLimitShown;
+use crate::api::versioned::versioned;
 use crate::digest::Digest;
 use crate::id::SubscriptionId;
 use crate::secret::{Secret, masked_url};
@@ -194,18 +193,8 @@ impl SubscriptionOut {
     }
 
     pub(super) fn answer(self, status: StatusCode) -> Response {
-        let (etag, location) = (
-            format!("\"{}\"", self.version),
-            format!("{PREFIX}/subscriptions/{}", self.id),
-        );
-        let mut answer = (status, Json(self)).into_response();
-        if let Ok(etag) = HeaderValue::from_str(&etag) {
-            answer.headers_mut().insert(ETAG, etag);
-        }
-        if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
-            answer.headers_mut().insert(LOCATION, location);
-        }
-        answer
+        let place = format!("{PREFIX}/subscriptions/{}", self.id);
+        versioned(status, self.version, &place, self)
     }
 }
 
