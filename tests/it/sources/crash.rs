@@ -1,10 +1,12 @@
 //! kill -9 after the 200 of a source: nothing that was acknowledged is lost, and nothing comes twice
 //! into history.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::receiver::Received;
 use crate::support::router::ADMIN_KEY;
 use crate::support::{Process, Receiver, TestRouter};
 
@@ -75,24 +77,12 @@ async fn what_a_source_acknowledged_survives_kill_9() {
     acknowledged.sort();
 
     // Everything arrives.
-    let arrived = async {
-        loop {
-            let mut ids: Vec<String> = receiver
-                .received()
-                .iter()
-                .map(|r| r.json()["id"].as_str().unwrap().to_owned())
-                .collect();
-            ids.sort();
-            ids.dedup();
-            if acknowledged.iter().all(|id| ids.binary_search(id).is_ok()) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let all_arrived = |received: &[Received]| {
+        let id = |request: &Received| request.json()["id"].as_str().unwrap().to_owned();
+        let ids: HashSet<String> = received.iter().map(id).collect();
+        acknowledged.iter().all(|id| ids.contains(id))
     };
-    tokio::time::timeout(Duration::from_secs(60), arrived)
-        .await
-        .expect("every acknowledged request is delivered");
+    receiver.wait_until(Duration::from_secs(60), all_arrived).await;
 
     // And a service that repeats the last ones, not knowing better, makes no second events of them.
     for id in acknowledged.iter().rev().take(10) {

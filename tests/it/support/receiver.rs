@@ -112,6 +112,18 @@ impl Receiver {
         self.state.received.lock().unwrap().clone()
     }
 
+    /// Waits until what came satisfies a condition.
+    pub async fn wait_until(&self, patience: Duration, satisfied: impl Fn(&[Received]) -> bool) {
+        let mut watching = self.state.count.subscribe();
+        let reached = watching.wait_for(|_| satisfied(&self.state.received.lock().unwrap()));
+        let reached = tokio::time::timeout(patience, reached).await;
+        assert!(
+            reached.is_ok(),
+            "{} requests came, and not those",
+            self.received().len()
+        );
+    }
+
     /// Waits until so many requests have come, and gives them.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut watching = self.state.count.subscribe();

@@ -145,8 +145,7 @@ impl TestRouter {
         headers: &[(&str, &str)],
         body: impl Into<reqwest::Body>,
     ) -> Answer {
-        let method = method.parse().expect("a method");
-        let mut request = self.client.request(method, self.url(path)).body(body);
+        let mut request = self.request(method, path, headers, body);
         if !headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
@@ -155,9 +154,6 @@ impl TestRouter {
         }
         if let Some(tenant) = &self.tenant {
             request = request.header("hookway-tenant", tenant);
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
         }
         answer_of(request.send().await.expect("an answer")).await
     }
@@ -170,12 +166,22 @@ impl TestRouter {
         headers: &[(&str, &str)],
         body: impl Into<reqwest::Body>,
     ) -> Answer {
-        let method = method.parse().expect("a method");
-        let mut request = self.client.request(method, self.url(path)).body(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
+        let request = self.request(method, path, headers, body);
         answer_of(request.send().await.expect("an answer")).await
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::RequestBuilder {
+        let method = method.parse().expect("a method");
+        let request = self.client.request(method, self.url(path)).body(body);
+        let add =
+            |request: reqwest::RequestBuilder, (name, value): &(&str, &str)| request.header(*name, *value);
+        headers.iter().fold(request, add)
     }
 
     /// A POST without a key and with these headers, which need not be text.
