@@ -90,7 +90,7 @@ pub(super) async fn send(
         attempts: number,
         ..row
     };
-    tell::attempted(tools, &sent, event, &attempt, &next, now);
+    let attempted = tell::attempted(&sent, event, &attempt, &next, now);
     let change = Change::Attempted {
         pending: row,
         attempt,
@@ -98,6 +98,7 @@ pub(super) async fn send(
         at: now,
     };
     record(tools, change).await?;
+    tools.feed.tell(|| attempted);
     let (status, reason) = match next {
         Next::Again {
             due_at,

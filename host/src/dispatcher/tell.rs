@@ -45,42 +45,40 @@ impl Told {
     }
 }
 
-/// A request was sent.
+/// A request was sent. To be told once that is committed: whoever begins to watch meanwhile finds it in
+/// history or hears of it.
 pub(super) fn attempted(
-    tools: &Tools,
     row: &Pending,
     event: &Event,
     attempt: &Attempt,
     next: &Next,
     now: Timestamp,
-) {
-    tools.feed.tell(|| {
-        let (status_code, error) = match &attempt.result {
-            AttemptResult::Response { status, .. } => (Some(*status), None),
-            AttemptResult::Error { kind, detail } => (None, Some(format!("{}: {detail}", kind.as_str()))),
-        };
-        let (outcome, next_attempt_at) = match next {
-            Next::Again { due_at, .. } => ("pending", Some(*due_at)),
-            Next::Delivered => ("delivered", None),
-            Next::Failed { .. } => ("failed", None),
-        };
-        let what = What::Attempted {
-            event_id: row.event,
-            delivery_id: row.delivery,
-            subscription_id: row.subscription,
-            number: attempt.number,
-            status_code,
-            error,
-            duration_ms: attempt.duration_ms,
-            outcome,
-            next_attempt_at,
-        };
-        Activity {
-            time: now,
-            tenant: event.tenant,
-            what,
-        }
-    });
+) -> Activity {
+    let (status_code, error) = match &attempt.result {
+        AttemptResult::Response { status, .. } => (Some(*status), None),
+        AttemptResult::Error { kind, detail } => (None, Some(format!("{}: {detail}", kind.as_str()))),
+    };
+    let (outcome, next_attempt_at) = match next {
+        Next::Again { due_at, .. } => ("pending", Some(*due_at)),
+        Next::Delivered => ("delivered", None),
+        Next::Failed { .. } => ("failed", None),
+    };
+    let what = What::Attempted {
+        event_id: row.event,
+        delivery_id: row.delivery,
+        subscription_id: row.subscription,
+        number: attempt.number,
+        status_code,
+        error,
+        duration_ms: attempt.duration_ms,
+        outcome,
+        next_attempt_at,
+    };
+    Activity {
+        time: now,
+        tenant: event.tenant,
+        what,
+    }
 }
 
 /// The plugins made nothing of a row, and run again when it is due.
