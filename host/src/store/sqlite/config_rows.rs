@@ -244,7 +244,7 @@ pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
         });
     }
     work.conn.execute(
-        "INSERT INTO tenant VALUES (?, ?, ?)",
+        "INSERT INTO tenant (id, name, created_at) VALUES (?, ?, ?)",
         params![tenant.id.number(), tenant.name, tenant.created_at.as_millis()],
     )?;
     work.used(tenant.id.number());

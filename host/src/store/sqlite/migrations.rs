@@ -17,7 +17,11 @@ enum Migration {
 }
 
 /// What each version added, oldest first. Never changed once released.
-const MIGRATIONS: &[Migration] = &[Migration::Sql(FIRST), Migration::Code(second)];
+const MIGRATIONS: &[Migration] = &[
+    Migration::Sql(FIRST),
+    Migration::Code(second),
+    Migration::Code(third),
+];
 /// The version that this binary writes.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
 
@@ -157,6 +161,76 @@ fn second(step: &Transaction<'_>) -> rusqlite::Result<()> {
         // SQLite reads a strict table once when it adds a column: seconds for 10 GiB.
         step.execute_batch(&format!("ALTER TABLE event_{n} ADD COLUMN headers BLOB"))?;
         step.execute_batch(&schema::reception_table(n))?;
+    }
+    Ok(())
+}
+
+/// Profiles in versions, event types, background operations, alerts; what of a delivery history is
+/// searched for; how many deliveries of a subscription failed one after another.
+const THIRD: &str = "
+-- Versions are never changed: deliveries name the one that they look like.
+CREATE TABLE profile (
+    n INTEGER PRIMARY KEY,
+    -- 0 is the router itself.
+    tenant INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- Such a one is for deliveries that are there already.
+    removed_at INTEGER,
+    UNIQUE (tenant, name, version)
+) STRICT;
+
+-- NULL: as the subscription's profile was in its first version.
+ALTER TABLE pending ADD COLUMN profile INTEGER;
+
+-- Deliveries that failed at the endpoint since the last one that was accepted, and those of them whose
+-- retry schedule was at its end.
+ALTER TABLE counter ADD COLUMN failed_in_a_row INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE counter ADD COLUMN exhausted_in_a_row INTEGER NOT NULL DEFAULT 0;
+
+-- JSON: what a tenant has said about itself.
+ALTER TABLE tenant ADD COLUMN document TEXT NOT NULL DEFAULT '{}';
+
+CREATE TABLE event_type (
+    tenant INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE operation (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    -- 0 running, 1 finished, 2 cancelled, 3 failed
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
+    -- JSON: what was asked for. Never changed.
+    document TEXT NOT NULL,
+    -- JSON: how far it is. Changed in the transaction of each step.
+    progress TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+
+-- Alerts that were raised and are not over.
+CREATE TABLE alert (
+    tenant INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    -- What it is about: the number of a subscription, or 0.
+    subject INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name, subject)
+) STRICT, WITHOUT ROWID;
+";
+
+fn third(step: &Transaction<'_>) -> rusqlite::Result<()> {
+    step.execute_batch(THIRD)?;
+    for n in kept_segments(step)? {
+        for column in schema::DELIVERY_COLUMNS_OF_VERSION_3 {
+            step.execute_batch(&format!("ALTER TABLE delivery_{n} ADD COLUMN {column}"))?;
+        }
     }
     Ok(())
 }

@@ -186,7 +186,7 @@ fn take_over(conn: &mut Connection, vault: &Vault, now: Timestamp) -> Result<(i6
         insert.execute(params!["canary", canary])?;
         insert.execute(params!["seen_key", seen_key])?;
         step.execute(
-            "INSERT INTO tenant VALUES (?, ?, ?)",
+            "INSERT INTO tenant (id, name, created_at) VALUES (?, ?, ?)",
             params![DEFAULT_TENANT.number(), DEFAULT_TENANT_NAME, now.as_millis()],
         )?;
     }

@@ -273,6 +273,8 @@ fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Re
         ending.reason,
         ending.attempts,
         ending.runs,
+        None::<&str>,
+        None::<u16>,
     ])?;
     if inserted == 0 {
         return Ok(false);
@@ -339,6 +341,9 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         first.runs,
         1,
         row::parts(&entry.parts),
+        None::<i64>,
+        None::<&str>,
+        None::<u16>,
     ])?;
     let mut delete = work.statement("DELETE FROM pending WHERE request = ?")?;
     for part in &entry.parts {

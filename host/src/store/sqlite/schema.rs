@@ -110,12 +110,21 @@ CREATE TABLE delivery_{n} (
     runs INTEGER NOT NULL,
     rendered INTEGER NOT NULL,
     -- Where it has several requests: of each its number, stage and attempts.
-    parts BLOB
+    parts BLOB,
+    -- The version of the profile that it looks like; NULL as in the ledger.
+    profile INTEGER,
+    -- Why it failed, as one word; NULL where it did not, or failed before version 3.
+    cause TEXT,
+    -- The status of the last answer; NULL where there was none, or it came before version 3.
+    code INTEGER
 ) STRICT;
 {}",
         reception_table(n)
     )
 }
+
+/// The columns that segments of earlier versions get in the third migration, as above.
+pub(super) const DELIVERY_COLUMNS_OF_VERSION_3: [&str; 3] = ["profile INTEGER", "cause TEXT", "code INTEGER"];
 
 /// The table of receptions of segment `n`; segments of version 1 get it in the migration.
 pub(super) fn reception_table(n: i64) -> String {

@@ -103,12 +103,12 @@ impl SegmentSql {
             request: insert("request", 8),
             attempt: insert("attempt", 13),
             run: insert("run", 15),
-            delivery: insert("delivery", 12),
+            delivery: insert("delivery", 15),
             reception: insert("reception", 19),
             delivery_from_ledger: format!(
                 "INSERT INTO delivery_{n}
                  SELECT request, tenant, event, subscription, event_type, ?2, ?3, ?4,
-                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL
+                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL, profile, ?7, ?8
                  FROM pending WHERE request = ?1 AND delivery = ?1 AND siblings IS NULL
                    AND (?5 IS NULL OR attempts = ?5 - 1)"
             ),
@@ -259,7 +259,7 @@ impl<'c> Work<'c> {
                  filtered = filtered + ?4, failed = failed + ?5, pending = pending + ?6
              WHERE subscription = ?1",
         )?;
-        let mut insert = self.statement("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?)")?;
+        let mut insert = self.statement("INSERT INTO counter (subscription, created, delivered, filtered, failed, pending) VALUES (?, ?, ?, ?, ?, ?)")?;
         for (subscription, moves) in self.tally.counters.drain() {
             let Moves {
                 created,
