@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
@@ -80,7 +80,7 @@ impl Service<Uri> for Dial {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(ready!(self.connector.poll_ready(context)))
+        self.connector.poll_ready(context)
     }
 
     fn call(&mut self, destination: Uri) -> Self::Future {

@@ -25,6 +25,8 @@ use super::client::{FRAMING, REQUEST_HEADERS_MAX};
 
 /// Longest name that is looked after; longer ones leave in lower case.
 const NAME_BYTES_MAX: usize = 256;
+/// How many names the client adds by itself.
+const CLIENTS_OWN: usize = 2;
 /// Most bytes of the request that is read for its spelling, whose smallest allowed value is hyper's 8 KiB.
 const REQUEST_BYTES_MAX: usize = REQUEST_HEADERS_MAX * (NAME_BYTES_MAX + 16) + 8 * 1_024;
 
@@ -41,14 +43,10 @@ impl Spelling {
     /// none can have ([`super::Outbound`]).
     pub fn of(names: &[impl AsRef<str>]) -> Self {
         let mut request = b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n".to_vec();
-        let mut count = 2;
-        for name in names.iter().map(AsRef::as_ref).filter(|name| is_ours(name)) {
-            if count == REQUEST_HEADERS_MAX {
-                break;
-            }
+        let ours = names.iter().map(AsRef::as_ref).filter(|name| is_ours(name));
+        for name in ours.take(REQUEST_HEADERS_MAX - CLIENTS_OWN) {
             request.extend_from_slice(name.as_bytes());
             request.extend_from_slice(b": x\r\n");
-            count += 1;
         }
         request.extend_from_slice(b"\r\n");
         Self(read(&request).map(Arc::new))

@@ -161,6 +161,38 @@ async fn a_connection_that_the_server_closed_while_idle_is_replaced() {
     assert_eq!(count.load(Ordering::SeqCst), 100);
 }
 
+/// The closing and the next request meet: the pool gives the connection away before the client has seen
+/// its end. The request was not written, so it is sent on another connection.
+#[tokio::test]
+async fn a_request_that_meets_the_closing_is_sent_on_another_connection() {
+    let (address, mut connections) = handed().await;
+    let egress = egress(open());
+    let url = format!("http://{address}/path");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    for _ in 0..50 {
+        let first = async {
+            let mut stream = connections.recv().await.unwrap();
+            read_until(&mut stream, b"}").await;
+            stream.write_all(answer).await.unwrap();
+            stream
+        };
+        let (reply, stream) = tokio::join!(egress.send(outbound(&url)), first);
+        assert_eq!(status_of(&reply), 200);
+        drop(stream);
+        // The runtime learns of the end and wakes the connection; a test's own task runs before it.
+        tokio::task::yield_now().await;
+        let second = async {
+            let another = tokio::time::timeout(Duration::from_secs(10), connections.recv());
+            let mut stream = another.await.expect("another connection in time").unwrap();
+            read_until(&mut stream, b"}").await;
+            let close = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(close).await.unwrap();
+        };
+        let (reply, ()) = tokio::join!(egress.send(outbound(&url)), second);
+        assert_eq!(status_of(&reply), 200);
+    }
+}
+
 /// A request that was written is never sent again by itself: whether to is decided by who sends.
 #[tokio::test]
 async fn what_was_written_is_not_repeated() {
