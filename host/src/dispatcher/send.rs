@@ -154,6 +154,7 @@ fn build(
             method,
             url,
             headers,
+            spelling: egress::Spelling::default(),
             body,
             timeout,
             response_body_max,
