@@ -15,10 +15,9 @@ pub use warned::Warned;
 
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
-use crate::delivery::{NewEvent, Pending, Stage};
+use crate::delivery::{NewDelivery, NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
-use crate::profile;
 use crate::reception::Reception;
 use crate::registry::Registry;
 use crate::source::Conflict;
@@ -162,9 +161,9 @@ impl Ingest {
     /// What the profiles of the subscriptions that get an event warn of.
     fn warnings(&self, new: &NewEvent) -> Vec<Warned> {
         let snapshot = self.registry.snapshot();
-        let matched = new.deliveries.iter().filter_map(|(_, id)| {
-            let name = &snapshot.routes.get(id)?.subscription().profile;
-            Some((*id, profile::built_in(name)?))
+        let matched = new.deliveries.iter().filter_map(|delivery| {
+            let route = snapshot.routes.get(&delivery.subscription)?;
+            Some((delivery.subscription, &route.edition().profile))
         });
         warned::warned(&new.event, matched)
     }
@@ -187,7 +186,11 @@ impl Ingest {
         let deliveries = matches
             .routes
             .iter()
-            .map(|route| (self.ids.next(now), route.subscription().id))
+            .map(|route| NewDelivery {
+                id: self.ids.next(now),
+                subscription: route.subscription().id,
+                profile: route.edition().number,
+            })
             .collect();
         NewEvent { event, deliveries }
     }
@@ -211,11 +214,12 @@ impl Ingest {
                     matched: answer.matched,
                 },
             });
-            let rows = new.deliveries.iter().map(|(delivery, subscription)| Pending {
-                request: delivery.same_number(),
-                delivery: *delivery,
+            let rows = new.deliveries.iter().map(|delivery| Pending {
+                request: delivery.id.same_number(),
+                delivery: delivery.id,
                 event: new.event.id,
-                subscription: *subscription,
+                subscription: delivery.subscription,
+                profile: Some(delivery.profile),
                 stage: Stage::Accepted,
                 attempts: 0,
                 tries: 0,

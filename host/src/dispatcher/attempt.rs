@@ -172,11 +172,15 @@ async fn run_plugins(
         Rendered::Requests(_) | Rendered::Filtered { .. } | Rendered::Failed { .. } => String::new(),
     };
     let plugin = runs.last().map(|run| run.plugin.clone()).unwrap_or_default();
-    let requests =
-        |made| render::requests_of(made, route.subscription(), event, row.delivery, &tools.ids, now);
     let fate = match result {
         Rendered::Requests(made) => {
-            let requests = match requests(made) {
+            let Some(look) = tools.registry.edition(row.profile, route) else {
+                let reason = "its version of the profile cannot be read any more";
+                return abandon(tools, row, reason).await.map(Ready::Ended);
+            };
+            let about = route.about(event, row.delivery);
+            let envelope = route.subscription().envelope;
+            let requests = match render::requests_of(made, envelope, &look.profile, about, &tools.ids, now) {
                 Ok(requests) => requests,
                 Err(reason) => return fail(tools, row, event, runs, reason, now).await,
             };

@@ -278,3 +278,29 @@ proptest! {
         prop_assert_eq!(crate::json::stable(&made).unwrap(), made);
     }
 }
+
+#[test]
+fn the_page_about_looks_tells_the_truth() {
+    let page = include_str!("../../../../docs/looks.md");
+    let mut blocks = 0;
+    for block in page.split("```toml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        let envelope = if text.contains("envelope") {
+            ""
+        } else {
+            "envelope = \"none\"\n"
+        };
+        let whole = format!("name = \"page\"\nversion = 1\n{envelope}{text}");
+        let profile: Profile = toml::from_str(&whole).unwrap_or_else(|error| panic!("{error}"));
+        rendered(&profile, &event());
+        blocks += 1;
+    }
+    assert_eq!(blocks, 2);
+    // Every atom is on the page, in some row, with its form.
+    let atoms = super::super::atom::known().replace(['{', '}'], "");
+    for atom in atoms.split(", ") {
+        let (name, form) = atom.split_once(':').unwrap_or((atom, ""));
+        let told = |line: &str| line.contains(&format!("{{{name}")) && line.contains(form);
+        assert!(page.lines().any(told), "{atom}");
+    }
+}
