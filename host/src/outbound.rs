@@ -236,3 +236,6 @@ fn content_type(text: &str) -> Result<HeaderValue, Fault> {
         name: "content-type".to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;
