@@ -11,10 +11,13 @@
 
 mod atom;
 pub mod envelope;
+mod limits;
+mod operational;
 mod uri;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::num::{NonZeroU16, NonZeroU64};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -22,11 +25,14 @@ use serde::{Deserialize, Serialize};
 
 pub use atom::{AtomFault, Template};
 pub use envelope::{Body, Rendered};
+pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
+pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
 
 use self::envelope::Envelope;
-use crate::event::Event;
-use crate::retry::Schedule;
-use crate::signature::{Scheme, SignError};
+use crate::event::{Event, check_text};
+use crate::retry::{AutoDisable, Schedule};
+use crate::signature::{Need, Signing};
+use crate::subscription::IN_FLIGHT_MAX;
 use crate::verdict::Classes;
 
 /// The profile of a subscription that names none.
@@ -45,6 +51,11 @@ pub const RESPONSE_BODY_BYTES_MAX_DEFAULT: usize = 16 * 1_024;
 pub const RESPONSE_BODY_BYTES_MAX: usize = 1_024 * 1_024;
 /// Most headers of one profile.
 pub const HEADERS_MAX: usize = 32;
+
+/// Longest title of a profile, in bytes: it is a line in a list.
+pub const TITLE_BYTES_MAX: usize = 128;
+/// Longest description of a profile, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 2_048;
 
 /// Headers that are the HTTP client's own business; a profile that set them would break the framing.
 const RESERVED: [&str; 9] = [
@@ -67,6 +78,10 @@ pub struct Profile {
     pub name: String,
     /// Counts up with every change; deliveries that are not rendered yet use the version they began with.
     pub version: u32,
+    /// What it is called in lists, for people.
+    pub title: Option<String>,
+    /// What it is for, for people.
+    pub description: Option<String>,
     /// What is put around the data.
     pub envelope: Envelope,
     /// Headers, fixed or filled in from the event.
@@ -75,7 +90,7 @@ pub struct Profile {
     /// profile's file the header `ce-*` with the value `{extensions}`. No headers where it is not said.
     pub extension_headers: Option<String>,
     /// How requests are signed, if they are.
-    pub signature: Option<Arc<Scheme>>,
+    pub signature: Option<Signing>,
     /// `User-Agent`.
     pub user_agent: HeaderValue,
     /// The whole time for one attempt: connecting, sending, headers and body of the answer.
@@ -88,6 +103,18 @@ pub struct Profile {
     pub response_body_bytes_max: usize,
     /// Which URLs an endpoint may have.
     pub transport: Transport,
+    /// URLs that are not for deliveries.
+    pub refuse_urls: Vec<RefusedUrl>,
+    /// Most bytes of a body; a larger one is not sent and fails.
+    pub body_bytes_max: Option<NonZeroU64>,
+    /// How many requests the target takes, where a subscription says nothing.
+    pub rate_limit: Option<Rate>,
+    /// Requests in flight at once, where a subscription says nothing.
+    pub max_in_flight: Option<NonZeroU16>,
+    /// When failures switch a subscription off.
+    pub auto_disable: Option<AutoDisable>,
+    /// What Hookway's own events are called.
+    pub operational_events: OperationalEvents,
 }
 
 /// Which URLs an endpoint may have.
@@ -140,9 +167,18 @@ pub enum ProfileFault {
         /// Which.
         name: String,
     },
-    /// A signature that not every delivery can have.
-    #[error("the signature's scheme is not for deliveries")]
-    Signature(#[source] SignError),
+    /// A title or a description that cannot be shown.
+    #[error(
+        "title must have 1 to {TITLE_BYTES_MAX} bytes and description 1 to {DESCRIPTION_BYTES_MAX}, without \
+         control characters"
+    )]
+    Text,
+    /// Too many refused URLs.
+    #[error("more than {REFUSED_URLS_MAX} refuse_urls")]
+    TooManyRefused,
+    /// Too much at once.
+    #[error("max_in_flight must lie between 1 and {IN_FLIGHT_MAX}")]
+    InFlight,
     /// A bad user agent.
     #[error("user_agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
@@ -160,6 +196,10 @@ struct Written {
     name: String,
     version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
     #[serde(default = "timeout_default")]
     timeout_seconds: u32,
@@ -167,15 +207,27 @@ struct Written {
     response_body_bytes_max: usize,
     #[serde(default)]
     transport: Transport,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_bytes_max: Option<NonZeroU64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<NonZeroU16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auto_disable: Option<AutoDisable>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refuse_urls: Vec<RefusedUrl>,
     envelope: Envelope,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    signature: Option<Arc<Scheme>>,
+    signature: Option<Signing>,
     #[serde(default)]
     schedule: Schedule,
     #[serde(default)]
     classes: Classes,
+    #[serde(default, skip_serializing_if = "OperationalEvents::is_empty")]
+    operational_events: OperationalEvents,
 }
 
 fn timeout_default() -> u32 {
@@ -208,6 +260,17 @@ pub fn built_in(name: &str) -> Option<&'static Profile> {
 }
 
 impl Profile {
+    /// Whether a subscription must have a secret: every delivery is signed.
+    pub fn needs_secret(&self) -> bool {
+        let signing = self.signature.as_ref();
+        signing.is_some_and(|signing| signing.need() == Need::Required)
+    }
+
+    /// Why a URL is not for deliveries, if the profile refuses it.
+    pub fn refused_url(&self, url: &str) -> Option<&str> {
+        self.refuse_urls.iter().find_map(|refused| refused.refuses(url))
+    }
+
     /// The body for an event, and its media type.
     pub fn render(&self, event: &Event) -> Rendered {
         self.envelope.wrap(event, event.data.clone(), &event.content_type)
@@ -242,11 +305,11 @@ impl Profile {
 
 /// What stands before the `*` of a header for extension attributes, if no attribute's name, put in its
 /// place, could make a header that is Hookway's own.
-fn extension_prefix(name: &str, signed: Option<&Scheme>) -> Option<String> {
+fn extension_prefix(name: &str, signed: &[HeaderName]) -> Option<String> {
     let prefix = name.strip_suffix('*').filter(|prefix| prefix.ends_with('-'))?;
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let taken = RESERVED.iter().any(|own| own.starts_with(prefix))
-        || signed.is_some_and(|scheme| scheme.headers().any(|own| own.as_str().starts_with(prefix)));
+        || signed.iter().any(|own| own.as_str().starts_with(prefix));
     (prefix.bytes().all(good) && !taken).then(|| prefix.to_owned())
 }
 
@@ -261,15 +324,32 @@ impl TryFrom<Written> for Profile {
         if written.headers.len() > HEADERS_MAX {
             return Err(ProfileFault::TooManyHeaders);
         }
-        if let Some(scheme) = &written.signature {
-            scheme.signs_any_request().map_err(ProfileFault::Signature)?;
+        let texts = [
+            (&written.title, TITLE_BYTES_MAX),
+            (&written.description, DESCRIPTION_BYTES_MAX),
+        ];
+        let shown = |text: &str, max| check_text(text, max).is_ok();
+        if !texts
+            .iter()
+            .all(|(text, max)| text.as_deref().is_none_or(|text| shown(text, *max)))
+        {
+            return Err(ProfileFault::Text);
+        }
+        if written.refuse_urls.len() > REFUSED_URLS_MAX {
+            return Err(ProfileFault::TooManyRefused);
+        }
+        if written
+            .max_in_flight
+            .is_some_and(|most| most.get() > IN_FLIGHT_MAX)
+        {
+            return Err(ProfileFault::InFlight);
         }
         let mut headers = Vec::with_capacity(written.headers.len());
         let mut extension_headers = None;
-        let signed = written.signature.as_deref();
+        let signed: Vec<HeaderName> = written.signature.iter().flat_map(Signing::headers).collect();
         for (name, value) in written.headers {
             if value == envelope::EXTENSIONS {
-                match extension_prefix(&name, signed) {
+                match extension_prefix(&name, &signed) {
                     Some(prefix) if extension_headers.is_none() => extension_headers = Some(prefix),
                     _ => return Err(ProfileFault::Extensions { name }),
                 }
@@ -281,9 +361,7 @@ impl TryFrom<Written> for Profile {
             let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
                 return Err(ProfileFault::HeaderName { name });
             };
-            if RESERVED.contains(&parsed.as_str())
-                || signed.is_some_and(|scheme| scheme.headers().any(|header| *header == parsed))
-            {
+            if RESERVED.contains(&parsed.as_str()) || signed.contains(&parsed) {
                 return Err(ProfileFault::Reserved { name });
             }
             match Template::parse(&value) {
@@ -308,6 +386,8 @@ impl TryFrom<Written> for Profile {
         Ok(Self {
             name: written.name,
             version: written.version,
+            title: written.title,
+            description: written.description,
             envelope: written.envelope,
             headers,
             extension_headers,
@@ -318,6 +398,12 @@ impl TryFrom<Written> for Profile {
             classes: written.classes,
             response_body_bytes_max: written.response_body_bytes_max,
             transport: written.transport,
+            refuse_urls: written.refuse_urls,
+            body_bytes_max: written.body_bytes_max,
+            rate_limit: written.rate_limit,
+            max_in_flight: written.max_in_flight,
+            auto_disable: written.auto_disable,
+            operational_events: written.operational_events,
         })
     }
 }
@@ -329,10 +415,17 @@ impl From<Profile> for Written {
         Self {
             name: profile.name,
             version: profile.version,
+            title: profile.title,
+            description: profile.description,
             user_agent: (user_agent != USER_AGENT).then(|| user_agent.to_owned()),
             timeout_seconds: u32::try_from(profile.timeout.as_secs()).unwrap_or(TIMEOUT_SECONDS_MAX),
             response_body_bytes_max: profile.response_body_bytes_max,
             transport: profile.transport,
+            body_bytes_max: profile.body_bytes_max,
+            max_in_flight: profile.max_in_flight,
+            rate_limit: profile.rate_limit,
+            auto_disable: profile.auto_disable,
+            refuse_urls: profile.refuse_urls,
             envelope: profile.envelope,
             headers: headers
                 .map(|(name, value)| (name.to_string(), value.to_string()))
@@ -345,6 +438,7 @@ impl From<Profile> for Written {
             signature: profile.signature,
             schedule: profile.schedule,
             classes: profile.classes,
+            operational_events: profile.operational_events,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::super::set::Set;
 use crate::json::Faults;
 use crate::profile::{self, Profile};
 use crate::secret::Secret;
@@ -17,7 +18,7 @@ pub const SECRETS_MAX: usize = 4;
 
 fn secret_kind(profile: Option<&Profile>) -> SecretKind {
     match profile.and_then(|profile| profile.signature.as_ref()) {
-        Some(scheme) => scheme.secret_kind(),
+        Some(signing) => signing.scheme().secret_kind(),
         // Nothing is signed; the secret waits for a profile that does.
         None => SecretKind::WhsecBase64,
     }
@@ -30,12 +31,37 @@ pub(super) fn generate(profile_name: &str) -> Secret {
         .expect("a profile's scheme signs, so that a secret of its kind can be made")
 }
 
-/// Checks that every secret can sign.
+/// The secret of a new subscription under the profile of this name: the one that was given, else one that
+/// is made. None where nothing is signed, and where the caller wants none and the profile allows that.
+pub(super) fn first_secret(given: Set<Secret>, profile_name: &str) -> Result<Option<Secret>, Faults> {
+    let profile = profile::built_in(profile_name);
+    let (signs, needs) = match profile {
+        Some(profile) => (profile.signature.is_some(), profile.needs_secret()),
+        None => (true, false),
+    };
+    match given {
+        Set::To(secret) => Ok(Some(secret)),
+        Set::Clear if needs => {
+            let detail = format!(
+                "cannot be null: the profile {profile_name} signs every request; leave it out and one is made"
+            );
+            Err(Faults::one("/secret", detail))
+        }
+        Set::Keep if signs => Ok(Some(generate(profile_name))),
+        Set::Keep | Set::Clear => Ok(None),
+    }
+}
+
+/// Checks that every secret can sign, in every way that the profile signs.
 pub(super) fn check_secrets(subscription: &Subscription, pointer: &str, faults: &mut Faults) {
     let profile = profile::built_in(&subscription.profile);
-    let kind = secret_kind(profile);
+    let signing = profile.and_then(|profile| profile.signature.as_ref());
     for known in &subscription.endpoint.secrets {
-        if let Err(fault) = kind.key(&known.secret) {
+        let accepted = match signing {
+            Some(signing) => signing.accepts(&known.secret),
+            None => secret_kind(profile).key(&known.secret).map(drop),
+        };
+        if let Err(fault) = accepted {
             faults.add(pointer, format!("does not suit the profile: {fault}"));
         }
     }
@@ -74,6 +100,20 @@ mod tests {
             .iter()
             .map(|known| (known.secret.reveal(), known.until.map(Timestamp::as_millis)))
             .collect()
+    }
+
+    /// WX-11: where every request is signed, a secret is made; none is made where nothing is signed.
+    #[test]
+    fn a_secret_is_made_where_one_is_needed() {
+        let made = |given, profile| first_secret(given, profile).unwrap();
+        for name in ["standard-webhooks", "plain"] {
+            let secret = made(Set::Keep, name).unwrap();
+            assert!(secret.reveal().starts_with("whsec_"), "{name}");
+            let refused = first_secret(Set::Clear, name).unwrap_err().into_vec();
+            assert_eq!(refused[0].pointer, "/secret", "{name}");
+            let given = made(Set::To(Secret::new("x")), name).unwrap();
+            assert_eq!(given.reveal(), "x");
+        }
     }
 
     #[test]
