@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::RequestId;
 use crate::outbound::{self, Endpoint};
-use crate::profile;
+use crate::profile::{self, About};
 use crate::secret::masked_url;
 use crate::store::DeliveryDetail;
 use crate::subscription::Subscription;
@@ -187,7 +187,16 @@ fn sent(
 ) -> Option<Sent> {
     let profile = profile::built_in(&subscription.profile)?;
     let endpoint = Endpoint::new(subscription, profile, attempt.started_at).ok()?;
-    let mut outbound = endpoint.request(profile, event, request).ok()?;
+    let tenant = subscription.tenant.to_string();
+    let about = About {
+        event,
+        delivery: attempt.delivery,
+        subscription: subscription.id,
+        tenant: &tenant,
+    };
+    let mut outbound = endpoint
+        .request(profile, about, attempt.started_at, request)
+        .ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some(Sent {

@@ -165,7 +165,7 @@ fn host_owned(name: &HeaderName, profile: Option<&Profile>) -> bool {
     let signs = profile.and_then(|profile| profile.signature.as_ref());
     HOST_OWNED.contains(&text)
         || HOST_OWNED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-        || signs.is_some_and(|signing| signing.headers().contains(name))
+        || signs.is_some_and(|signing| signing.headers().any(|own| own == name))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
 use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
-use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, RunOutcome, Stage};
+use crate::delivery::{AfterRun, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
 use crate::render::{self, Rendered};
 use crate::routing::Route;
@@ -172,10 +172,14 @@ async fn run_plugins(
         Rendered::Requests(_) | Rendered::Filtered { .. } | Rendered::Failed { .. } => String::new(),
     };
     let plugin = runs.last().map(|run| run.plugin.clone()).unwrap_or_default();
+    let requests =
+        |made| render::requests_of(made, route.subscription(), event, row.delivery, &tools.ids, now);
     let fate = match result {
         Rendered::Requests(made) => {
-            let requests =
-                render::requests_of(made, route.subscription(), event, row.delivery, &tools.ids, now);
+            let requests = match requests(made) {
+                Ok(requests) => requests,
+                Err(reason) => return fail(tools, row, event, runs, reason, now).await,
+            };
             let rows: Vec<Pending> = requests
                 .iter()
                 .map(|request| rendered_row(row, request, now))
@@ -249,6 +253,34 @@ async fn run_plugins(
         at: now,
     };
     // A row that is not rendered is all that its delivery has.
+    tell::ended(tools, &row, event, Share::Whole, end).await;
+    Ok(Ready::Ended(Fate::Finished))
+}
+
+/// Ends a row whose plugins made what cannot be sent; nothing that they made enters.
+async fn fail(
+    tools: &Tools,
+    row: Pending,
+    event: &Arc<Event>,
+    runs: Vec<PluginRun>,
+    reason: String,
+    now: Timestamp,
+) -> store::Result<Ready> {
+    let change = Change::Ran {
+        pending: row,
+        runs,
+        next: AfterRun::Failed {
+            reason: reason.clone(),
+        },
+        emitted: Vec::new(),
+        at: now,
+    };
+    record(tools, change).await?;
+    let end = End {
+        status: "failed",
+        reason: Some(reason),
+        at: now,
+    };
     tell::ended(tools, &row, event, Share::Whole, end).await;
     Ok(Ready::Ended(Fate::Finished))
 }

@@ -11,7 +11,7 @@ use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, 
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
-use crate::profile::{self, Profile};
+use crate::profile::{self, About, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
 use crate::store;
@@ -135,7 +135,14 @@ fn build(
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
     let endpoint = tools.endpoints.of(subscription, profile, now)?;
-    let mut outbound = endpoint.request(profile, event, request)?;
+    let tenant = subscription.tenant.to_string();
+    let about = About {
+        event,
+        delivery: row.delivery,
+        subscription: subscription.id,
+        tenant: &tenant,
+    };
+    let mut outbound = endpoint.request(profile, about, now, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
     let outbound::Outbound {

@@ -24,7 +24,7 @@ pub struct Signing {
     scheme: Arc<Scheme>,
     need: Need,
     keys: Keys,
-    also: Vec<Also>,
+    also: Vec<(Also, Arc<Scheme>)>,
 }
 
 /// Whether every delivery is signed.
@@ -128,17 +128,23 @@ impl Signing {
     }
 
     /// What is signed beside the scheme's own headers.
-    pub fn also(&self) -> &[Also] {
-        &self.also
+    pub fn also(&self) -> impl Iterator<Item = Also> {
+        self.also.iter().map(|(also, _)| *also)
     }
 
     /// The headers that signing sets; nobody else may.
-    pub fn headers(&self) -> Vec<HeaderName> {
-        let beside: Vec<Scheme> = self.also.iter().map(|also| also.scheme()).collect();
-        let own = self.scheme.headers();
-        own.chain(beside.iter().flat_map(|scheme| scheme.headers()))
-            .cloned()
-            .collect()
+    pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.schemes().flat_map(|scheme| scheme.headers())
+    }
+
+    /// The names of these headers as they were written.
+    pub fn spelled_headers(&self) -> impl Iterator<Item = &str> {
+        self.schemes().flat_map(|scheme| scheme.spelled_headers())
+    }
+
+    fn schemes(&self) -> impl Iterator<Item = &Arc<Scheme>> {
+        let beside = self.also.iter().map(|(_, scheme)| scheme);
+        std::iter::once(&self.scheme).chain(beside)
     }
 
     /// Whether a secret is one that can sign.
@@ -161,8 +167,8 @@ impl Signing {
             Ok((scheme, ring))
         };
         let mut rings = vec![keyring(Arc::clone(&self.scheme), self.keys)?];
-        for also in &self.also {
-            rings.push(keyring(Arc::new(also.scheme()), Keys::All)?);
+        for (_, beside) in &self.also {
+            rings.push(keyring(Arc::clone(beside), Keys::All)?);
         }
         Ok(Signer { rings })
     }
@@ -213,14 +219,16 @@ impl TryFrom<Written> for Signing {
         if written.also.len() > 1 {
             return Err(SigningFault::Twice);
         }
-        for also in &written.also {
-            let beside = also.scheme();
+        let mut also = Vec::with_capacity(written.also.len());
+        for name in written.also {
+            let beside = name.scheme();
             let taken = beside
                 .headers()
                 .any(|name| scheme.headers().any(|own| own == name));
             if taken || !scheme.algorithm().is_symmetric() {
                 return Err(SigningFault::NotBeside);
             }
+            also.push((name, Arc::new(beside)));
         }
         Ok(Self {
             scheme: Arc::new(scheme),
@@ -229,7 +237,7 @@ impl TryFrom<Written> for Signing {
                 false => Need::Required,
             },
             keys,
-            also: written.also,
+            also,
         })
     }
 }
@@ -239,7 +247,7 @@ impl From<Signing> for Written {
         Self {
             required: signing.need == Need::Required,
             keys: (signing.keys != usual_keys(&signing.scheme)).then_some(signing.keys),
-            also: signing.also,
+            also: signing.also.into_iter().map(|(also, _)| also).collect(),
             scheme: Arc::unwrap_or_clone(signing.scheme),
         }
     }
