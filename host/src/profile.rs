@@ -12,6 +12,7 @@
 mod about;
 mod atom;
 mod body;
+mod built_in;
 pub mod envelope;
 mod form;
 mod headers;
@@ -22,7 +23,6 @@ mod uri;
 mod warning;
 
 use std::num::{NonZeroU16, NonZeroU64};
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use about::About;
 pub use body::{Body, Mode, RenderFault, Rendered};
+pub use built_in::{built_in, built_ins};
 pub use headers::{HEADERS_MAX, Headers};
 pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
 pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
@@ -240,27 +241,6 @@ fn timeout_default() -> u32 {
 
 fn response_body_default() -> usize {
     RESPONSE_BODY_BYTES_MAX_DEFAULT
-}
-
-static BUILT_IN: LazyLock<[Profile; 5]> = LazyLock::new(|| {
-    let read = |text| toml::from_str(text).expect("the built-in profiles keep the rules, as a test shows");
-    [
-        read(include_str!("profile/standard-webhooks.toml")),
-        read(include_str!("profile/plain.toml")),
-        read(include_str!("profile/cloudevents-binary.toml")),
-        read(include_str!("profile/cloudevents-structured.toml")),
-        read(include_str!("profile/cloudevents-batched.toml")),
-    ]
-});
-
-/// The profiles that are always there.
-pub fn built_ins() -> &'static [Profile] {
-    &*BUILT_IN
-}
-
-/// The profile of this name that is always there.
-pub fn built_in(name: &str) -> Option<&'static Profile> {
-    BUILT_IN.iter().find(|profile| profile.name == name)
 }
 
 impl Profile {
