@@ -13,11 +13,13 @@ mod about;
 mod atom;
 mod body;
 mod built_in;
+mod choice;
 pub mod envelope;
 mod form;
 mod headers;
 mod limits;
 mod operational;
+mod shelf;
 mod template;
 mod uri;
 mod warning;
@@ -27,13 +29,16 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 pub use about::About;
 pub use body::{Body, Mode, RenderFault, Rendered};
-pub use built_in::{built_in, built_ins};
+pub use built_in::{built_in, built_ins, usual};
+pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
 pub use headers::{HEADERS_MAX, Headers};
 pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
 pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
+pub use shelf::{Edition, Number, Shelf};
 pub use template::{Template, TemplateFault};
 pub use warning::{BODY_BYTES_WARNED, Warning};
 
@@ -115,7 +120,7 @@ pub struct Profile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// `https` only, whatever else the operator allows.
+    /// `https` only, whatever else the operator allows, but for this machine itself.
     HttpsOnly,
     /// What the operator's egress policy allows.
     #[default]
@@ -126,7 +131,7 @@ pub enum Transport {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileFault {
     /// A bad name.
-    #[error("the name must be 1 to 64 lower-case letters, digits and `-`")]
+    #[error("the name must be 1 to {NAME_BYTES_MAX} lower-case letters, digits and `-`")]
     Name,
     /// A name that is no header name.
     #[error("`{name}` is not a header name")]
@@ -243,6 +248,20 @@ fn response_body_default() -> usize {
     RESPONSE_BODY_BYTES_MAX_DEFAULT
 }
 
+impl Transport {
+    /// Whether an endpoint may have this URL, if the operator allows it. Without encryption nothing leaves
+    /// the machine: on it there is nobody to listen, and those who develop need it.
+    pub fn takes(self, url: &Url) -> bool {
+        let loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self == Self::Policy || url.scheme() == "https" || loopback
+    }
+}
+
 impl Profile {
     /// Whether a subscription must have a secret: every delivery is signed.
     pub fn needs_secret(&self) -> bool {
@@ -292,8 +311,7 @@ impl TryFrom<Written> for Profile {
     type Error = ProfileFault;
 
     fn try_from(written: Written) -> Result<Self, ProfileFault> {
-        let slug = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if !(1..=64).contains(&written.name.len()) || !written.name.bytes().all(slug) {
+        if !is_name(&written.name) {
             return Err(ProfileFault::Name);
         }
         let texts = [

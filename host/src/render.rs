@@ -18,7 +18,7 @@ use crate::id::{DeliveryId, Generator};
 use crate::plugin::{
     Fault, GuestEvent, GuestOutcome, GuestOutput, GuestRequest, InstanceKey, Run, RunCall, Runtime,
 };
-use crate::profile::{self, About, Profile, RenderFault};
+use crate::profile::{About, Profile, RenderFault};
 use crate::routing::Route;
 use crate::subscription::{Envelope, PluginStep, Subscription};
 use crate::time::Timestamp;
@@ -348,20 +348,13 @@ impl Renderer {
 /// stored and never changes. A body that cannot be written so is the plugin's fault; the reason is told.
 pub fn requests_of(
     made: Vec<GuestRequest>,
-    subscription: &Subscription,
-    event: &Event,
-    delivery: DeliveryId,
+    envelope: Envelope,
+    look: &Profile,
+    about: About<'_>,
     ids: &Generator,
     now: Timestamp,
 ) -> Result<Vec<Request>, String> {
-    let profile = profile::built_in(&subscription.profile);
-    let tenant = subscription.tenant.to_string();
-    let about = About {
-        event,
-        delivery,
-        subscription: subscription.id,
-        tenant: &tenant,
-    };
+    let delivery = about.delivery;
     let id_of = |at| {
         if at == 0 {
             delivery.same_number()
@@ -370,10 +363,9 @@ pub fn requests_of(
         }
     };
     let requests = made.into_iter().enumerate().map(|(at, made)| {
-        let looks = match (profile, subscription.envelope) {
-            (None, _) => Ok((made.headers, made.body)),
-            (Some(profile), Envelope::Auto) => normalised(profile, made.headers, made.body),
-            (Some(profile), Envelope::Profile) => wrapped(profile, about, made.headers, made.body),
+        let looks = match envelope {
+            Envelope::Auto => normalised(look, made.headers, made.body),
+            Envelope::Profile => wrapped(look, about, made.headers, made.body),
         };
         let (headers, body) = looks.map_err(|fault| format!("request {} of the plugin: {fault}", at + 1))?;
         Ok(Request {

@@ -19,6 +19,7 @@ use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
 use crate::delivery::{AfterRun, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
+use crate::profile::About;
 use crate::render::{self, Rendered};
 use crate::routing::Route;
 use crate::store::{self, AcceptedEvent};
@@ -172,11 +173,20 @@ async fn run_plugins(
         Rendered::Requests(_) | Rendered::Filtered { .. } | Rendered::Failed { .. } => String::new(),
     };
     let plugin = runs.last().map(|run| run.plugin.clone()).unwrap_or_default();
-    let requests =
-        |made| render::requests_of(made, route.subscription(), event, row.delivery, &tools.ids, now);
     let fate = match result {
         Rendered::Requests(made) => {
-            let requests = match requests(made) {
+            let Some(look) = tools.registry.edition(row.profile, route) else {
+                let reason = "its version of the profile cannot be read any more";
+                return abandon(tools, row, reason).await.map(Ready::Ended);
+            };
+            let about = About {
+                event,
+                delivery: row.delivery,
+                subscription: row.subscription,
+                tenant: route.owner(),
+            };
+            let envelope = route.subscription().envelope;
+            let requests = match render::requests_of(made, envelope, &look.profile, about, &tools.ids, now) {
                 Ok(requests) => requests,
                 Err(reason) => return fail(tools, row, event, runs, reason, now).await,
             };

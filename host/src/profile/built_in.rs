@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::Profile;
+use super::{DEFAULT, Profile};
 
 static BUILT_IN: LazyLock<[Profile; 20]> = LazyLock::new(|| {
     let read = |text| toml::from_str(text).expect("the built-in profiles keep the rules, as a test shows");
@@ -39,6 +39,11 @@ pub fn built_ins() -> &'static [Profile] {
 /// The profile of this name that is always there.
 pub fn built_in(name: &str) -> Option<&'static Profile> {
     BUILT_IN.iter().find(|profile| profile.name == name)
+}
+
+/// The profile of a subscription that names none.
+pub fn usual() -> &'static Profile {
+    built_in(DEFAULT).expect("it is one of the built-in profiles")
 }
 
 #[cfg(test)]

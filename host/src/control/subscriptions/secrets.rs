@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::super::set::Set;
 use crate::json::Faults;
-use crate::profile::{self, Profile};
+use crate::profile::{Edition, Profile};
 use crate::secret::Secret;
 use crate::signature::SecretKind;
 use crate::subscription::{SigningSecret, Subscription};
@@ -24,42 +24,49 @@ fn secret_kind(profile: Option<&Profile>) -> SecretKind {
     }
 }
 
-/// A new secret, as the profile of this name wants it.
-pub(super) fn generate(profile_name: &str) -> Secret {
-    let kind = secret_kind(profile::built_in(profile_name));
+/// A new secret, as this profile wants it.
+pub(super) fn generate(edition: Option<&Edition>) -> Secret {
+    let kind = secret_kind(edition.map(|edition| &edition.profile));
     kind.generate(&Zeroizing::new(rand::random()))
         .expect("a profile's scheme signs, so that a secret of its kind can be made")
 }
 
-/// The secret of a new subscription under the profile of this name: the one that was given, else one that
-/// is made. None where nothing is signed, and where the caller wants none and the profile allows that.
-pub(super) fn first_secret(given: Set<Secret>, profile_name: &str) -> Result<Option<Secret>, Faults> {
-    let profile = profile::built_in(profile_name);
-    let (signs, needs) = match profile {
-        Some(profile) => (profile.signature.is_some(), profile.needs_secret()),
-        None => (true, false),
-    };
+/// The secret of a new subscription under a profile: the one that was given, else one that is made. None
+/// where nothing is signed, and where the caller wants none and the profile allows that.
+pub(super) fn first_secret(given: Set<Secret>, edition: Option<&Edition>) -> Result<Option<Secret>, Faults> {
+    let profile = edition.map(|edition| &edition.profile);
     match given {
         Set::To(secret) => Ok(Some(secret)),
-        Set::Clear if needs => {
-            let detail = format!(
-                "cannot be null: the profile {profile_name} signs every request; leave it out and one is made"
-            );
-            Err(Faults::one("/secret", detail))
-        }
-        Set::Keep if signs => Ok(Some(generate(profile_name))),
-        Set::Keep | Set::Clear => Ok(None),
+        Set::Clear => match profile.filter(|profile| profile.needs_secret()) {
+            None => Ok(None),
+            Some(profile) => {
+                let detail = format!(
+                    "cannot be null: the profile {} signs every request; leave it out and one is made",
+                    profile.name
+                );
+                Err(Faults::one("/secret", detail))
+            }
+        },
+        Set::Keep if profile.is_some_and(|profile| profile.signature.is_none()) => Ok(None),
+        Set::Keep => Ok(Some(generate(edition))),
     }
 }
 
-/// Checks that every secret can sign, in every way that the profile signs.
-pub(super) fn check_secrets(subscription: &Subscription, pointer: &str, faults: &mut Faults) {
-    let profile = profile::built_in(&subscription.profile);
-    let signing = profile.and_then(|profile| profile.signature.as_ref());
+/// Checks that every secret can sign, in every way that the profile signs, and that there is one if there
+/// has to be.
+pub(super) fn check_secrets(
+    subscription: &Subscription,
+    profile: &Profile,
+    pointer: &str,
+    faults: &mut Faults,
+) {
+    if profile.needs_secret() && subscription.endpoint.secrets.is_empty() {
+        faults.add(pointer, "must be there: the profile signs every request");
+    }
     for known in &subscription.endpoint.secrets {
-        let accepted = match signing {
+        let accepted = match &profile.signature {
             Some(signing) => signing.accepts(&known.secret),
-            None => secret_kind(profile).key(&known.secret).map(drop),
+            None => secret_kind(Some(profile)).key(&known.secret).map(drop),
         };
         if let Err(fault) = accepted {
             faults.add(pointer, format!("does not suit the profile: {fault}"));
@@ -102,18 +109,34 @@ mod tests {
             .collect()
     }
 
-    /// WX-11: where every request is signed, a secret is made; none is made where nothing is signed.
+    fn edition(name: &str) -> Edition {
+        let profile = crate::profile::built_in(name).unwrap().clone();
+        Edition::unstored(profile, Timestamp::from_millis(0))
+    }
+
+    /// AE-02, WX-11, IB-06: where requests are signed a secret is made; only where a signature is optional
+    /// may there be none.
     #[test]
     fn a_secret_is_made_where_one_is_needed() {
-        let made = |given, profile| first_secret(given, profile).unwrap();
-        for name in ["standard-webhooks", "plain"] {
-            let secret = made(Set::Keep, name).unwrap();
-            assert!(secret.reveal().starts_with("whsec_"), "{name}");
-            let refused = first_secret(Set::Clear, name).unwrap_err().into_vec();
-            assert_eq!(refused[0].pointer, "/secret", "{name}");
-            let given = made(Set::To(Secret::new("x")), name).unwrap();
-            assert_eq!(given.reveal(), "x");
+        let first = |given, name: &str| first_secret(given, Some(&edition(name)));
+        for profile in crate::profile::built_ins() {
+            let name = profile.name.as_str();
+            let made = first(Set::Keep, name).unwrap();
+            assert_eq!(made.is_some(), profile.signature.is_some(), "{name}");
+            if let Some(secret) = made {
+                assert!(secret.reveal().starts_with("whsec_"), "{name}");
+                let signing = profile.signature.as_ref().unwrap();
+                assert_eq!(signing.accepts(&secret), Ok(()), "{name}");
+            }
+            match (first(Set::Clear, name), profile.needs_secret()) {
+                (Ok(None), false) => {}
+                (Err(faults), true) => assert_eq!(faults.into_vec()[0].pointer, "/secret", "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+            let given = first(Set::To(Secret::new("x")), name).unwrap();
+            assert_eq!(given.unwrap().reveal(), "x");
         }
+        assert!(first_secret(Set::Keep, None).unwrap().is_some());
     }
 
     #[test]
