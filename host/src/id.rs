@@ -25,6 +25,12 @@ const TEXT_LENGTH: usize = 13;
 /// Crockford's base32 in lower case: no `i`, `l`, `o`, `u`.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// The smallest number that an id made in this millisecond can have: a range of time as a range of ids.
+pub fn first_number(time: Timestamp) -> i64 {
+    let millis = time.as_millis().saturating_sub(EPOCH_MILLIS).max(0);
+    millis.min(i64::MAX >> (NODE_BITS + COUNTER_BITS)) << (NODE_BITS + COUNTER_BITS)
+}
+
 /// What an id is of. The prefix tells people, the type tells the compiler.
 pub trait Kind: Copy + Eq + Ord + std::hash::Hash + Send + Sync + 'static {
     /// The text before the underscore.
@@ -59,6 +65,8 @@ kinds! {
     KeyKind KeyId "key";
     /// A tenant.
     TenantKind TenantId "tnt";
+    /// A background operation.
+    OperationKind OperationId "op";
 }
 
 /// A typed id; see the module for its layout.
@@ -95,11 +103,8 @@ impl<K: Kind> Id<K> {
     /// The number as a UUID of version 8 (RFC 9562), for profiles that show ids as UUIDs: the same
     /// number always gives the same UUID, and the kind is mixed in.
     pub fn as_uuid(self) -> String {
-        let [a, b, c] = [
-            K::PREFIX.as_bytes()[0],
-            K::PREFIX.as_bytes()[1],
-            K::PREFIX.as_bytes()[2],
-        ];
+        let byte = |place: usize| K::PREFIX.as_bytes().get(place).copied().unwrap_or_default();
+        let [a, b, c] = [byte(0), byte(1), byte(2)];
         let n = u64::try_from(self.0).unwrap_or(0);
         format!(
             "{:08x}-{:04x}-8{:03x}-a{:03x}-{:02x}{:02x}{:02x}{:06x}",
