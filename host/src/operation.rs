@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::Pending;
+use crate::delivery::{NewDelivery, Pending};
 use crate::id::{self, DeliveryId, EventId, OperationId, SubscriptionId, TenantId};
 use crate::routing::{Pattern, PatternFault};
 use crate::time::Timestamp;
@@ -294,13 +294,11 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
     /// The new delivery.
-    pub delivery: DeliveryId,
+    pub delivery: NewDelivery,
     /// The event, which is stored already.
     pub event: EventId,
     /// Its type.
     pub event_type: String,
-    /// The subscription.
-    pub subscription: SubscriptionId,
 }
 
 /// What a step puts in.

@@ -19,14 +19,14 @@ use tokio::task::JoinSet;
 pub use announce::{Announce, ToFeed};
 
 use crate::clock::Clock;
-use crate::delivery::Pending;
+use crate::delivery::{NewDelivery, Pending};
 use crate::id::{EventId, Generator, OperationId, SubscriptionId, TenantId};
 use crate::ingest::Wake;
 use crate::operation::{Asked, Choice, Kind, Operation, Put, Renewed, Skipped, State, Step, Stepped};
 use crate::registry::Registry;
 use crate::routing::PatternFault;
 use crate::store::{self, OperationQuery, Store};
-use search::{Page, Search};
+use search::{Candidate, Page, Search, What};
 
 /// Rows counted in one page: a reading of some ten milliseconds.
 const COUNT_PAGE: usize = 5_000;
@@ -176,20 +176,20 @@ impl Recovery {
         let stored = self.parts.store.event(id).await?;
         let stored = stored.filter(|stored| stored.event.tenant == tenant);
         let event = stored.ok_or(Error::Missing("event"))?.event;
-        let to: Vec<SubscriptionId> = match subscription {
-            Some(subscription) => vec![subscription],
-            None => {
-                let matches = self.parts.registry.snapshot().table.matches(&event);
-                let routes = matches.routes.iter();
-                routes.map(|route| route.subscription().id).collect()
-            }
+        let registry = &self.parts.registry;
+        let routes = match subscription {
+            Some(subscription) => vec![registry.route(subscription).ok_or(Error::SubscriptionGone)?],
+            None => registry.snapshot().table.matches(&event).routes,
         };
         let now = self.parts.clock.now();
-        let new = to.into_iter().map(|subscription| Renewed {
-            delivery: self.parts.ids.next(now),
+        let new = routes.iter().map(|route| Renewed {
+            delivery: NewDelivery {
+                id: self.parts.ids.next(now),
+                subscription: route.subscription().id,
+                profile: route.edition().number,
+            },
             event: id,
             event_type: event.event_type.clone(),
-            subscription,
         });
         let rows = self.parts.store.renew(tenant, new.collect(), now).await?;
         let rows: Option<Vec<Pending>> = rows.into_iter().collect();
@@ -340,18 +340,29 @@ impl Recovery {
         Ok(self.parts.store.step(step).await?)
     }
 
-    fn put(&self, kind: Kind, found: Vec<search::Candidate>, now: crate::time::Timestamp) -> Put {
-        match kind {
-            Kind::Recover => Put::Again(found.into_iter().filter_map(|found| found.failed).collect()),
-            Kind::Replay => {
-                let new = found.into_iter().map(|found| Renewed {
-                    delivery: self.parts.ids.next(now),
-                    event: found.event,
-                    event_type: found.event_type,
-                    subscription: found.subscription,
-                });
-                Put::New(new.collect())
+    fn put(&self, kind: Kind, found: Vec<Candidate>, now: crate::time::Timestamp) -> Put {
+        let (mut failed, mut new) = (Vec::new(), Vec::new());
+        for candidate in found {
+            match candidate.what {
+                What::Failed(id) => failed.push(id),
+                What::Event {
+                    event,
+                    subscription,
+                    profile,
+                } => new.push(Renewed {
+                    delivery: NewDelivery {
+                        id: self.parts.ids.next(now),
+                        subscription,
+                        profile,
+                    },
+                    event,
+                    event_type: candidate.event_type,
+                }),
             }
+        }
+        match kind {
+            Kind::Recover => Put::Again(failed),
+            Kind::Replay => Put::New(new),
         }
     }
 

@@ -27,6 +27,7 @@ mod interference;
 mod listening;
 mod operations;
 mod plugins;
+mod profiles;
 mod restart;
 mod security;
 mod sources;

@@ -11,6 +11,7 @@ use super::{Error, Parts};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, SubscriptionId};
 use crate::operation::{Choice, Kind, Operation, Position, Skipped, Wanted};
+use crate::profile;
 use crate::routing::Route;
 use crate::store::{self, Earlier, EventWalk, FailedWalk, OldEvent, Store, Walked};
 
@@ -29,11 +30,22 @@ const BODIES_AT_ONCE: usize = 16;
 /// One that is wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    /// The delivery that failed, for a recover.
-    pub(super) failed: Option<DeliveryId>,
-    pub(super) event: EventId,
+    pub(super) what: What,
     pub(super) event_type: String,
-    pub(super) subscription: SubscriptionId,
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// This delivery, which failed.
+    Failed(DeliveryId),
+    /// A delivery of this event.
+    Event {
+        event: EventId,
+        subscription: SubscriptionId,
+        /// How it will look.
+        profile: profile::Number,
+    },
 }
 
 /// A part of what is wanted.
@@ -102,10 +114,8 @@ impl<'a> Search<'a> {
                 page.skipped.expired += 1;
             } else {
                 page.candidates.push(Candidate {
-                    failed: Some(found.id),
-                    event: found.event,
+                    what: What::Failed(found.id),
                     event_type: found.event_type,
-                    subscription: found.subscription,
                 });
             }
         }
@@ -164,10 +174,12 @@ impl<'a> Search<'a> {
             match bodies.verdict(place).await? {
                 Verdict::Passes if pair.wanted == Wanted::Pending => page.skipped.pending += 1,
                 Verdict::Passes => page.candidates.push(Candidate {
-                    failed: None,
-                    event: pair.event.id,
+                    what: What::Event {
+                        event: pair.event.id,
+                        subscription: pair.route.subscription().id,
+                        profile: pair.route.edition().number,
+                    },
                     event_type: pair.event.event_type.clone(),
-                    subscription: pair.route.subscription().id,
                 }),
                 Verdict::Held => {}
                 Verdict::Expired => page.skipped.expired += 1,

@@ -25,6 +25,7 @@ mod newest;
 mod opening;
 mod operation_rows;
 mod pack;
+mod profile_rows;
 mod readers;
 mod reception_rows;
 mod record;
@@ -53,8 +54,8 @@ use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, EventWalk,
-    Expired, FailedDelivery, FailedWalk, Key, OldEvent, OperationQuery, PluginVersion, ReceptionQuery,
-    Resend, Result, Retention, Store, StoredEvent, Tenant, Walked,
+    Expired, FailedDelivery, FailedWalk, Key, NewProfile, OldEvent, OperationQuery, PluginVersion,
+    ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
@@ -63,6 +64,7 @@ use crate::id::{
     DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
 };
 use crate::operation::{self, Operation, Renewed, Step, Stepped};
+use crate::profile;
 use crate::reception::Reception;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -298,12 +300,28 @@ impl Store for SqliteStore {
         self.configure(move |work| source_rows::remove_source(work, id))
     }
 
+    fn profiles(&self) -> BoxFuture<'_, Result<Vec<StoredProfile>>> {
+        self.read(profile_rows::profiles)
+    }
+
+    fn add_profile(&self, profile: NewProfile) -> BoxFuture<'_, Result<profile::Number>> {
+        self.configure(move |work| profile_rows::add_profile(work, &profile))
+    }
+
+    fn remove_profile(&self, tenant: TenantId, name: String, now: Timestamp) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| profile_rows::remove_profile(work, tenant, &name, now))
+    }
+
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>> {
         self.read(config_rows::tenants)
     }
 
     fn add_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| config_rows::add_tenant(work, &tenant))
+    }
+
+    fn update_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| config_rows::update_tenant(work, &tenant))
     }
 
     fn keys(&self) -> BoxFuture<'_, Result<Vec<Key>>> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::candidates::{all_failed, walk_failed};
 use super::outcomes::state;
 use super::{Backend, Maker, Size, TENANT, all_pending, done, failed};
-use crate::delivery::{AfterRun, Change, Next, Pending, State};
+use crate::delivery::{AfterRun, Change, NewDelivery, Next, Pending, State};
 use crate::id::{DeliveryId, Id, OperationId, SubscriptionId, TenantId};
 use crate::operation::State as Stands;
 use crate::operation::{
     Asked, Fate, KEPT_MAX, Kind, Operation, Position, Put, RUNNING_MAX, Renewed, Skipped, Step, Stepped,
 };
+use crate::profile;
 use crate::store::{
     Counters, Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Retention, Store,
 };
@@ -62,10 +63,13 @@ pub(super) async fn filter(maker: &Maker, store: &dyn Store, row: &Pending) {
 
 pub(super) fn renewed(maker: &Maker, row: &Pending, subscription: SubscriptionId) -> Renewed {
     Renewed {
-        delivery: maker.requests(Id::from_number(1), 2)[1].id.same_number(),
+        delivery: NewDelivery {
+            id: maker.requests(Id::from_number(1), 2)[1].id.same_number(),
+            subscription,
+            profile: profile::Number::new(8),
+        },
         event: row.event,
         event_type: "alert.created".to_owned(),
-        subscription,
     }
 }
 
@@ -167,10 +171,8 @@ pub(in crate::store) async fn a_bad_step_leaves_nothing<B: Backend>() {
     let begun = operation(&maker, Kind::Replay);
     store.add_operation(begun.clone()).await.unwrap();
     // A number that is taken: the second cannot be written, so the first is not either.
-    let taken = Renewed {
-        delivery: other.delivery,
-        ..renewed(&maker, &row, subscription)
-    };
+    let mut taken = renewed(&maker, &row, subscription);
+    taken.delivery.id = other.delivery;
     let new = vec![renewed(&maker, &row, subscription), taken];
     assert!(store.step(step(&maker, &begun, Put::New(new))).await.is_err());
     assert_eq!(all_pending(&*store).await, [other]);
@@ -196,7 +198,7 @@ pub(in crate::store) async fn a_new_delivery_keeps_its_event<B: Backend>() {
     }
     let old = rows[3];
     let new = renewed(&maker, &old, two);
-    let id = new.delivery;
+    let id = new.delivery.id;
     let made = store.renew(TENANT, vec![new], maker.now).await.unwrap();
     assert_eq!(made, [all_pending(&*store).await.first().copied()]);
     let counters = store.counters(Some(two)).await.unwrap();

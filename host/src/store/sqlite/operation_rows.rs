@@ -252,10 +252,11 @@ fn renew(
         return Ok(None);
     }
     let row = Pending {
-        request: new.delivery.same_number(),
-        delivery: new.delivery,
+        request: new.delivery.id.same_number(),
+        delivery: new.delivery.id,
         event: new.event,
-        subscription: new.subscription,
+        subscription: new.delivery.subscription,
+        profile: Some(new.delivery.profile),
         stage: Stage::Accepted,
         attempts: 0,
         tries: 0,
@@ -269,7 +270,7 @@ fn renew(
         parts: vec![row],
     };
     ledger::insert(work.conn, &entry)?;
-    work.used(new.delivery.number());
-    work.created(new.subscription.number());
+    work.used(new.delivery.id.number());
+    work.created(new.delivery.subscription.number());
     Ok(Some(row))
 }

@@ -7,9 +7,10 @@ use super::super::candidates::{all_events, all_failed, walk_events, walk_failed}
 use super::super::operations::step;
 use super::super::{Backend, TENANT, model};
 use super::Pair;
-use crate::delivery::{Pending, Stage, State};
+use crate::delivery::{NewDelivery, Pending, Stage, State};
 use crate::id::{DeliveryId, EventId, Id, SubscriptionId};
 use crate::operation::{Asked, Fate, Kind, Operation, Put, Renewed, Stepped};
+use crate::profile;
 
 impl<B: Backend> Pair<B> {
     /// Makes everything that failed and can be sent pending again.
@@ -72,13 +73,17 @@ impl<B: Backend> Pair<B> {
         }
         let (event, now) = (events[which % events.len()], self.maker.now);
         let subscription = self.subscriptions[which % 3];
+        let profile = profile::Number::new(9);
+        let delivery: DeliveryId = self.maker.requests(Id::from_number(1), 2)[1].id.same_number();
         let new = Renewed {
-            delivery: self.maker.requests(Id::from_number(1), 2)[1].id.same_number(),
+            delivery: NewDelivery {
+                id: delivery,
+                subscription,
+                profile,
+            },
             event,
             event_type: "alert.created".to_owned(),
-            subscription,
         };
-        let delivery = new.delivery;
         let made = self.store.renew(TENANT, vec![new], now).await.unwrap();
         if !self.model.events.contains(&event) {
             assert_eq!(made, [None]);
@@ -89,6 +94,7 @@ impl<B: Backend> Pair<B> {
             delivery,
             event,
             subscription,
+            profile: Some(profile),
             stage: Stage::Accepted,
             attempts: 0,
             tries: 0,
