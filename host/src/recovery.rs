@@ -269,7 +269,8 @@ impl Recovery {
                     operation.asked.pause(usize::try_from(put).unwrap_or(usize::MAX))
                 }
                 Err(Error::Store(store::Error::Closed | store::Error::Fenced)) => return,
-                Err(Error::Store(store::Error::Busy)) => RETRY,
+                // Whoever waits for room waits as long as it takes.
+                Err(Error::Store(store::Error::Busy | store::Error::Full(_))) => RETRY,
                 Err(error) => {
                     tries += 1;
                     let transient = matches!(error, Error::Store(_)) && tries < TRIES_MAX;
@@ -278,8 +279,8 @@ impl Recovery {
                         operation.id = %operation.id,
                         "a step of an operation failed"
                     );
-                    if !transient {
-                        return self.give_up(&operation, &error).await;
+                    if !transient && self.give_up(&operation, &error).await {
+                        return;
                     }
                     RETRY
                 }
@@ -294,18 +295,18 @@ impl Recovery {
         }
     }
 
-    async fn give_up(&self, operation: &Operation, error: &Error) {
+    /// Ends an operation that cannot go on; `false` where that could not be written.
+    async fn give_up(&self, operation: &Operation, error: &Error) -> bool {
         let now = self.parts.clock.now();
         let why = Some(error.to_string());
-        let ended = self
-            .parts
-            .store
-            .end_operation(operation.id, State::Failed, why, now);
-        match ended.await {
+        let store = &self.parts.store;
+        match store.end_operation(operation.id, State::Failed, why, now).await {
             Ok(Some(ended)) => self.parts.announce.ended(&ended).await,
-            // Somebody ended it, or the next start goes on with it.
-            Ok(None) | Err(_) => {}
+            // Somebody ended it.
+            Ok(None) => {}
+            Err(_) => return false,
         }
+        true
     }
 
     /// The next step: the first counts, the others put in.

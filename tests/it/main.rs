@@ -32,6 +32,7 @@ mod restart;
 mod security;
 mod sources;
 mod terminal;
+mod terminal_operations;
 mod terminal_sources;
 mod triggering;
 mod watching;

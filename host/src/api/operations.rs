@@ -24,7 +24,7 @@ use crate::recovery;
 use crate::store::OperationQuery;
 
 pub use asked::{AskedIn, OperationIn};
-pub use shown::{OperationOut, PreviewOut};
+pub use shown::{AskedOut, OperationOut, PositionOut, PreviewOut, ProgressOut, TypeCount};
 
 impl From<recovery::Error> for Problem {
     fn from(error: recovery::Error) -> Self {

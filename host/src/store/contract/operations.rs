@@ -1,21 +1,18 @@
 //! Operations: what walks find, and that a step is one transaction with where its operation stands.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::candidates::{all_failed, walk_failed};
 use super::outcomes::state;
-use super::{Backend, Maker, Size, TENANT, all_pending, done, failed};
+use super::{Backend, Maker, Size, TENANT, all_pending, failed};
 use crate::delivery::{AfterRun, Change, NewDelivery, Next, Pending, State};
 use crate::id::{DeliveryId, Id, OperationId, SubscriptionId, TenantId};
 use crate::operation::State as Stands;
 use crate::operation::{
-    Asked, Fate, KEPT_MAX, Kind, Operation, Position, Put, RUNNING_MAX, Renewed, Skipped, Step, Stepped,
+    Asked, KEPT_MAX, Kind, Operation, Position, Put, RUNNING_MAX, Renewed, Skipped, Step, Stepped,
 };
 use crate::profile;
-use crate::store::{
-    Counters, Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Retention, Store,
-};
+use crate::store::{Counters, OperationQuery, Retention, Store};
 
 const AGE: Duration = Duration::from_secs(3_600);
 
