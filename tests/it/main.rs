@@ -31,6 +31,7 @@ mod profiles;
 mod restart;
 mod security;
 mod sources;
+mod stable_json;
 mod terminal;
 mod terminal_operations;
 mod terminal_sources;
