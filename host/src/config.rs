@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::auth::KeyPrefix;
 use crate::secret::Secret;
 
 pub mod environment;
@@ -33,7 +34,7 @@ pub use value::LogFormat;
 use network::{Networks, WebAddress};
 use rule::Rules;
 use setting::settings;
-use value::{Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time};
+use value::{Address, Choice, Count, List, Millis, Optional, PathText, Prefix, SecretText, Size, Switch, Text, Time};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -80,6 +81,13 @@ settings! {
         /// Where the router is reached from outside, such as `https://hooks.example.com`. Addresses of
         /// sources are shown below it, and some services sign the address that they send to.
         public_url: Option<String> = Optional<WebAddress>, "";
+    }
+
+    /// API keys.
+    keys: Keys {
+        /// How keys that are made from now on begin: 1 to 24 lower-case letters, digits and `_`, the last of
+        /// them `_`. Keys that were made with another prefix stay valid.
+        prefix: KeyPrefix = Prefix, "hw_";
     }
 
     /// What a call that brings events in may do.

@@ -11,6 +11,7 @@ use crate::activity::{Activity, Feed};
 use crate::clock::Clock;
 use crate::delivery::{Change, Pending};
 use crate::id::RequestId;
+use crate::ingest::Ingest;
 use crate::registry::Registry;
 use crate::store::{self, Retention, Store};
 use crate::subscription::Status;
@@ -31,6 +32,8 @@ pub struct Housekeeping {
     pub clock: Clock,
     /// Hears of what it fails.
     pub feed: Feed,
+    /// Where that is told as an event.
+    pub ingest: Arc<Ingest>,
     /// How long things are kept.
     pub keeping: Keeping,
 }
@@ -111,6 +114,7 @@ impl Housekeeping {
                     let tenant = route.subscription().tenant;
                     self.feed
                         .tell(|| Activity::ended(tenant, &pending, "failed", Some(why), at));
+                    self.ingest.tell_failed(tenant, pending.delivery).await;
                 }
                 Ok(())
             }

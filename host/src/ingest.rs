@@ -1,9 +1,11 @@
 //! The way in: drafts become events, meet their subscriptions in memory, and are accepted in one
 //! durable transaction; then, and only then, the dispatcher hears of them.
 //!
-//! Every way in (API, inbound sources, events that plugins emit) goes through [`Ingest`], so
+//! Every way in (API, inbound sources, events that plugins emit, Hookway's own) goes through [`Ingest`], so
 //! that limits, matching and the promise "accepted is durable" are in one place.
 
+mod failed;
+mod own;
 mod unmatched;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::clock::Clock;
 use crate::delivery::{NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
+use crate::own_event;
 use crate::reception::Reception;
 use crate::registry::Registry;
 use crate::source::Conflict;
@@ -167,7 +170,7 @@ impl Ingest {
             if answer.duplicate {
                 continue;
             }
-            if answer.matched == 0 {
+            if answer.matched == 0 && !own_event::is_own(&new.event.event_type) {
                 self.unmatched.tell(&new.event, now);
             }
             self.feed.tell(|| Activity {

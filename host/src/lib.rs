@@ -27,6 +27,7 @@ pub mod intake;
 pub mod json;
 pub mod network;
 pub mod outbound;
+pub mod own_event;
 pub mod plugin;
 pub mod profile;
 pub mod reception;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::activity::Feed;
+use crate::auth::KeyPrefix;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -146,19 +147,6 @@ impl Router {
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
-        let control = Control::open(control::Parts {
-            store: store.clone(),
-            registry: registry.clone(),
-            sources: sources.clone(),
-            catalogue: catalogue.clone(),
-            runtime: runtime.clone(),
-            policy: Arc::new(policy),
-            ids: ids.clone(),
-            clock: clock.clone(),
-            operator_key: Some(auth::hash_key(operator_key.reveal())),
-            max_in_flight: config.dispatch.in_flight_per_subscription,
-        })
-        .await?;
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
@@ -171,6 +159,21 @@ impl Router {
             idempotency_window: config.ingest.idempotency_window,
             repetition_window: config.sources.repetition_window,
         });
+        let control = Control::open(control::Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            sources: sources.clone(),
+            catalogue: catalogue.clone(),
+            runtime: runtime.clone(),
+            policy: Arc::new(policy),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            operator_key: Some(auth::hash_key(operator_key.reveal())),
+            max_in_flight: config.dispatch.in_flight_per_subscription,
+            ingest: ingest.clone(),
+            key_prefix: config.keys.prefix.clone(),
+        })
+        .await?;
         let intake = Intake {
             sources,
             ingest: ingest.clone(),
@@ -209,6 +212,7 @@ impl Router {
             registry: registry.clone(),
             clock: clock.clone(),
             feed: feed.clone(),
+            ingest: ingest.clone(),
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
@@ -334,13 +338,13 @@ fn operator_key(config: &Config) -> Result<(Secret, Option<PathBuf>), StartError
         return Ok((key.clone(), None));
     }
     let path = config.data_dir.join(ADMIN_KEY_FILE);
-    match admin_key_file(&path) {
+    match admin_key_file(&path, &config.keys.prefix) {
         Ok(key) => Ok((key, Some(path))),
         Err(source) => Err(StartError::AdminKey { path, source }),
     }
 }
 
-fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
+fn admin_key_file(path: &Path, prefix: &KeyPrefix) -> std::io::Result<Secret> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     match std::fs::OpenOptions::new()
@@ -350,7 +354,7 @@ fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
         .open(path)
     {
         Ok(mut file) => {
-            let key = auth::generate_key();
+            let key = auth::generate_key(prefix);
             writeln!(file, "{}", key.reveal())?;
             file.sync_all()?;
             Ok(key)

@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "json",
     "network",
     "outbound",
+    "own_event",
     "profile",
     "reception",
     "retry",

@@ -362,6 +362,7 @@ const PATTERNS_SHOWN_MAX: usize = 5;
 fn reason(explanation: Explanation, patterns: &[String]) -> String {
     match explanation {
         Explanation::Matched { pattern } => format!("`{pattern}` matches the type, and no filter says no"),
+        Explanation::AboutItself => "it is about this very subscription, which is not told".to_owned(),
         Explanation::NoPattern => {
             let shown = patterns.iter().take(PATTERNS_SHOWN_MAX);
             let mut named: Vec<String> = shown.map(|pattern| format!("`{pattern}`")).collect();

@@ -153,19 +153,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         .await
         .unwrap();
     let sources = Arc::new(Sources::default());
-    let control = Control::open(Parts {
-        store: Arc::clone(&store),
-        registry: Arc::clone(&registry),
-        sources: Arc::clone(&sources),
-        catalogue: Arc::new(catalogue),
-        runtime,
-        policy: Arc::new(Policy::default()),
-        ids: Arc::clone(&ids),
-        clock: clock.clone(),
-        operator_key: Some(auth::hash_key(ADMIN)),
-        max_in_flight: std::num::NonZeroU16::new(16).unwrap(),
-    });
-    let (control, taken, feed) = (control.await.unwrap(), Arc::<Taken>::default(), Feed::default());
+    let (taken, feed) = (Arc::<Taken>::default(), Feed::default());
     let ingest = Ingest {
         store: Arc::clone(&store),
         registry: Arc::clone(&registry),
@@ -178,6 +166,21 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         repetition_window: Duration::from_secs(7 * 86_400),
     };
     let ingest = Arc::new(ingest);
+    let control = Control::open(Parts {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        sources: Arc::clone(&sources),
+        catalogue: Arc::new(catalogue),
+        runtime,
+        policy: Arc::new(Policy::default()),
+        ids: Arc::clone(&ids),
+        clock: clock.clone(),
+        operator_key: Some(auth::hash_key(ADMIN)),
+        max_in_flight: std::num::NonZeroU16::new(16).unwrap(),
+        ingest: Arc::clone(&ingest),
+        key_prefix: auth::KeyPrefix::default(),
+    });
+    let control = control.await.unwrap();
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
     let intake = Intake {
         sources,

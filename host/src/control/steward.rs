@@ -9,6 +9,7 @@ use super::Control;
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
 use crate::dispatcher::{Steward, Stop};
+use crate::own_event::OwnEvent;
 use crate::subscription::{Status, Subscription};
 
 /// Stops subscriptions, and tells who is watching.
@@ -26,8 +27,8 @@ impl Steward for Keeper {
         Box::pin(async move {
             let id = subscription.id;
             let since = self.clock.now();
-            let status = match how {
-                Stop::Hold => Status::Held {
+            let status = match &how {
+                Stop::Hold | Stop::HoldForPlugin { .. } => Status::Held {
                     since,
                     reason: reason.clone(),
                 },
@@ -38,6 +39,10 @@ impl Steward for Keeper {
             };
             match self.control.stop(id, subscription.version, status).await {
                 Ok(Some(stopped)) => {
+                    if let Stop::HoldForPlugin { plugin } = &how {
+                        let own = OwnEvent::plugin_held(&stopped, plugin, &reason);
+                        self.control.announce(stopped.tenant, own).await;
+                    }
                     // The reason may be a plugin's words, which are for the subscription's owner, not the log.
                     tracing::warn!(subscription.id = %id, "the router stopped a subscription");
                     let what = What::Stopped {

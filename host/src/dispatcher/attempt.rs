@@ -216,7 +216,10 @@ async fn run_plugins(
             }
         }
         Rendered::Misconfigured { reason } => {
-            let stopped = tools.steward.stop(route.subscription(), Stop::Hold, reason).await;
+            let how = Stop::HoldForPlugin {
+                plugin: plugin.clone(),
+            };
+            let stopped = tools.steward.stop(route.subscription(), how, reason).await;
             AfterRun::Again {
                 due_at: if stopped { now } else { now.plus(STOP_RETRY) },
             }

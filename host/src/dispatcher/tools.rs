@@ -18,10 +18,15 @@ use crate::store::Store;
 use crate::subscription::Subscription;
 
 /// Why the router stops a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It may be resumed: the endpoint or the configuration is at fault for now.
+    /// It may be resumed: the endpoint is at fault for now.
     Hold,
+    /// It may be resumed: a plugin cannot work with its configuration.
+    HoldForPlugin {
+        /// Which.
+        plugin: String,
+    },
     /// The endpoint is gone.
     Disable,
 }
