@@ -277,7 +277,15 @@ mod tests {
             let mistyped = format!("{}{last}", &key[..key.len() - 1]);
             assert_eq!(check_key(&mistyped), Err(KeyFault::Checksum), "{mistyped}");
         }
-        for prefix in ["", "hw", "HW_", "wf-live_", "wf live_", "é_", "abcdefghijklmnopqrstuvwx_"] {
+        for prefix in [
+            "",
+            "hw",
+            "HW_",
+            "wf-live_",
+            "wf live_",
+            "é_",
+            "abcdefghijklmnopqrstuvwx_",
+        ] {
             assert_eq!(prefix.parse::<KeyPrefix>(), Err(NotAKeyPrefix), "{prefix}");
         }
     }

@@ -182,7 +182,12 @@ impl Control {
         let (event_type, subject) = (own.event_type, own.subject.clone());
         if let Err(error) = self.parts.ingest.tell(tenant, own).await {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, event_type, subject, "a change was made, but could not be told");
+            tracing::error!(
+                error,
+                event_type,
+                subject,
+                "a change was made, but could not be told"
+            );
         }
     }
 

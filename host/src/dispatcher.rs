@@ -34,6 +34,7 @@ use crate::event::Event;
 use crate::id::{RequestId, SubscriptionId};
 use crate::ingest::{Handover, Wake};
 use crate::store;
+use crate::time::Timestamp;
 use lane::LaneMode;
 use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
@@ -84,6 +85,18 @@ enum Message {
     Settled {
         answer: tokio::sync::oneshot::Sender<()>,
     },
+    Waits {
+        answer: tokio::sync::oneshot::Sender<Option<Waits>>,
+    },
+}
+
+/// What is due and waits longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Whose it is.
+    pub subscription: SubscriptionId,
+    /// Since when it waits.
+    pub since: Timestamp,
 }
 
 /// The loop, before it is started: the handle exists first because the way in needs it.
@@ -159,11 +172,19 @@ impl Dispatcher {
         }
     }
 
+    /// What waits longest for its turn, after everything that could start has. Nothing where nothing waits,
+    /// or where the loop has no time to say so now.
+    pub async fn waits(&self) -> Option<Waits> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.inbox.send(Message::Waits { answer }).await.ok()?;
+        answered.await.ok().flatten()
+    }
+
     fn send(&self, message: Message) {
         if let Err(refused) = self.inbox.try_send(message) {
             let rows = match refused.into_inner() {
                 Message::Offer { rows, .. } | Message::Queue { rows } => rows,
-                Message::Settled { .. } => Vec::new(),
+                Message::Settled { .. } | Message::Waits { .. } => Vec::new(),
             };
             let lowest = rows.iter().map(|row| row.request.number()).min();
             self.lost.fetch_min(lowest.unwrap_or(i64::MAX), Ordering::SeqCst);
@@ -194,6 +215,8 @@ struct Running {
     /// Rows whose next attempt a person asked for.
     asked_for: HashSet<RequestId>,
     outcomes: mpsc::Sender<Outcome>,
+    /// Who wants to know what waits longest.
+    asking: Vec<tokio::sync::oneshot::Sender<Option<Waits>>>,
     stopping: bool,
     reading_from: Option<RequestId>,
 }
@@ -210,6 +233,7 @@ impl Loop {
             tasks: JoinSet::new(),
             asked_for: HashSet::new(),
             outcomes,
+            asking: Vec::new(),
             stopping: false,
             reading_from: None,
             tools: tools.clone(),
@@ -235,6 +259,7 @@ impl Loop {
                 page = running.begin_reading(now);
             }
             running.start_what_may(now);
+            running.answer_what_waits();
             let progress = running.progress(page.is_none() && retry_at.is_none());
             self.state.send_if_modified(|state| {
                 let changed = *state != progress;
@@ -320,6 +345,16 @@ impl Running {
             }
             // Nobody waits any more: fine.
             Message::Settled { answer } => drop(answer.send(())),
+            Message::Waits { answer } => self.asking.push(answer),
+        }
+    }
+
+    fn answer_what_waits(&mut self) {
+        for answer in self.asking.drain(..) {
+            let waits = self.queue.longest_wait();
+            let waits = waits.map(|(since, subscription)| Waits { subscription, since });
+            // Nobody waits any more: fine.
+            let _nobody = answer.send(waits);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::id::{EventId, Generator, TenantId};
 use crate::own_event;
 use crate::reception::Reception;
 use crate::registry::Registry;
+use crate::sentinel::Gauges;
 use crate::source::Conflict;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
@@ -84,6 +85,8 @@ pub struct Ingest {
     pub dispatcher: Arc<dyn Handover>,
     /// Hears of it too.
     pub feed: Feed,
+    /// Counts it.
+    pub gauges: Arc<Gauges>,
     /// Says in the log what nobody wanted.
     pub unmatched: Unmatched,
     /// Within this time an id or key of the API counts as seen.
@@ -145,11 +148,23 @@ impl Ingest {
         let (events, now) = (call.events.clone(), call.now);
         match self.store.accept(call).await? {
             Accepted::Done(accepted) => {
+                self.count(&events, &accepted, now);
                 self.hand_over(events, &accepted, now);
                 Ok(accepted)
             }
             Accepted::KeyConflict => Err(Error::KeyConflict),
             Accepted::EventConflict { index } => Err(Error::EventConflict { index }),
+        }
+    }
+
+    /// What Hookway tells of itself says nothing about producers.
+    fn count(&self, events: &[NewEvent], accepted: &[AcceptedEvent], now: Timestamp) {
+        if let Some(first) = events.first()
+            && !own_event::is_own(&first.event.event_type)
+        {
+            let repeated = accepted.iter().filter(|answer| answer.duplicate).count();
+            self.gauges
+                .accepted(first.event.tenant, accepted.len(), repeated, now);
         }
     }
 

@@ -5,6 +5,7 @@
 //! an event through them; [`router::Router`] is where they are put together.
 
 pub mod activity;
+pub mod alert;
 pub mod api;
 pub mod auth;
 pub mod bucket;
@@ -37,6 +38,7 @@ pub mod retry;
 pub mod router;
 pub mod routing;
 pub mod secret;
+pub mod sentinel;
 pub mod signature;
 pub mod source;
 pub mod store;

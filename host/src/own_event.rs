@@ -186,10 +186,10 @@ pub struct FailedDelivery<'a> {
 impl OwnEvent {
     /// Something happened to a subscription.
     pub fn of_subscription(event_type: &'static str, subscription: &Subscription, by: By) -> Self {
-        let (status, reason) = match &subscription.status {
-            Status::Enabled => ("enabled", None),
-            Status::Disabled { reason, .. } => ("disabled", Some(reason.as_str())),
-            Status::Held { reason, .. } => ("held", Some(reason.as_str())),
+        let status = match &subscription.status {
+            Status::Enabled => "enabled",
+            Status::Disabled { .. } => "disabled",
+            Status::Held { .. } => "held",
         };
         let data = SubscriptionData {
             id: subscription.id,
@@ -200,7 +200,7 @@ impl OwnEvent {
             profile: &subscription.profile,
             enabled: subscription.status.is_enabled(),
             status,
-            reason,
+            reason: subscription.status.reason(),
             by,
         };
         Self::new(event_type, subscription.id.to_string(), &data)
@@ -346,7 +346,10 @@ mod tests {
         for event_type in ALL {
             assert_eq!(event::check_type(event_type), Ok(()), "{event_type}");
             assert!(is_own(event_type) && seen.insert(event_type), "{event_type}");
-            assert!(page.contains(&format!("`{event_type}`")), "{event_type} is not documented");
+            assert!(
+                page.contains(&format!("`{event_type}`")),
+                "{event_type} is not documented"
+            );
         }
         assert!(!is_own("hook.way") && !is_own("order.paid"));
     }

@@ -34,6 +34,7 @@ use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::routing::Route;
 use crate::secret::Secret;
+use crate::sentinel::{Gauges, Sentinel};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
 use crate::time::Timestamp;
@@ -147,6 +148,7 @@ impl Router {
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
+        let gauges = Arc::new(Gauges::default());
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
@@ -155,6 +157,7 @@ impl Router {
             clock: clock.clone(),
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
+            gauges: gauges.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
             repetition_window: config.sources.repetition_window,
@@ -196,10 +199,12 @@ impl Router {
             clock: clock.clone(),
             feed: feed.clone(),
             told: crate::dispatcher::Told::default(),
+            gauges: gauges.clone(),
             steward: Arc::new(Keeper {
                 control: control.clone(),
                 clock: clock.clone(),
                 feed: feed.clone(),
+                gauges: gauges.clone(),
             }),
             endpoints: Endpoints::default(),
             schedule: settings::schedule(&config)?,
@@ -216,6 +221,16 @@ impl Router {
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
+        let sentinel = Sentinel {
+            store: store.clone(),
+            registry: registry.clone(),
+            ingest: ingest.clone(),
+            dispatcher: dispatcher.clone(),
+            gauges,
+            clock: clock.clone(),
+            limits: settings::alerts(&config),
+        };
+        tokio::spawn(sentinel.run(stop.clone()));
         let dispatching = tokio::spawn(work.run(Arc::new(tools)));
         let app = api::router(api::State {
             control,

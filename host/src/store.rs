@@ -23,6 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use crate::alert;
 use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -388,6 +389,13 @@ pub trait Store: Send + Sync + 'static {
     fn add_key(&self, key: Key) -> BoxFuture<'_, Result<()>>;
     /// Revokes a key; `false` where it was revoked before.
     fn revoke_key(&self, id: KeyId, now: Timestamp) -> BoxFuture<'_, Result<bool>>;
+
+    /// Alerts that were raised and are not over. Those whose condition this version does not know are left out.
+    fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>>;
+    /// Keeps an alert that was raised. One about the same that is kept already stays as it is.
+    fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>>;
+    /// Forgets an alert that is over, if it is kept.
+    fn end_alert(&self, about: alert::About) -> BoxFuture<'_, Result<()>>;
 
     /// All versions of all plugins.
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>>;

@@ -87,6 +87,14 @@ impl Status {
     pub fn is_enabled(&self) -> bool {
         matches!(self, Self::Enabled)
     }
+
+    /// Why they do not, where they do not.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Enabled => None,
+            Self::Disabled { reason, .. } | Self::Held { reason, .. } => Some(reason),
+        }
+    }
 }
 
 /// One plugin of a subscription.

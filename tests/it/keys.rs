@@ -15,7 +15,10 @@ async fn raw(router: &TestRouter, request: &str) -> (u16, Value) {
     stream.read_to_string(&mut answer).await.expect("it answers");
     let status = answer.split(' ').nth(1).and_then(|text| text.parse().ok());
     let body = answer.split_once("\r\n\r\n").expect("a head").1;
-    (status.expect("a status"), serde_json::from_str(body).unwrap_or_default())
+    (
+        status.expect("a status"),
+        serde_json::from_str(body).unwrap_or_default(),
+    )
 }
 
 async fn new_key(router: &TestRouter, scopes: &[&str]) -> String {
@@ -46,7 +49,10 @@ async fn the_calls_of_the_workflows_document_work_as_printed() {
     let (status, made) = raw(&router, &call("POST", "/api/v1/webhooks", body)).await;
     assert_eq!(status, 201, "{made}");
     let id = made["id"].as_str().expect("an id");
-    assert!(made["secret"].as_str().is_some_and(|secret| secret.len() > 20), "{made}");
+    assert!(
+        made["secret"].as_str().is_some_and(|secret| secret.len() > 20),
+        "{made}"
+    );
     assert_eq!(made["name"], "Slack Alerts");
 
     let (status, again) = raw(&router, &call("GET", &format!("/api/v1/webhooks/{id}"), "")).await;
@@ -55,7 +61,9 @@ async fn the_calls_of_the_workflows_document_work_as_printed() {
     let history = format!("/api/v1/webhooks/{id}/deliveries");
     let (status, list) = raw(&router, &call("GET", &history, "")).await;
     assert_eq!((status, &list["data"]), (200, &json!([])));
-    router.send(&json!({"type": "alert.created", "data": {"severity": "critical"}})).await;
+    router
+        .send(&json!({"type": "alert.created", "data": {"severity": "critical"}}))
+        .await;
     let (_, list) = raw(&router, &call("GET", &history, "")).await;
     assert_eq!(list["data"][0]["event_type"], "alert.created", "{list}");
 }
@@ -75,12 +83,15 @@ async fn keys_of_every_prefix_stay_valid() {
     router.use_key(&new);
     router.get("/api/v1/events").await.expect(200);
     // A slip of the pen is told from a key that nobody knows, whatever the prefix.
-    let last = if new.ends_with('0') { "1" } else { "0" };
     for key in [&old, &new] {
+        let last = if key.ends_with('0') { "1" } else { "0" };
         router.use_key(&format!("{}{last}", &key[..key.len() - 1]));
         let refused = router.get("/api/v1/events").await.expect(401);
         assert!(refused.text.contains("mistyped"), "{}", refused.text);
     }
-    let open = router.call_open("GET", "/api/v1/events", &[], "").await.expect(401);
+    let open = router
+        .call_open("GET", "/api/v1/events", &[], "")
+        .await
+        .expect(401);
     assert!(open.text.contains("Bearer wf_live_"), "{}", open.text);
 }

@@ -17,6 +17,7 @@
 
 mod support;
 
+mod alerts;
 mod author;
 mod bad_input;
 mod cloudevents;

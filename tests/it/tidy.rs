@@ -9,6 +9,7 @@ const LINES_MAX: usize = 500;
 
 /// Rooms without I/O, clock or async.
 const PURE: &[&str] = &[
+    "alert",
     "auth",
     "bucket",
     "cloudevents",
@@ -47,6 +48,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "sentinel",
     "workbench",
 ];
 /// Where people and programs come in.

@@ -10,6 +10,7 @@ use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
 use crate::dispatcher::{Steward, Stop};
 use crate::own_event::OwnEvent;
+use crate::sentinel::Gauges;
 use crate::subscription::{Status, Subscription};
 
 /// Stops subscriptions, and tells who is watching.
@@ -20,6 +21,8 @@ pub struct Keeper {
     pub clock: Clock,
     /// Hears of it.
     pub feed: Feed,
+    /// Counts it.
+    pub gauges: Arc<Gauges>,
 }
 
 impl Steward for Keeper {
@@ -39,6 +42,7 @@ impl Steward for Keeper {
             };
             match self.control.stop(id, subscription.version, status).await {
                 Ok(Some(stopped)) => {
+                    self.gauges.stop(id);
                     if let Stop::HoldForPlugin { plugin } = &how {
                         let own = OwnEvent::plugin_held(&stopped, plugin, &reason);
                         self.control.announce(stopped.tenant, own).await;

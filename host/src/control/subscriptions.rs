@@ -222,12 +222,7 @@ impl Control {
     }
 
     /// Changes the status alone. Whoever calls holds `changing`.
-    pub(super) async fn set_status(
-        &self,
-        old: &Route,
-        status: Status,
-        by: By,
-    ) -> Result<Arc<Subscription>> {
+    pub(super) async fn set_status(&self, old: &Route, status: Status, by: By) -> Result<Arc<Subscription>> {
         let mut new = Subscription::clone(old.subscription());
         new.status = status;
         let route = compiled(next_version(new, self.parts.clock.now()))?;

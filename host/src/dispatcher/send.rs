@@ -11,9 +11,11 @@ use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, 
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
+use crate::own_event;
 use crate::profile::{self, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
+use crate::sentinel::Tried;
 use crate::store;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
@@ -99,6 +101,9 @@ pub(super) async fn send(
     };
     record(tools, change).await?;
     tools.feed.tell(|| attempted);
+    if let Some(tried) = tried(&row, event, &next) {
+        tools.gauges.attempted(row.subscription, tried, now);
+    }
     let (status, reason) = match next {
         Next::Again {
             due_at,
@@ -214,6 +219,17 @@ async fn next_of(
         due_at,
         tries: row.tries,
         throttles: row.throttles,
+    }
+}
+
+/// What an attempt says about its endpoint, for alerts: nothing where it was asked to wait, and nothing where
+/// it was told of Hookway itself, for an alert must not follow from alerts.
+fn tried(row: &Pending, event: &Event, next: &Next) -> Option<Tried> {
+    match next {
+        _ if own_event::is_own(&event.event_type) => None,
+        Next::Delivered => Some(Tried::Well),
+        Next::Again { throttles, .. } if *throttles > row.throttles => None,
+        Next::Again { .. } | Next::Failed { .. } => Some(Tried::Badly),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::ingest::Ingest;
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::retry::Schedule;
+use crate::sentinel::Gauges;
 use crate::store::Store;
 use crate::subscription::Subscription;
 
@@ -58,6 +59,8 @@ pub struct Tools {
     pub feed: Feed,
     /// What it heard of ends, so that it hears none twice.
     pub told: Told,
+    /// Counts attempts.
+    pub gauges: Arc<Gauges>,
     /// Stops subscriptions.
     pub steward: Arc<dyn Steward>,
     /// Endpoints, prepared once.

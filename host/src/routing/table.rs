@@ -274,8 +274,14 @@ mod tests {
         assert_eq!(ids(&table.matches(&failed)), [1]);
         // Others may say the same of their own events.
         assert_eq!(ids(&table.matches(&about("order.paid", 2))), [1, 2]);
-        assert_eq!(ids(&table.matches(&about("hookway.subscription.disabled", 3))), [1, 2]);
-        let (mine, theirs) = (table.is_wanted(Id::from_number(1), "hookway.x"), Id::from_number(2));
+        assert_eq!(
+            ids(&table.matches(&about("hookway.subscription.disabled", 3))),
+            [1, 2]
+        );
+        let (mine, theirs) = (
+            table.is_wanted(Id::from_number(1), "hookway.x"),
+            Id::from_number(2),
+        );
         assert!(mine && !table.is_wanted(theirs, "hookway.x"));
     }
 

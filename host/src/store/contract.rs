@@ -4,6 +4,7 @@
 //! A backend is a [`Backend`]: something that can be opened, left and opened again. It calls
 //! `contract_tests!` with it and gets all of these as tests of its own.
 
+pub(super) mod alerts;
 pub(super) mod config;
 pub(super) mod expiry;
 pub(super) mod histories;
@@ -87,6 +88,7 @@ macro_rules! contract_tests {
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
             sources_are_kept_whole sources::sources_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
+            alerts_are_kept_until_they_are_over alerts::alerts_are_kept_until_they_are_over;
             components_are_kept_while_used config::components_are_kept_while_used;
             expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;
             age_works_with_little_traffic expiry::age_works_with_little_traffic;

@@ -11,6 +11,7 @@
 //! older ones can lose a commit when the WAL is reset.
 
 mod accept;
+mod alert_rows;
 mod append;
 mod checkpoint;
 mod config_rows;
@@ -53,6 +54,7 @@ use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
     Key, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, Tenant,
 };
+use crate::alert;
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -307,6 +309,18 @@ impl Store for SqliteStore {
 
     fn revoke_key(&self, id: KeyId, now: Timestamp) -> BoxFuture<'_, Result<bool>> {
         self.configure(move |work| config_rows::revoke_key(work, id, now))
+    }
+
+    fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>> {
+        self.read(alert_rows::alerts)
+    }
+
+    fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::raise(work, episode))
+    }
+
+    fn end_alert(&self, about: alert::About) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::end(work, about))
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>> {

@@ -322,7 +322,11 @@ async fn nothing_of_another_tenant_is_there() {
         let answer = house.call_as(&theirs, method, &path, "{}").await;
         assert_eq!(answer.problem(), "404 not-found", "{method} {path}");
     }
-    for list in ["/events", "/subscriptions", &format!("/deliveries?event={event}")] {
+    for list in [
+        "/events?source=api",
+        "/subscriptions",
+        &format!("/deliveries?event={event}"),
+    ] {
         assert_eq!(
             house.call_as(&theirs, "GET", list, NOTHING).await.json()["data"],
             json!([]),

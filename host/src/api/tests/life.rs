@@ -222,7 +222,7 @@ async fn lists_are_cut_into_pages() {
     house
         .call("POST", "/events", Value::from(events).to_string())
         .await;
-    for list in ["/events", "/deliveries", "/deliveries?status=pending"] {
+    for list in ["/events?source=api", "/deliveries", "/deliveries?status=pending"] {
         let (mut path, mut seen) = (list.to_owned(), Vec::new());
         let join = if list.contains('?') { '&' } else { '?' };
         path.push_str(&format!("{join}limit=2"));
