@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::event::{self, Event, OWN_TYPE_PREFIX};
 use crate::id::{DeliveryId, EventId, KeyId, SubscriptionId, TenantId};
+use crate::profile::Choice;
 use crate::secret::masked_url;
 use crate::subscription::{Status, Subscription};
 use crate::time::Timestamp;
@@ -138,7 +139,7 @@ struct SubscriptionData<'a> {
     name: &'a str,
     url: String,
     events: &'a [String],
-    profile: &'a str,
+    profile: &'a Choice,
     enabled: bool,
     status: &'static str,
     reason: Option<&'a str>,
@@ -326,7 +327,7 @@ mod tests {
                 rate_limit: None,
                 disable_on_gone: true,
             },
-            profile: "plain".to_owned(),
+            profile: "plain".parse().unwrap(),
             envelope: Envelope::Auto,
             isolation: Isolation::Subscription,
             version: 1,

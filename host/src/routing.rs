@@ -25,12 +25,15 @@ pub use table::{Explanation, Matches, Table};
 
 use crate::event::Event;
 use crate::own_event;
+use crate::profile::Edition;
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
 /// A subscription, compiled.
 #[derive(Debug)]
 pub struct Route {
     subscription: Arc<Subscription>,
+    edition: Arc<Edition>,
+    owner: Arc<str>,
     patterns: Vec<Pattern>,
     filter: Option<Filter>,
 }
@@ -46,8 +49,13 @@ pub struct RouteError {
 }
 
 impl Route {
-    /// Compiles patterns and filter.
-    pub fn compile(subscription: Arc<Subscription>) -> Result<Self, RouteError> {
+    /// Compiles patterns and filter. `edition` is the version of its profile that the subscription has
+    /// now, `owner` what its tenant is called in deliveries.
+    pub fn compile(
+        subscription: Arc<Subscription>,
+        edition: Arc<Edition>,
+        owner: Arc<str>,
+    ) -> Result<Self, RouteError> {
         let error = |pointer: &str, detail: &dyn std::fmt::Display| RouteError {
             pointer: pointer.to_owned(),
             detail: detail.to_string(),
@@ -74,6 +82,8 @@ impl Route {
         let filter = filter.map_err(|fault| error("/filter", &fault))?;
         Ok(Self {
             subscription,
+            edition,
+            owner,
             patterns,
             filter,
         })
@@ -82,6 +92,16 @@ impl Route {
     /// The subscription.
     pub fn subscription(&self) -> &Arc<Subscription> {
         &self.subscription
+    }
+
+    /// The version of its profile that the subscription has now.
+    pub fn edition(&self) -> &Arc<Edition> {
+        &self.edition
+    }
+
+    /// What its tenant is called in deliveries.
+    pub fn owner(&self) -> &Arc<str> {
+        &self.owner
     }
 
     /// The first pattern that matches an event type.
