@@ -13,6 +13,8 @@
 //!
 //! `held` is not a state: a pending delivery is held while its subscription is not enabled.
 
+mod cause;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +24,8 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
 use crate::time::Timestamp;
+
+pub use cause::{Cause, GivenUp, Place};
 
 /// Where a delivery stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,8 +332,12 @@ pub enum Next {
     Delivered,
     /// This request failed for good. The ledger says whether others of the delivery are open.
     Failed {
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
+        /// After how much.
+        given_up: GivenUp,
     },
 }
 
@@ -379,6 +387,8 @@ pub enum Change {
     Abandoned {
         /// The row.
         pending: Pending,
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
         /// When.
@@ -396,6 +406,8 @@ pub enum AfterRun {
     },
     /// Failed, for good.
     Failed {
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
     },

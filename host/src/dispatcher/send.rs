@@ -7,7 +7,7 @@ use super::lane::Health;
 use super::permit::{Fate, Report};
 use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
-use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, Request};
+use crate::delivery::{Attempt, AttemptResult, Cause, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
@@ -38,7 +38,8 @@ pub(super) async fn send(
 ) -> store::Result<Fate> {
     let subscription = route.subscription();
     let Some(profile) = profile::built_in(&subscription.profile) else {
-        return abandon(tools, row, "the subscription's profile does not exist any more").await;
+        let reason = "the subscription's profile does not exist any more";
+        return abandon(tools, row, Cause::ProfileMissing, reason).await;
     };
     let started_at = tools.clock.now();
     let number = row.attempts.saturating_add(1);
@@ -113,7 +114,7 @@ pub(super) async fn send(
             }));
         }
         Next::Delivered => ("delivered", None),
-        Next::Failed { reason } => ("failed", Some(reason)),
+        Next::Failed { reason, .. } => ("failed", Some(reason)),
     };
     let end = End {
         status,
@@ -202,6 +203,8 @@ async fn next_of(
         Decision::Delivered => return Next::Delivered,
         Decision::Failed { reason } => {
             return Next::Failed {
+                cause: reason.cause(),
+                given_up: reason.given_up(),
                 reason: reason.to_string(),
             };
         }
