@@ -47,6 +47,7 @@ use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
+use crate::meter::Meters;
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::telemetry::Budget;
@@ -75,6 +76,8 @@ pub struct State {
     pub clock: Clock,
     /// Is told of rows that are due because a person asked for it.
     pub wake: Arc<dyn Wake>,
+    /// How subscriptions do.
+    pub meters: Arc<Meters>,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// What a request may cost.

@@ -28,6 +28,7 @@ use crate::housekeeping::Housekeeping;
 use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Entry, Intake, Recorder, Sources};
+use crate::meter::Meters;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::registry::Registry;
 use crate::render::Renderer;
@@ -183,6 +184,13 @@ impl Router {
             public_url: config.server.public_url.clone(),
             limits: settings::intake(&config),
         };
+        let keeper = Keeper {
+            control: control.clone(),
+            clock: clock.clone(),
+            feed: feed.clone(),
+        };
+        keeper.catch_up().await?;
+        let meters = Arc::new(Meters::new(clock.now()));
         let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
@@ -193,11 +201,8 @@ impl Router {
             clock: clock.clone(),
             feed: feed.clone(),
             told: crate::dispatcher::Told::default(),
-            steward: Arc::new(Keeper {
-                control: control.clone(),
-                clock: clock.clone(),
-                feed: feed.clone(),
-            }),
+            meters: meters.clone(),
+            steward: Arc::new(keeper),
             endpoints: Endpoints::default(),
             schedule: settings::schedule(&config)?,
         };
@@ -224,6 +229,7 @@ impl Router {
             feed,
             clock,
             wake: Arc::new(dispatcher.clone()),
+            meters,
             draining: stop.clone(),
             limits: settings::api(&config),
         });

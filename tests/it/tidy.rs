@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "first_party",
     "id",
     "json",
+    "meter",
     "network",
     "outbound",
     "profile",

@@ -298,7 +298,12 @@ impl Control {
             // What a person switched off stays theirs to switch on.
             if !matches!(route.subscription().status, Status::Disabled { .. }) {
                 let since = self.parts.clock.now();
-                self.set_status(route, Status::Held { since, reason }).await?;
+                let status = Status::Held {
+                    since,
+                    reason,
+                    probe_at: None,
+                };
+                self.set_status(route, status).await?;
                 held.push(route.subscription().id);
             }
         }

@@ -224,7 +224,10 @@ async fn run_plugins(
             }
         }
         Rendered::Misconfigured { reason } => {
-            let stopped = tools.steward.stop(route.subscription(), Stop::Hold, reason).await;
+            let stopped = {
+                let hold = Stop::Hold { probe_at: None };
+                tools.steward.stop(route.subscription(), hold, reason).await
+            };
             AfterRun::Again {
                 due_at: if stopped { now } else { now.plus(STOP_RETRY) },
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::attempt::{STOP_RETRY, abandon, record};
 use super::lane::Health;
+use super::life;
 use super::permit::{Fate, Report};
 use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
@@ -92,14 +93,16 @@ pub(super) async fn send(
         ..row
     };
     let attempted = tell::attempted(&sent, event, &attempt, &next, now);
+    let sample = life::sample_of(&attempt, &next);
     let change = Change::Attempted {
         pending: row,
         attempt,
         next: next.clone(),
         at: now,
     };
-    record(tools, change).await?;
+    let recorded = record(tools, change).await?;
     tools.feed.tell(|| attempted);
+    life::follow(tools, route, *report, recorded, sample, now).await;
     let (status, reason) = match next {
         Next::Again {
             due_at,
@@ -208,9 +211,10 @@ async fn next_of(
                 reason: reason.to_string(),
             };
         }
-        Decision::Hold { reason } => (Stop::Hold, reason),
+        Decision::Hold { reason } => (Stop::Hold { probe_at: None }, reason),
         Decision::Disable { reason } => (Stop::Disable, reason),
     };
+    report.stops = true;
     let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;
     let due_at = if stopped { now } else { now.plus(STOP_RETRY) };
     Next::Again {
