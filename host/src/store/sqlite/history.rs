@@ -92,6 +92,7 @@ pub(super) fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
         cause: None,
         code: None,
         last_attempt: None,
+        profile: first.profile,
     }
 }
 
@@ -113,6 +114,7 @@ pub(super) fn of_finished(finished: Finished) -> DeliverySummary {
         cause: finished.cause,
         code: finished.code,
         last_attempt: None,
+        profile: finished.profile,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::delivery::{
     AfterRun, Attempt, AttemptResult, Cause, Change, GivenUp, NewEvent, Next, Pending, PluginRun, Request,
     Stage,
 };
+use crate::profile;
 use crate::store::{Error, Recorded, Result};
 use crate::time::Timestamp;
 
@@ -225,8 +226,8 @@ fn rendered(
     require_one(update.execute(params![delivery, runs, due(&requests[0]), siblings])?)?;
     let mut insert = work.statement(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
-                              throttles, runs, due_at, event_type)
-         SELECT ?1, delivery, event, subscription, ?2, 1, 0, 0, 0, runs, ?3, event_type
+                              throttles, runs, due_at, event_type, profile)
+         SELECT ?1, delivery, event, subscription, ?2, 1, 0, 0, 0, runs, ?3, event_type, profile
          FROM pending WHERE request = ?4",
     )?;
     for (request, hash) in requests.iter().zip(hashes) {
@@ -427,7 +428,7 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         first.runs,
         1,
         row::parts(&entry.parts),
-        None::<i64>,
+        first.profile.map(profile::Number::get),
         cause.map(Cause::as_str),
         ending.code,
     ])?;

@@ -12,6 +12,7 @@ use super::work::{End, Work};
 use super::{ledger, row};
 use crate::delivery::{Cause, Pending, Stage};
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
+use crate::profile;
 use crate::store::{Resend, Result};
 use crate::time::Timestamp;
 
@@ -32,6 +33,7 @@ pub(super) struct Finished {
     pub(super) parts: Vec<(RequestId, Stage, u16)>,
     pub(super) cause: Option<Cause>,
     pub(super) code: Option<u16>,
+    pub(super) profile: Option<profile::Number>,
 }
 
 impl Finished {
@@ -57,6 +59,7 @@ impl Finished {
                 .map_err(rusqlite::Error::from)?
                 .and_then(Cause::parse),
             code: row.get(14)?,
+            profile: row.get::<_, Option<i64>>(12)?.map(profile::Number::new),
         })
     }
 
@@ -78,6 +81,7 @@ impl Finished {
             delivery: DeliveryId::from_number(self.id),
             event: EventId::from_number(self.event),
             subscription: SubscriptionId::from_number(self.subscription),
+            profile: self.profile,
             stage,
             attempts,
             tries: 0,

@@ -256,8 +256,8 @@ fn pending(
     let wanted = row.get::<_, i64>(1)? == id
         && is(query.event.map(EventId::number), row.get(2)?)
         && is(query.subscription.map(SubscriptionId::number), row.get(3)?)
-        && is(query.tenant.map(TenantId::number), row.get(10)?)
-        && is_of_type(query, row, 11)?;
+        && is(query.tenant.map(TenantId::number), row.get(ledger::TENANT)?)
+        && is_of_type(query, row, ledger::EVENT_TYPE)?;
     if !wanted {
         return Ok((id, None));
     }
