@@ -144,6 +144,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/events/{id}", get(events::show)),
         ("/events/{id}/matches", get(events::matches)),
         ("/deliveries", get(deliveries::list)),
+        ("/deliveries/causes", get(deliveries::causes::list)),
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/resend", post(deliveries::resend)),
         ("/plugins", get(plugins::list)),
@@ -191,6 +192,7 @@ fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),
         ("/{id}/deliveries", get(deliveries::list_of_subscription)),
+        ("/{id}/stats", get(subscriptions::stats::show)),
     ]
 }
 

@@ -34,7 +34,9 @@ use crate::source::{Conflict, Source};
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
-pub use self::query::{DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter};
+pub use self::query::{
+    CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
+};
 
 /// [`Error::Damaged`] of everything at once.
 pub const WHOLE_DATABASE: &str = "the database file";
@@ -190,6 +192,38 @@ pub struct DeliveryPage {
     /// Where the walk goes on, to be given as `before` or `after`; none at its end. A page may be short,
     /// or empty, and have one: one call looks at a bounded number of rows.
     pub next: Option<DeliveryId>,
+}
+
+/// Dead letters that one call counts by cause: about a second of reading. Where there are more, the
+/// oldest segments of history are left out, and the answer says so.
+pub const DEAD_LETTERS_COUNTED_MAX: u64 = 1_000_000;
+
+/// Dead letters, grouped.
+#[derive(Clone, Debug, Default)]
+pub struct Causes {
+    /// The groups, the largest first.
+    pub groups: Vec<CauseGroup>,
+    /// Whether there are more than [`DEAD_LETTERS_COUNTED_MAX`] and the oldest are not counted.
+    pub truncated: bool,
+}
+
+/// Dead letters with the same cause and the same status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseGroup {
+    /// Why they failed; none where they failed before causes were kept.
+    pub cause: Option<Cause>,
+    /// The status of the last answer; none where there was none.
+    pub code: Option<u16>,
+    /// How many.
+    pub count: u64,
+    /// When the first of them failed.
+    pub first_at: Timestamp,
+    /// When the last of them failed.
+    pub last_at: Timestamp,
+    /// The newest of them.
+    pub sample: DeliveryId,
+    /// Why that one failed, in words.
+    pub sample_reason: String,
 }
 
 /// A delivery as history shows it.
@@ -461,6 +495,8 @@ pub trait Store: Send + Sync + 'static {
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetail>>>;
     /// Deliveries by id, in either order.
     fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>>;
+    /// Dead letters grouped by cause and status, each counted.
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>>;
     /// Counts, of one subscription or of all.
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>>;
 

@@ -4,6 +4,7 @@
 //! with that subscription's reason. So a list by `held` or `pending` sorts what the store gives. One
 //! page looks at a bounded number of rows, whatever is asked for, and the cursor goes on from there.
 
+pub mod causes;
 mod filters;
 
 use std::sync::Arc;

@@ -92,6 +92,16 @@ pub enum Span {
     Day,
 }
 
+impl Span {
+    /// How long it is.
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::Hour => Duration::from_secs(60 * 60),
+            Self::Day => Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
 /// Response times, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {

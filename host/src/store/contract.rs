@@ -26,8 +26,7 @@ use bytes::Bytes;
 
 use crate::delivery::{
     Attempt, AttemptResult, Cause, Change, ErrorKind, GivenUp, NewDelivery, NewEvent, Next, Pending,
-    PluginRun, Request,
-    RunOutcome,
+    PluginRun, Request, RunOutcome,
 };
 use crate::digest::Digest;
 use crate::event::Event;
@@ -91,6 +90,7 @@ macro_rules! contract_tests {
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
             deliveries_are_walked_through_from_either_end walks::deliveries_are_walked_through_from_either_end;
             a_page_looks_at_a_bounded_number_of_rows walks::a_page_looks_at_a_bounded_number_of_rows;
+            dead_letters_are_grouped_by_cause walks::dead_letters_are_grouped_by_cause;
             pages_stand_while_rows_are_added walks::pages_stand_while_rows_are_added;
             failures_in_a_row_are_counted rows::failures_in_a_row_are_counted;
             each_change_of_a_batch_is_told_the_row_at_its_time rows::each_change_of_a_batch_is_told_the_row_at_its_time;

@@ -51,6 +51,21 @@ pub struct DeliveryQuery {
     pub limit: usize,
 }
 
+/// Which dead letters to group by cause. Times are those at which the deliveries were made, as in lists.
+#[derive(Clone, Debug, Default)]
+pub struct CauseQuery {
+    /// Only this tenant's.
+    pub tenant: Option<TenantId>,
+    /// Only this subscription's.
+    pub subscription: Option<SubscriptionId>,
+    /// Only those of events of these types.
+    pub event_type: Option<Pattern>,
+    /// Only those made at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only those made before this time.
+    pub until: Option<Timestamp>,
+}
+
 /// A state without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateFilter {

@@ -12,6 +12,7 @@
 
 mod accept;
 mod append;
+mod causes;
 mod checkpoint;
 mod config_rows;
 mod expire;
@@ -52,9 +53,9 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error, EventQuery, Expired,
-    InARow, Key, NewProfile, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store, StoredEvent,
-    StoredProfile, Tenant,
+    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
+    EventQuery, Expired, InARow, Key, NewProfile, PluginVersion, ReceptionQuery, Recorded, Resend, Result,
+    Retention, Store, StoredEvent, StoredProfile, Tenant,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
@@ -244,6 +245,10 @@ impl Store for SqliteStore {
 
     fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>> {
         self.read(move |conn| walk::deliveries(conn, &query))
+    }
+
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>> {
+        Box::pin(causes::group(&self.readers, query))
     }
 
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>> {

@@ -74,7 +74,7 @@ fn no_cause(word: &str) -> Problem {
 }
 
 /// Takes `type`: a type, or a pattern of types.
-fn read_types(query: &mut Query) -> Result<Option<Pattern>, Problem> {
+pub(super) fn read_types(query: &mut Query) -> Result<Option<Pattern>, Problem> {
     let pattern = query.text("type").map(|text| Pattern::parse(&text)).transpose();
     pattern.map_err(|fault| Problem::parameter("type", &fault.to_string()))
 }

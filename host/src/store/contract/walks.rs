@@ -6,7 +6,7 @@ use super::{Backend, Maker, Size, TENANT, answer, done};
 use crate::delivery::{AttemptResult, Cause, Change, ErrorKind, GivenUp, Next, Pending, State};
 use crate::id::{DeliveryId, SubscriptionId};
 use crate::routing::Pattern;
-use crate::store::{DeliveryQuery, DeliverySummary, Order, StateFilter, Store};
+use crate::store::{CauseGroup, CauseQuery, DeliveryQuery, DeliverySummary, Order, StateFilter, Store};
 use crate::time::Timestamp;
 
 /// A delivery as the test remembers it.
@@ -291,4 +291,81 @@ pub(in crate::store) async fn pages_stand_while_rows_are_added<B: Backend>() {
     }
     let expected: Vec<_> = first.iter().rev().map(|known| known.row.delivery).collect();
     assert_eq!(listed, expected, "each once, and none twice");
+}
+
+/// GN-11 and AE-09.
+pub(in crate::store) async fn dead_letters_are_grouped_by_cause<B: Backend>() {
+    let mut maker = Maker::new();
+    let backend = B::new(Size::Tiny);
+    let store = backend.open(maker.now);
+    let subscriptions = [maker.subscription(), maker.subscription()];
+    let known = fill(&*store, &mut maker, &subscriptions).await;
+    let any = CauseQuery::default;
+    let queries = [
+        any(),
+        CauseQuery {
+            subscription: Some(subscriptions[0]),
+            ..any()
+        },
+        CauseQuery {
+            event_type: Some(Pattern::Below("alert".to_owned())),
+            since: Some(known[5].made_at),
+            ..any()
+        },
+        CauseQuery {
+            event_type: Some(Pattern::Exact("push".to_owned())),
+            until: Some(known[31].made_at),
+            ..any()
+        },
+        CauseQuery {
+            event_type: Some(Pattern::All),
+            ..any()
+        },
+        CauseQuery {
+            event_type: Some(Pattern::Below("push".to_owned())),
+            ..any()
+        },
+        CauseQuery {
+            tenant: Some(crate::id::TenantId::from_number(2)),
+            ..any()
+        },
+    ];
+    let retention = crate::store::Retention {
+        age: super::WINDOW * 9,
+        bytes: u64::MAX,
+    };
+    for _ in 0..2 {
+        for query in &queries {
+            let alike = DeliveryQuery {
+                subscription: query.subscription,
+                event_type: query.event_type.clone(),
+                since: query.since,
+                until: query.until,
+                ..DeliveryQuery::default()
+            };
+            let own = query.tenant.is_none();
+            let wanted = |known: &&Known| own && known.cause.is_some() && fits(known, &alike);
+            let causes = store.causes(query.clone()).await.unwrap();
+            assert!(!causes.truncated);
+            let mut left: Vec<&Known> = known.iter().filter(wanted).collect();
+            let mut largest = u64::MAX;
+            for group in causes.groups {
+                let CauseGroup {
+                    cause, code, count, ..
+                } = group;
+                let (of_it, others): (Vec<_>, Vec<_>) = left
+                    .into_iter()
+                    .partition(|known| known.cause == cause && known.code == code);
+                assert_eq!(count, of_it.len() as u64, "{query:?}");
+                assert!(count > 0 && count <= largest, "the largest comes first");
+                let newest = of_it.iter().map(|known| known.row.delivery).max();
+                assert_eq!(Some(group.sample), newest);
+                assert_eq!(group.sample_reason, "no");
+                assert_eq!((group.first_at, group.last_at), (maker.now, maker.now));
+                (left, largest) = (others, count);
+            }
+            assert!(left.is_empty(), "{query:?}");
+        }
+        store.expire(maker.now, retention).await.unwrap();
+    }
 }
