@@ -48,6 +48,7 @@ use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
+use crate::meter::Meters;
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::telemetry::Budget;
@@ -76,6 +77,8 @@ pub struct State {
     pub clock: Clock,
     /// Is told of rows that are due because a person asked for it.
     pub wake: Arc<dyn Wake>,
+    /// How subscriptions do.
+    pub meters: Arc<Meters>,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// What a request may cost.
@@ -141,6 +144,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/events/{id}", get(events::show)),
         ("/events/{id}/matches", get(events::matches)),
         ("/deliveries", get(deliveries::list)),
+        ("/deliveries/causes", get(deliveries::causes::list)),
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/resend", post(deliveries::resend)),
         ("/plugins", get(plugins::list)),
@@ -188,6 +192,7 @@ fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),
         ("/{id}/deliveries", get(deliveries::list_of_subscription)),
+        ("/{id}/stats", get(subscriptions::stats::show)),
     ]
 }
 

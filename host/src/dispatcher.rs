@@ -8,6 +8,7 @@
 mod attempt;
 mod endpoints;
 mod lane;
+mod life;
 mod payloads;
 mod permit;
 mod queue;
@@ -26,16 +27,16 @@ use tokio::task::JoinSet;
 
 pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
+pub use life::disabled_by;
 pub use tell::Told;
 pub use tools::{Steward, Stop, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;
-use crate::id::{RequestId, SubscriptionId};
+use crate::id::RequestId;
 use crate::ingest::{Handover, Wake};
 use crate::store;
 use crate::time::Timestamp;
-use lane::LaneMode;
 use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
 use queue::{Offered, Queue};
@@ -242,6 +243,7 @@ impl Loop {
         let mut page: Option<BoxFuture<'static, Page>> = None;
         let mut batch = Vec::with_capacity(INBOX_BATCH);
         let mut retry_at = None;
+        let mut next_probe = life::next_probe(&tools.registry, tools.clock.now());
         loop {
             let now = tools.clock.now();
             let lost = self.lost.swap(i64::MAX, Ordering::SeqCst);
@@ -249,9 +251,13 @@ impl Loop {
                 running.queue.unread(RequestId::from_number(lost));
             }
             // Before anything starts: a subscription that was just stopped gets nothing more.
-            if changes.has_changed().unwrap_or(false) {
+            let probes = next_probe.is_some_and(|at| at <= now);
+            if probes || changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
-                running.queue.refresh(now, |id| mode_of(&tools.registry, id));
+                running
+                    .queue
+                    .refresh(now, |id| life::mode_of(&tools.registry, id, now));
+                next_probe = life::next_probe(&tools.registry, now);
             }
             running.queue.tick(now);
             if page.is_none() && retry_at.is_none_or(|at| at <= now) && !running.stopping {
@@ -269,7 +275,9 @@ impl Loop {
             if running.stopping && progress.under_way == 0 {
                 break;
             }
-            let wakes = [running.queue.next_due(), retry_at].into_iter().flatten();
+            let wakes = [running.queue.next_due(), retry_at, next_probe]
+                .into_iter()
+                .flatten();
             let wake = wakes.min().filter(|_| !running.stopping);
             tokio::select! {
                 biased;
@@ -300,20 +308,6 @@ async fn wait_until(tools: &Tools, due: Option<crate::time::Timestamp>) {
     match due {
         Some(due) => tools.clock.sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-fn mode_of(registry: &crate::registry::Registry, id: SubscriptionId) -> LaneMode {
-    match registry.route(id) {
-        None => LaneMode::Gone,
-        Some(route) if route.subscription().status.is_enabled() => {
-            let endpoint = &route.subscription().endpoint;
-            LaneMode::Open {
-                max_in_flight: endpoint.max_in_flight.get(),
-                rate: endpoint.rate_limit,
-            }
-        }
-        Some(_) => LaneMode::Held,
     }
 }
 
@@ -360,9 +354,9 @@ impl Running {
 
     fn offer(&mut self, row: Pending) -> Offered {
         let registry = &self.tools.registry;
-        self.queue.offer(row, self.tools.clock.now(), || {
-            mode_of(registry, row.subscription)
-        })
+        let now = self.tools.clock.now();
+        self.queue
+            .offer(row, now, || life::mode_of(registry, row.subscription, now))
     }
 
     fn start_what_may(&mut self, now: crate::time::Timestamp) {

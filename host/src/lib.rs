@@ -26,6 +26,7 @@ pub mod id;
 pub mod ingest;
 pub mod intake;
 pub mod json;
+pub mod meter;
 pub mod network;
 pub mod outbound;
 pub mod own_event;

@@ -10,6 +10,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::delivery::Cause;
 use crate::event::{self, Event, OWN_TYPE_PREFIX};
 use crate::id::{DeliveryId, EventId, KeyId, SubscriptionId, TenantId};
 use crate::profile::Choice;
@@ -172,6 +173,8 @@ pub struct FailedDelivery<'a> {
     pub subscription_id: SubscriptionId,
     /// The subscription's name; none where it is gone.
     pub subscription_name: Option<&'a str>,
+    /// Why it failed, as one word.
+    pub cause: Option<Cause>,
     /// Why it failed.
     pub reason: &'a str,
     /// How many attempts there were.
@@ -390,6 +393,7 @@ mod tests {
             event_type: "a",
             subscription_id: subscription.id,
             subscription_name: None,
+            cause: Some(Cause::Gone),
             reason: "410",
             attempts: 1,
             status_code: Some(410),

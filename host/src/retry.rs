@@ -8,10 +8,12 @@
 //! sequence of verdicts that never delivers ends in `Failed`, `Hold` or `Disable` after finitely many
 //! attempts.
 
+mod auto_disable;
 mod schedule;
 
 use std::time::Duration;
 
+pub use auto_disable::{AutoDisable, AutoDisableFault, IN_A_ROW_MAX};
 pub use schedule::{
     JITTER_DEFAULT, JITTER_MAX, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT, THROTTLES_MAX_MAX, WAIT_MAX,
     WAITS_MAX,

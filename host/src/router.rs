@@ -30,6 +30,7 @@ use crate::housekeeping::Housekeeping;
 use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Intake, Recorder, Sources};
+use crate::meter::Meters;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::registry::Registry;
 use crate::render::Renderer;
@@ -190,6 +191,14 @@ impl Router {
             public_url: config.server.public_url.clone(),
             limits: settings::intake(&config),
         };
+        let keeper = Keeper {
+            control: control.clone(),
+            clock: clock.clone(),
+            feed: feed.clone(),
+            gauges: gauges.clone(),
+        };
+        keeper.catch_up().await?;
+        let meters = Arc::new(Meters::new(clock.now()));
         let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
@@ -201,12 +210,8 @@ impl Router {
             feed: feed.clone(),
             told: crate::dispatcher::Told::default(),
             gauges: gauges.clone(),
-            steward: Arc::new(Keeper {
-                control: control.clone(),
-                clock: clock.clone(),
-                feed: feed.clone(),
-                gauges: gauges.clone(),
-            }),
+            meters: meters.clone(),
+            steward: Arc::new(keeper),
             endpoints: Endpoints::default(),
             schedule: settings::schedule(&config)?,
         };
@@ -244,6 +249,7 @@ impl Router {
             feed,
             clock,
             wake: Arc::new(dispatcher.clone()),
+            meters,
             draining: stop.clone(),
             limits: settings::api(&config),
         });

@@ -224,7 +224,7 @@ async fn a_delivery_that_failed_is_told_to_others_and_only_once() {
     assert_eq!(event_type, "hookway.delivery.failed");
     let delivery = router.delivery_of(&event).await;
     let expected = json!({"id": delivery["id"], "event_id": event, "event_type": "a", "subscription_id": failing,
-        "subscription_name": "dead", "reason": delivery["reason"], "attempts": 1, "status_code": 503, "error": null,
+        "subscription_name": "dead", "cause": "server", "reason": delivery["reason"], "attempts": 1, "status_code": 503, "error": null,
         "failed_at": data["failed_at"]});
     assert_eq!(data, expected);
     assert_eq!(dead.received().len(), 1, "who fails is not told of it");

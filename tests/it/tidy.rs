@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "first_party",
     "id",
     "json",
+    "meter",
     "network",
     "outbound",
     "own_event",

@@ -300,7 +300,11 @@ impl Control {
             if !matches!(route.subscription().status, Status::Disabled { .. }) {
                 let since = self.parts.clock.now();
                 let own = OwnEvent::plugin_held(route.subscription(), name, &reason);
-                let status = Status::Held { since, reason };
+                let status = Status::Held {
+                    since,
+                    reason,
+                    probe_at: None,
+                };
                 self.set_status(route, status, By::Router).await?;
                 self.announce(route.subscription().tenant, own).await;
                 held.push(route.subscription().id);

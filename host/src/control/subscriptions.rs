@@ -162,8 +162,9 @@ impl Control {
     }
 
     /// Holds or disables a subscription on the router's own account: the endpoint is gone, a plugin's
-    /// configuration is at fault. Gives nothing where the subscription is gone, not enabled, or has
-    /// another version by now than the one that went wrong.
+    /// configuration is at fault. Gives nothing where the subscription is gone, disabled already, or has
+    /// another version by now than the one that went wrong. One that is held can be held again: a
+    /// delivery tried whether it can go on, and it cannot.
     pub async fn stop(
         &self,
         id: SubscriptionId,
@@ -172,8 +173,25 @@ impl Control {
     ) -> Result<Option<Arc<Subscription>>> {
         let _one_at_a_time = self.changing.lock().await;
         match self.parts.registry.route(id) {
-            Some(old) if old.subscription().status.is_enabled() && old.subscription().version == version => {
+            Some(old) if !is_disabled(&old) && old.subscription().version == version => {
                 self.set_status(&old, status, By::Router).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Ends a hold on the router's own account: a delivery tried whether it can go on, and it can. Gives
+    /// nothing where the subscription is gone, not held, or has another version by now.
+    pub async fn resume(&self, id: SubscriptionId, version: u64) -> Result<Option<Arc<Subscription>>> {
+        let _one_at_a_time = self.changing.lock().await;
+        match self.parts.registry.route(id) {
+            Some(old)
+                if matches!(old.subscription().status, Status::Held { .. })
+                    && old.subscription().version == version =>
+            {
+                self.set_status(&old, Status::Enabled, By::Router)
+                    .await
+                    .map(Some)
             }
             _ => Ok(None),
         }
@@ -320,6 +338,10 @@ impl Control {
         }
         Ok(())
     }
+}
+
+fn is_disabled(route: &Route) -> bool {
+    matches!(route.subscription().status, Status::Disabled { .. })
 }
 
 fn next_version(mut subscription: Subscription, now: Timestamp) -> Subscription {

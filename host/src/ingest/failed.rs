@@ -73,6 +73,7 @@ impl Ingest {
             event_type: &summary.event_type,
             subscription_id: summary.subscription,
             subscription_name: route.as_ref().map(|route| route.subscription().name.as_str()),
+            cause: summary.cause,
             reason,
             attempts: summary.attempts,
             status_code,

@@ -13,6 +13,7 @@
 mod accept;
 mod alert_rows;
 mod append;
+mod causes;
 mod checkpoint;
 mod config_rows;
 mod expire;
@@ -36,6 +37,7 @@ mod segments;
 mod source_rows;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod work;
 mod writer;
 
@@ -52,9 +54,9 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
-    Key, NewProfile, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent,
-    StoredProfile, Tenant,
+    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
+    EventQuery, Expired, InARow, Key, NewProfile, PluginVersion, ReceptionQuery, Recorded, Resend, Result,
+    Retention, Store, StoredEvent, StoredProfile, Tenant,
 };
 use crate::alert;
 use crate::delivery::{Change, Pending, Request};
@@ -191,15 +193,22 @@ impl Store for SqliteStore {
         self.read(move |conn| reception_rows::receptions(conn, &query))
     }
 
-    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {
+    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Recorded>>> {
         if epoch != self.epoch {
             return Box::pin(std::future::ready(Err(Error::Fenced)));
         }
         let prepared: Vec<_> = changes.into_iter().map(record::Prepared::new).collect();
         let weight = prepared.iter().map(record::Prepared::weight).sum();
         self.write(Kind::Outcome, weight, move |work| {
-            prepared.iter().try_for_each(|change| record::apply(work, change))
+            prepared
+                .iter()
+                .map(|change| record::apply(work, change))
+                .collect()
         })
+    }
+
+    fn failing(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, InARow)>>> {
+        self.read(history::failing)
     }
 
     fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>> {
@@ -236,8 +245,12 @@ impl Store for SqliteStore {
         self.read(move |conn| history::delivery(conn, id))
     }
 
-    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<Vec<DeliverySummary>>> {
-        self.read(move |conn| history::deliveries(conn, &query))
+    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>> {
+        self.read(move |conn| walk::deliveries(conn, &query))
+    }
+
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>> {
+        Box::pin(causes::group(&self.readers, query))
     }
 
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>> {

@@ -1,7 +1,9 @@
 //! What happened is shown as it happened, to whom it may be shown, also after a restart.
 
 use super::*;
-use crate::delivery::{AfterRun, AttemptResult, Change, ErrorKind, Next, PluginRun, RunOutcome};
+use crate::delivery::{
+    AfterRun, AttemptResult, Cause, Change, ErrorKind, GivenUp, Next, PluginRun, RunOutcome,
+};
 use crate::digest::Digest;
 
 /// Accepts an event and gives its only row.
@@ -78,7 +80,9 @@ async fn a_delivery_shows_its_attempts_and_masks_what_is_secret() {
         2,
         answer,
         Next::Failed {
+            cause: Cause::Rejected,
             reason: "400 Bad Request".into(),
+            given_up: GivenUp::AtOnce,
         },
     )
     .await;

@@ -376,6 +376,7 @@ async fn the_router_itself_stops_only_what_is_enabled() {
     let held = || Status::Held {
         since: Timestamp::from_millis(1),
         reason: "gone".into(),
+        probe_at: None,
     };
     let other_version = house.control.stop(id, version + 1, held()).await.unwrap();
     assert!(other_version.is_none(), "what went wrong was another version");

@@ -196,6 +196,7 @@ impl<B: Backend> Pair<B> {
                 );
                 Change::Abandoned {
                     pending: row,
+                    cause: crate::delivery::Cause::Expired,
                     reason,
                     at: now,
                 }
@@ -330,6 +331,7 @@ impl<B: Backend> Pair<B> {
             .deliveries(query)
             .await
             .unwrap()
+            .deliveries
             .iter()
             .map(|d| d.id)
             .collect();
@@ -406,7 +408,7 @@ impl<B: Backend> Pair<B> {
             limit: 1_000,
             ..DeliveryQuery::default()
         };
-        let listed = store.deliveries(query).await.unwrap();
+        let listed = store.deliveries(query).await.unwrap().deliveries;
         let listed = listed
             .iter()
             .map(|d| (d.id, d.event, d.state.clone(), d.attempts));
