@@ -17,6 +17,7 @@
 
 mod support;
 
+mod alerts;
 mod author;
 mod bad_input;
 mod cloudevents;
@@ -24,9 +25,11 @@ mod delivery;
 mod documents;
 mod ingest;
 mod interference;
+mod keys;
 mod listening;
 mod looks;
 mod operations;
+mod own_events;
 mod plugins;
 mod profiles;
 mod restart;
