@@ -30,6 +30,7 @@ mod profiles;
 mod restart;
 mod security;
 mod sources;
+mod stable_json;
 mod terminal;
 mod terminal_sources;
 mod triggering;

@@ -12,7 +12,7 @@ use crate::delivery::{Attempt, AttemptResult, Cause, Change, ErrorKind, Next, Pe
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
-use crate::profile::{Edition, Profile};
+use crate::profile::{About, Edition, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
 use crate::store;
@@ -133,8 +133,16 @@ fn build(
     request: Option<&Request>,
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let endpoint = tools.endpoints.of(route.subscription(), look, now)?;
-    let mut outbound = endpoint.request(&look.profile, event, request)?;
+    let subscription = route.subscription();
+    let prepared = tools.endpoints.of(subscription, look, now)?;
+    let endpoint = &prepared.endpoint;
+    let about = About {
+        event,
+        delivery: row.delivery,
+        subscription: subscription.id,
+        tenant: route.owner(),
+    };
+    let mut outbound = endpoint.request(&look.profile, about, now, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
     let outbound::Outbound {
@@ -151,6 +159,7 @@ fn build(
             method,
             url,
             headers,
+            spelling: prepared.spelling.clone(),
             body,
             timeout,
             response_body_max,
