@@ -19,6 +19,7 @@ mod support;
 
 mod author;
 mod bad_input;
+mod behaviour;
 mod cloudevents;
 mod delivery;
 mod documents;
