@@ -20,6 +20,7 @@ mod support;
 mod alerts;
 mod author;
 mod bad_input;
+mod behaviour;
 mod cloudevents;
 mod delivery;
 mod documents;
