@@ -54,8 +54,9 @@ use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, EventWalk,
-    Expired, FailedDelivery, FailedWalk, Key, NewProfile, OldEvent, OperationQuery, PluginVersion,
-    ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, StoredProfile, Tenant, Walked,
+    Expired, FailedDelivery, FailedWalk, Key, NewProfile, OldEvent, OperationQuery, Operations,
+    PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, StoredProfile, Tenant,
+    Walked,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
@@ -358,6 +359,26 @@ impl Store for SqliteStore {
         self.configure(move |work| config_rows::remove_plugin(work, tenant, &name))
     }
 
+    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
+        Box::pin(async move {
+            let _only = self.expiring.lock().await;
+            expire::run(&self.queue, &self.readers, now, retention).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if self.closed.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
+            self.readers.close().await;
+            let answered = self.queue.close();
+            answered.await.unwrap_or(Err(Error::Closed))
+        })
+    }
+}
+
+impl Operations for SqliteStore {
     fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>> {
         self.read(move |conn| candidates::failed(conn, &walk))
     }
@@ -405,23 +426,5 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Option<Operation>>> {
         self.configure(move |work| operation_rows::end(work, id, state, error.as_deref(), now))
-    }
-
-    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
-        Box::pin(async move {
-            let _only = self.expiring.lock().await;
-            expire::run(&self.queue, &self.readers, now, retention).await
-        })
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            if self.closed.swap(true, Ordering::AcqRel) {
-                return Ok(());
-            }
-            self.readers.close().await;
-            let answered = self.queue.close();
-            answered.await.unwrap_or(Err(Error::Closed))
-        })
     }
 }
