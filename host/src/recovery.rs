@@ -25,7 +25,7 @@ use crate::ingest::Wake;
 use crate::operation::{Asked, Choice, Kind, Operation, Put, Renewed, Skipped, State, Step, Stepped};
 use crate::registry::Registry;
 use crate::routing::PatternFault;
-use crate::store::{self, OperationQuery, Operations as _, Store};
+use crate::store::{self, OperationQuery, Store};
 use search::{Candidate, Page, Search, What};
 
 /// Rows counted in one page: a reading of some ten milliseconds.

@@ -21,7 +21,7 @@ use crate::id::OperationId;
 use crate::json::Faults;
 use crate::operation::{Kind, Operation};
 use crate::recovery;
-use crate::store::{OperationQuery, Operations as _};
+use crate::store::OperationQuery;
 
 pub use asked::{AskedIn, OperationIn};
 pub use shown::{AskedOut, OperationOut, PositionOut, PreviewOut, ProgressOut, TypeCount};

@@ -13,7 +13,7 @@ use crate::id::{DeliveryId, EventId, SubscriptionId};
 use crate::operation::{Choice, Kind, Operation, Position, Skipped, Wanted};
 use crate::profile;
 use crate::routing::Route;
-use crate::store::{self, Earlier, EventWalk, FailedWalk, OldEvent, Operations as _, Store, Walked};
+use crate::store::{self, Earlier, EventWalk, FailedWalk, OldEvent, Store, Walked};
 
 /// Rows that a page looks at, for each that may be found. More is read in vain where a page is full soon,
 /// less makes many pages where little is wanted.

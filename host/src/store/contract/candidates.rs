@@ -8,7 +8,7 @@ use super::{Backend, Maker, Size, TENANT, done, failed};
 use crate::delivery::Next;
 use crate::id::{DeliveryId, TenantId};
 use crate::operation::Fate;
-use crate::store::{Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, Operations as _, Store};
+use crate::store::{Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, Store};
 
 /// All that a walk finds, in parts of so many.
 pub(super) async fn walk_failed(store: &dyn Store, walk: FailedWalk) -> Vec<FailedDelivery> {

@@ -12,7 +12,7 @@ use crate::operation::{
     Asked, KEPT_MAX, Kind, Operation, Position, Put, RUNNING_MAX, Renewed, Skipped, Step, Stepped,
 };
 use crate::profile;
-use crate::store::{Counters, OperationQuery, Operations as _, Retention, Store};
+use crate::store::{Counters, OperationQuery, Retention, Store};
 
 const AGE: Duration = Duration::from_secs(3_600);
 

@@ -11,7 +11,6 @@ use crate::delivery::{NewDelivery, Pending, Stage, State};
 use crate::id::{DeliveryId, EventId, Id, SubscriptionId};
 use crate::operation::{Asked, Fate, Kind, Operation, Put, Renewed, Stepped};
 use crate::profile;
-use crate::store::Operations as _;
 
 impl<B: Backend> Pair<B> {
     /// Makes everything that failed and can be sent pending again.
