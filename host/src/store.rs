@@ -29,10 +29,7 @@ use crate::alert;
 use crate::delivery::{Attempt, Cause, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{
-    DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
-};
-use crate::operation::{self, Operation, Renewed, Step, Stepped};
+use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
 use crate::profile::{self, Choice};
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
@@ -40,7 +37,7 @@ use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 pub use self::candidates::{
-    Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Walked,
+    Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
@@ -448,7 +445,7 @@ pub struct Expired {
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Operations + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
 
@@ -565,36 +562,6 @@ pub trait Store: Send + Sync + 'static {
     fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>>>;
     /// Removes all versions of a name.
     fn remove_plugin(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>>;
-
-    /// Walks upwards through failed deliveries.
-    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>>;
-    /// Walks upwards through events whose bodies are kept.
-    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>>;
-    /// Makes new deliveries of events that are stored, in the order given; `None` where the event has
-    /// expired. How many subscriptions an event matched when it came stays as it was.
-    fn renew(
-        &self,
-        tenant: TenantId,
-        new: Vec<Renewed>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>>;
-
-    /// Adds an operation; `false` where [`operation::RUNNING_MAX`] of its tenant run.
-    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>>;
-    /// One operation.
-    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>>;
-    /// Operations, newest first.
-    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>>;
-    /// Puts in what a step says and moves its operation, all or nothing. Durable when it answers.
-    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>>;
-    /// Ends an operation between two steps; `None` where it has ended or there is none.
-    fn end_operation(
-        &self,
-        id: OperationId,
-        state: operation::State,
-        error: Option<String>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Operation>>>;
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;

@@ -58,8 +58,8 @@ use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
     EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
-    OperationQuery, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store, StoredEvent,
-    StoredProfile, Tenant, Walked,
+    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store,
+    StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::alert;
 use crate::delivery::{Change, Pending, Request};
@@ -386,6 +386,26 @@ impl Store for SqliteStore {
         self.configure(move |work| config_rows::remove_plugin(work, tenant, &name))
     }
 
+    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
+        Box::pin(async move {
+            let _only = self.expiring.lock().await;
+            expire::run(&self.queue, &self.readers, now, retention).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if self.closed.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
+            self.readers.close().await;
+            let answered = self.queue.close();
+            answered.await.unwrap_or(Err(Error::Closed))
+        })
+    }
+}
+
+impl Operations for SqliteStore {
     fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>> {
         self.read(move |conn| candidates::failed(conn, &walk))
     }
@@ -433,23 +453,5 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Option<Operation>>> {
         self.configure(move |work| operation_rows::end(work, id, state, error.as_deref(), now))
-    }
-
-    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
-        Box::pin(async move {
-            let _only = self.expiring.lock().await;
-            expire::run(&self.queue, &self.readers, now, retention).await
-        })
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            if self.closed.swap(true, Ordering::AcqRel) {
-                return Ok(());
-            }
-            self.readers.close().await;
-            let answered = self.queue.close();
-            answered.await.unwrap_or(Err(Error::Closed))
-        })
     }
 }
