@@ -33,7 +33,7 @@ pub use tools::{Steward, Stop, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;
-use crate::id::RequestId;
+use crate::id::{RequestId, SubscriptionId};
 use crate::ingest::{Handover, Wake};
 use crate::store;
 use crate::time::Timestamp;
