@@ -19,6 +19,7 @@ pub mod digest;
 pub mod dispatcher;
 pub mod egress;
 pub mod event;
+pub mod event_type;
 pub mod first_party;
 pub mod housekeeping;
 pub mod id;

@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "delivery",
     "digest",
     "event",
+    "event_type",
     "first_party",
     "id",
     "json",
