@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod bodies;
 pub mod deliveries;
+pub mod event_types;
 pub mod events;
 pub mod extract;
 pub mod frame;
@@ -161,6 +162,16 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/sources/{id}/rotate-secret", post(sources::rotate_secret)),
         ("/sources/{id}/receptions", get(receptions::list_of_source)),
         ("/source-presets", get(sources::presets)),
+        ("/event-types", post(event_types::create).get(event_types::list)),
+        ("/event-types/load", post(event_types::load)),
+        (
+            "/event-types/{name}",
+            get(event_types::show)
+                .put(event_types::put)
+                .patch(event_types::update)
+                .delete(event_types::remove),
+        ),
+        ("/event-type-catalogues", get(event_types::catalogues)),
         ("/receptions", get(receptions::list)),
         ("/receptions/{id}", get(receptions::show)),
         ("/tail", get(tail::watch)),

@@ -18,6 +18,7 @@ use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
 use crate::reception::Reception;
 use crate::registry::Registry;
+use crate::registry::event_types::Violation;
 use crate::source::Conflict;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
@@ -29,6 +30,8 @@ pub struct DraftFault {
     pub index: usize,
     /// Which attribute, by its name in the API.
     pub attribute: &'static str,
+    /// The pointer to the place below the attribute; empty for the whole of it.
+    pub below: String,
     /// What is wrong.
     pub detail: String,
 }
@@ -97,6 +100,7 @@ impl Ingest {
         drafts: Vec<Draft>,
         idempotency: Option<Idempotency>,
     ) -> Result<Vec<AcceptedEvent>, Error> {
+        self.check_types(tenant, &drafts)?;
         let now = self.clock.now();
         let call = Accept {
             tenant,
@@ -131,6 +135,22 @@ impl Ingest {
             reception: Some(Box::new(reception)),
         };
         self.commit(call).await
+    }
+
+    /// Holds events of the API to what the operator asks of them. What sources bring is as their services
+    /// made it, who would only send the same again.
+    fn check_types(&self, tenant: TenantId, drafts: &[Draft]) -> Result<(), Error> {
+        let violations = self.registry.event_types().violations(tenant, drafts);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let fault = |violation: Violation| DraftFault {
+            index: violation.index,
+            attribute: violation.attribute,
+            below: violation.below,
+            detail: violation.detail,
+        };
+        Err(Error::Drafts(violations.into_iter().map(fault).collect()))
     }
 
     fn routed(&self, tenant: TenantId, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<NewEvent>, Error> {
@@ -239,6 +259,7 @@ fn faults(index: usize, draft: &Draft) -> impl Iterator<Item = DraftFault> {
     check(draft).map(move |(attribute, fault)| DraftFault {
         index,
         attribute,
+        below: String::new(),
         detail: fault.to_string(),
     })
 }

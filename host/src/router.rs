@@ -142,6 +142,7 @@ impl Router {
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
         let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
+        registry.event_types().hold_to(settings::checks(&config));
         let sources = Arc::new(Sources::new(stored_sources(&*store, clock.now()).await?));
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;

@@ -22,6 +22,7 @@ mod bad_input;
 mod cloudevents;
 mod delivery;
 mod documents;
+mod event_types;
 mod ingest;
 mod interference;
 mod listening;

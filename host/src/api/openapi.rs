@@ -15,8 +15,8 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, events, health, inbound, keys, plugins, receptions, sources, subscriptions, tail,
-    tenants,
+    attempts, deliveries, event_types, events, health, inbound, keys, plugins, receptions, sources,
+    subscriptions, tail, tenants,
 };
 use crate::json::Fault;
 
@@ -38,6 +38,8 @@ use crate::json::Fault;
         tenants::create, tenants::list,
         sources::create, sources::list, sources::show, sources::update, sources::remove, sources::enable,
         sources::disable, sources::rotate_secret, sources::presets,
+        event_types::create, event_types::list, event_types::show, event_types::put, event_types::update,
+        event_types::remove, event_types::load, event_types::catalogues,
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
         tail::watch,

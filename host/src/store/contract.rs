@@ -5,6 +5,7 @@
 //! `contract_tests!` with it and gets all of these as tests of its own.
 
 pub(super) mod config;
+pub(super) mod event_types;
 pub(super) mod expiry;
 pub(super) mod histories;
 pub(super) mod history;
@@ -86,6 +87,7 @@ macro_rules! contract_tests {
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
             sources_are_kept_whole sources::sources_are_kept_whole;
+            event_types_are_kept_whole event_types::event_types_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
             components_are_kept_while_used config::components_are_kept_while_used;
             expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;
