@@ -15,6 +15,7 @@ pub mod cloudevents;
 pub mod config;
 pub mod control;
 pub mod delivery;
+pub mod diagnosis;
 pub mod digest;
 pub mod dispatcher;
 pub mod egress;

@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "bucket",
     "cloudevents",
     "delivery",
+    "diagnosis",
     "digest",
     "event",
     "event_type",
