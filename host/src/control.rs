@@ -11,6 +11,7 @@ pub mod event_types;
 pub mod keyring;
 pub mod keys;
 pub mod plugins;
+pub mod profiles;
 pub mod set;
 pub mod sources;
 pub mod steward;

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::delivery::Request;
 use crate::event::{self, Event};
-use crate::profile::{Profile, Transport};
+use crate::profile::Profile;
 use crate::signature::{Keyring, Outgoing};
 use crate::subscription::{self, Subscription};
 use crate::time::Timestamp;
@@ -22,9 +22,6 @@ pub enum Fault {
     /// The endpoint's URL is none.
     #[error("the endpoint's URL cannot be parsed")]
     Url,
-    /// The profile wants HTTPS.
-    #[error("the profile only sends over https")]
-    NotHttps,
     /// A plugin's path leads away from the endpoint.
     #[error("the plugin's path does not stay at the endpoint")]
     Path,
@@ -71,9 +68,6 @@ impl Endpoint {
     pub fn new(subscription: &Subscription, profile: &Profile, now: Timestamp) -> Result<Self, Fault> {
         let endpoint = &subscription.endpoint;
         let url = Url::parse(endpoint.url.reveal()).map_err(|_| Fault::Url)?;
-        if profile.transport == Transport::HttpsOnly && url.scheme() != "https" {
-            return Err(Fault::NotHttps);
-        }
         let mut headers = HeaderMap::new();
         headers.insert(http::header::USER_AGENT, profile.user_agent.clone());
         for (name, value) in &endpoint.headers {

@@ -15,7 +15,7 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, event_types, events, health, inbound, keys, plugins, receptions, sources,
+    attempts, deliveries, event_types, events, health, inbound, keys, plugins, profiles, receptions, sources,
     subscriptions, tail, tenants,
 };
 use crate::json::Fault;
@@ -35,7 +35,8 @@ use crate::json::Fault;
         deliveries::list_of_subscription, deliveries::list, deliveries::show, deliveries::resend,
         plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,
-        tenants::create, tenants::list,
+        tenants::create, tenants::list, tenants::show, tenants::update,
+        profiles::list, profiles::show, profiles::put, profiles::remove,
         sources::create, sources::list, sources::show, sources::update, sources::remove, sources::enable,
         sources::disable, sources::rotate_secret, sources::presets,
         event_types::create, event_types::list, event_types::show, event_types::put, event_types::update,
