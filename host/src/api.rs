@@ -30,6 +30,7 @@ pub mod tail;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 mod versioned;
 mod wishes;
 
@@ -52,6 +53,7 @@ use crate::intake::Intake;
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::telemetry::Budget;
+use crate::trial::Trial;
 use bodies::Room;
 use problem::{Kind, Problem};
 
@@ -61,6 +63,8 @@ pub struct State {
     pub control: Arc<Control>,
     /// The way in for events.
     pub ingest: Arc<Ingest>,
+    /// Tries subscriptions.
+    pub trial: Trial,
     /// The way in for other services' webhooks.
     pub intake: Intake,
     /// Memory for the bodies of webhooks.
@@ -189,12 +193,14 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
 fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("", post(subscriptions::create).get(subscriptions::list)),
+        ("/test", post(trial::unsaved)),
         (
             "/{id}",
             get(subscriptions::show)
                 .patch(subscriptions::update)
                 .delete(subscriptions::remove),
         ),
+        ("/{id}/test", post(trial::stored)),
         ("/{id}/enable", post(subscriptions::enable)),
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),

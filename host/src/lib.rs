@@ -44,6 +44,7 @@ pub mod store;
 pub mod subscription;
 pub mod telemetry;
 pub mod time;
+pub mod trial;
 pub mod vault;
 pub mod verdict;
 pub mod workbench;

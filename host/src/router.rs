@@ -35,6 +35,7 @@ use crate::render::Renderer;
 use crate::secret::Secret;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
+use crate::trial::Trial;
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
@@ -185,10 +186,18 @@ impl Router {
             public_url: config.server.public_url.clone(),
             limits: settings::intake(&config),
         };
+        let renderer = Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone());
+        let trial = Trial::new(
+            control.clone(),
+            renderer.clone(),
+            egress.clone(),
+            ids.clone(),
+            clock.clone(),
+        );
         let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
-            renderer: Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone()),
+            renderer,
             egress,
             ingest: ingest.clone(),
             ids,
@@ -218,6 +227,7 @@ impl Router {
         let app = api::router(api::State {
             control,
             ingest,
+            trial,
             intake,
             bodies: api::bodies::Room::new(config.sources.body_memory_max),
             refusals: crate::telemetry::Budget::default(),

@@ -33,6 +33,7 @@ mod security;
 mod sources;
 mod terminal;
 mod terminal_sources;
+mod trial;
 mod triggering;
 mod watching;
 

@@ -48,6 +48,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "trial",
     "workbench",
 ];
 /// Where people and programs come in.

@@ -16,7 +16,7 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 use super::problem::{self, Document};
 use super::{
     attempts, deliveries, event_types, events, health, inbound, keys, plugins, profiles, receptions, sources,
-    subscriptions, tail, tenants,
+    subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
 
@@ -32,6 +32,7 @@ use crate::json::Fault;
         events::create, events::list, events::show, events::matches,
         subscriptions::create, subscriptions::list, subscriptions::show, subscriptions::update,
         subscriptions::remove, subscriptions::enable, subscriptions::disable, subscriptions::rotate_secret,
+        trial::unsaved, trial::stored,
         deliveries::list_of_subscription, deliveries::list, deliveries::show, deliveries::resend,
         plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,

@@ -29,10 +29,12 @@ use crate::intake::{self, Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
 use crate::profile::{self, Edition, Shelf};
 use crate::registry::Registry;
+use crate::render::Renderer;
 use crate::routing::Route;
 use crate::store::Store;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::time::Timestamp;
+use crate::trial::Trial;
 
 #[allow(
     clippy::duplicate_mod,
@@ -159,12 +161,13 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         .await
         .unwrap();
     let sources = Arc::new(Sources::default());
+    let catalogue = Arc::new(catalogue);
     let control = Control::open(Parts {
         store: Arc::clone(&store),
         registry: Arc::clone(&registry),
         sources: Arc::clone(&sources),
-        catalogue: Arc::new(catalogue),
-        runtime,
+        catalogue: Arc::clone(&catalogue),
+        runtime: runtime.clone(),
         policy: Arc::new(Policy::default()),
         ids: Arc::clone(&ids),
         clock: clock.clone(),
@@ -185,6 +188,20 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     };
     let ingest = Arc::new(ingest);
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
+    let renderer = Renderer::new(
+        catalogue,
+        runtime,
+        Arc::clone(&control),
+        Arc::clone(&ids),
+        clock.clone(),
+    );
+    let trial = Trial::new(
+        Arc::clone(&control),
+        renderer,
+        egress.clone(),
+        Arc::clone(&ids),
+        clock.clone(),
+    );
     let intake = Intake {
         sources,
         ingest: Arc::clone(&ingest),
@@ -205,6 +222,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     let router = super::router(State {
         control: Arc::clone(&control),
         ingest,
+        trial,
         intake,
         bodies: super::bodies::Room::new(1 << 20),
         refusals: crate::telemetry::Budget::default(),
