@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::delivery::Request;
-use crate::event::{self, Event};
-use crate::profile::Profile;
-use crate::signature::{Keyring, Outgoing};
+use crate::event;
+use crate::profile::{About, Profile, RenderFault};
+use crate::signature::{Outgoing, Signer};
 use crate::subscription::{self, Subscription};
 use crate::time::Timestamp;
 
@@ -37,6 +37,17 @@ pub enum Fault {
         /// Which.
         method: String,
     },
+    /// More than the target takes.
+    #[error("the body has {bytes} bytes, and the profile sends {max} at the most")]
+    BodyTooLarge {
+        /// How many it has.
+        bytes: u64,
+        /// How many it may have.
+        max: u64,
+    },
+    /// The profile cannot make a body of the data.
+    #[error(transparent)]
+    Body(#[from] RenderFault),
     /// The signing secret is none.
     #[error("a signing secret is not usable")]
     Secret(#[source] crate::signature::SecretFault),
@@ -46,7 +57,8 @@ pub enum Fault {
 pub struct Endpoint {
     url: Url,
     headers: HeaderMap,
-    keyring: Option<Keyring>,
+    spelled: Vec<String>,
+    signer: Option<Signer>,
     /// When the oldest secret is no longer used, so that the endpoint has to be made anew.
     pub stale_at: Option<Timestamp>,
 }
@@ -82,44 +94,50 @@ impl Endpoint {
             .filter(usable)
             .filter_map(|secret| secret.until)
             .min();
-        let secrets: Vec<_> = endpoint
-            .secrets
-            .iter()
-            .filter(usable)
-            .map(|secret| &secret.secret)
-            .collect();
-        let keyring = match &profile.signature {
-            Some(scheme) if !secrets.is_empty() => {
-                Some(Keyring::for_signing(scheme.clone(), secrets).map_err(Fault::Secret)?)
-            }
-            _ => None,
+        let secrets = endpoint.secrets.iter().filter(usable);
+        let signer = match &profile.signature {
+            Some(signing) => Some(
+                signing
+                    .signer(secrets.map(|secret| &secret.secret))
+                    .map_err(Fault::Secret)?,
+            ),
+            None => None,
         };
         Ok(Self {
             url,
             headers,
-            keyring,
+            spelled: spelled(subscription, profile),
+            signer,
             stale_at,
         })
     }
 
-    /// The request for a delivery: what a plugin made of it, or the event in its profile's envelope.
+    /// How the names of headers are to be written on the wire, each once: some receivers know upper and
+    /// lower case, though HTTP does not. Names that are not here go out in lower case.
+    pub fn spelled(&self) -> &[String] {
+        &self.spelled
+    }
+
+    /// The request for a delivery, for an attempt at this time: what a plugin made of it, or the event in
+    /// its profile's envelope.
     pub fn request(
         &self,
         profile: &Profile,
-        event: &Event,
+        about: About<'_>,
+        attempt_at: Timestamp,
         request: Option<&Request>,
     ) -> Result<Outbound, Fault> {
         let mut headers = self.headers.clone();
-        for (name, value) in profile.headers(event) {
+        for (name, value) in profile.headers(about, attempt_at) {
             let (name, value) = header(&name, &value)?;
             headers.insert(name, value);
         }
         let Some(request) = request else {
-            let rendered = profile.render(event);
+            let rendered = profile.render(about)?;
             headers
                 .entry(http::header::CONTENT_TYPE)
                 .or_insert(content_type(&rendered.content_type)?);
-            let body = rendered.body.into_bytes();
+            let body = within(profile, rendered.body.into_bytes())?;
             return Ok(Outbound {
                 method: Method::POST,
                 url: self.url.clone(),
@@ -141,22 +159,21 @@ impl Endpoint {
             method,
             url: self.joined(request.path.as_deref())?,
             headers,
-            body: request.body.clone(),
+            body: within(profile, request.body.clone())?,
         })
     }
 
     /// The headers that sign a request sent at `now` under this id.
     pub fn sign(&self, id: &str, outbound: &Outbound, now: Timestamp) -> Vec<(String, String)> {
-        let Some(keyring) = &self.keyring else {
+        let Some(signer) = &self.signer else {
             return Vec::new();
         };
-        let signed = keyring.sign(&Outgoing {
+        signer.sign(&Outgoing {
             id,
             timestamp: now,
             url: outbound.url.as_str(),
             body: &[&outbound.body],
-        });
-        signed.expect("the profile's scheme signs any request, and every key can sign: both were checked")
+        })
     }
 
     /// The endpoint's URL with a plugin's path and query; scheme, host and port stay.
@@ -179,6 +196,28 @@ impl Endpoint {
     }
 }
 
+/// The names of headers as the profile, the signature and the subscription write them. Where two differ,
+/// the one whose value is sent comes first.
+fn spelled(subscription: &Subscription, profile: &Profile) -> Vec<String> {
+    let signed = profile
+        .signature
+        .iter()
+        .flat_map(|scheme| scheme.spelled_headers());
+    let own = subscription
+        .endpoint
+        .headers
+        .iter()
+        .map(|(name, _)| name.as_str());
+    let names = signed.chain(profile.headers.spelled()).chain(own);
+    let mut spelled: Vec<String> = Vec::new();
+    for name in names.chain(["Content-Type", "User-Agent"]) {
+        if !spelled.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            spelled.push(name.to_owned());
+        }
+    }
+    spelled
+}
+
 /// Adds headers to a map.
 pub fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) -> Result<(), Fault> {
     for (name, value) in more {
@@ -196,8 +235,23 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     Ok((parsed, HeaderValue::from_str(value).map_err(|_| fault())?))
 }
 
+/// The body, if the profile's target takes one of its size.
+fn within(profile: &Profile, body: Bytes) -> Result<Bytes, Fault> {
+    let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    match profile.body_bytes_max {
+        Some(max) if bytes > max.get() => Err(Fault::BodyTooLarge {
+            bytes,
+            max: max.get(),
+        }),
+        _ => Ok(body),
+    }
+}
+
 fn content_type(text: &str) -> Result<HeaderValue, Fault> {
     HeaderValue::from_str(text).map_err(|_| Fault::Header {
         name: "content-type".to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,33 +5,50 @@
 //! (the built-in ones are the TOML files beside this one) with a name and a version, and nothing in the
 //! code knows a profile by its name.
 //!
-//! Invariants: data is never parsed and written again, it is spliced into the envelope byte for byte
-//! ([`envelope`]); what is rendered follows from the event and the profile alone, so that it is the same
-//! in every retry.
+//! Invariants: data is never parsed and written again unless the profile's [`Mode`] says so, it is spliced
+//! into the envelope byte for byte ([`envelope`]); the body follows from the delivery and the profile alone,
+//! so that it is the same in every retry.
 
+mod about;
 mod atom;
+mod body;
+mod built_in;
 mod choice;
 pub mod envelope;
+mod form;
+mod headers;
+mod limits;
+mod operational;
 mod shelf;
+mod template;
 mod uri;
+mod warning;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::num::{NonZeroU16, NonZeroU64};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-pub use atom::{AtomFault, Template};
+pub use about::About;
+pub use body::{Body, Mode, RenderFault, Rendered};
+pub use built_in::{built_in, built_ins, usual};
 pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
-pub use envelope::{Body, Rendered};
+pub use headers::{HEADERS_MAX, Headers};
+pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
+pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
 pub use shelf::{Edition, Number, Shelf};
+pub use template::{Template, TemplateFault};
+pub use warning::{BODY_BYTES_WARNED, Warning};
 
-use self::envelope::Envelope;
-use crate::event::Event;
-use crate::retry::Schedule;
-use crate::signature::{Scheme, SignError};
+use self::about::Facts;
+use self::envelope::{Envelope, FieldValue, SPREAD, Shape};
+use crate::event::{self, check_text};
+use crate::retry::{AutoDisable, Schedule};
+use crate::signature::{Need, Signing};
+use crate::subscription::IN_FLIGHT_MAX;
+use crate::time::Timestamp;
 use crate::verdict::Classes;
 
 /// The profile of a subscription that names none.
@@ -48,21 +65,10 @@ pub const TIMEOUT_SECONDS_MAX: u32 = 300;
 pub const RESPONSE_BODY_BYTES_MAX_DEFAULT: usize = 16 * 1_024;
 /// Most of an answer's body that a profile may have read.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 1_024 * 1_024;
-/// Most headers of one profile.
-pub const HEADERS_MAX: usize = 32;
-
-/// Headers that are the HTTP client's own business; a profile that set them would break the framing.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
+/// Longest title of a profile, in bytes: it is a line in a list.
+pub const TITLE_BYTES_MAX: usize = 128;
+/// Longest description of a profile, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 2_048;
 
 /// A profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,15 +78,18 @@ pub struct Profile {
     pub name: String,
     /// Counts up with every change; deliveries that are not rendered yet use the version they began with.
     pub version: u32,
+    /// What it is called in lists, for people.
+    pub title: Option<String>,
+    /// What it is for, for people.
+    pub description: Option<String>,
     /// What is put around the data.
     pub envelope: Envelope,
-    /// Headers, fixed or filled in from the event.
-    pub headers: Vec<(HeaderName, Template)>,
-    /// What comes before the name of each extension attribute in a header of its own, such as `ce-`; in a
-    /// profile's file the header `ce-*` with the value `{extensions}`. No headers where it is not said.
-    pub extension_headers: Option<String>,
+    /// How the JSON of a body is written.
+    pub body: Mode,
+    /// Headers, fixed or filled in from the delivery.
+    pub headers: Headers,
     /// How requests are signed, if they are.
-    pub signature: Option<Arc<Scheme>>,
+    pub signature: Option<Signing>,
     /// `User-Agent`.
     pub user_agent: HeaderValue,
     /// The whole time for one attempt: connecting, sending, headers and body of the answer.
@@ -93,6 +102,18 @@ pub struct Profile {
     pub response_body_bytes_max: usize,
     /// Which URLs an endpoint may have.
     pub transport: Transport,
+    /// URLs that are not for deliveries.
+    pub refuse_urls: Vec<RefusedUrl>,
+    /// Most bytes of a body; a larger one is not sent and fails.
+    pub body_bytes_max: Option<NonZeroU64>,
+    /// How many requests the target takes, where a subscription says nothing.
+    pub rate_limit: Option<Rate>,
+    /// Requests in flight at once, where a subscription says nothing.
+    pub max_in_flight: Option<NonZeroU16>,
+    /// When failures switch a subscription off.
+    pub auto_disable: Option<AutoDisable>,
+    /// What Hookway's own events are called.
+    pub operational_events: OperationalEvents,
 }
 
 /// Which URLs an endpoint may have.
@@ -112,9 +133,6 @@ pub enum ProfileFault {
     /// A bad name.
     #[error("the name must be 1 to {NAME_BYTES_MAX} lower-case letters, digits and `-`")]
     Name,
-    /// Too many headers.
-    #[error("more than {HEADERS_MAX} headers")]
-    TooManyHeaders,
     /// A name that is no header name.
     #[error("`{name}` is not a header name")]
     HeaderName {
@@ -127,6 +145,18 @@ pub enum ProfileFault {
         /// Which.
         name: String,
     },
+    /// One header said twice.
+    #[error("the header `{name}` is there twice (header names do not know upper and lower case)")]
+    HeaderTwice {
+        /// Which.
+        name: String,
+    },
+    /// A form of nothing, or of what is no form.
+    #[error("body = \"form\" needs an envelope, without a content_type or shape of its own")]
+    Form,
+    /// Members of data as fields of what is no form.
+    #[error("an envelope's field may be named `*` only where body = \"form\"")]
+    Spread,
     /// A value with an unknown atom, or that no header can carry.
     #[error("header `{name}`: {fault}")]
     HeaderValue {
@@ -134,7 +164,7 @@ pub enum ProfileFault {
         name: String,
         /// What is wrong.
         #[source]
-        fault: AtomFault,
+        fault: TemplateFault,
     },
     /// A header for extension attributes that has no place for their names, or not its own.
     #[error(
@@ -145,9 +175,18 @@ pub enum ProfileFault {
         /// Which.
         name: String,
     },
-    /// A signature that not every delivery can have.
-    #[error("the signature's scheme is not for deliveries")]
-    Signature(#[source] SignError),
+    /// A title or a description that cannot be shown.
+    #[error(
+        "title must have 1 to {TITLE_BYTES_MAX} bytes and description 1 to {DESCRIPTION_BYTES_MAX}, without \
+         control characters"
+    )]
+    Text,
+    /// Too many refused URLs.
+    #[error("more than {REFUSED_URLS_MAX} refuse_urls")]
+    TooManyRefused,
+    /// Too much at once.
+    #[error("max_in_flight must lie between 1 and {IN_FLIGHT_MAX}")]
+    InFlight,
     /// A bad user agent.
     #[error("user_agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
@@ -165,6 +204,10 @@ struct Written {
     name: String,
     version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
     #[serde(default = "timeout_default")]
     timeout_seconds: u32,
@@ -172,15 +215,29 @@ struct Written {
     response_body_bytes_max: usize,
     #[serde(default)]
     transport: Transport,
-    envelope: Envelope,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    signature: Option<Arc<Scheme>>,
+    body_bytes_max: Option<NonZeroU64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<NonZeroU16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auto_disable: Option<AutoDisable>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refuse_urls: Vec<RefusedUrl>,
+    envelope: Envelope,
+    #[serde(default, skip_serializing_if = "Mode::is_default")]
+    body: Mode,
+    #[serde(default)]
+    headers: headers::Written,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<Signing>,
     #[serde(default)]
     schedule: Schedule,
     #[serde(default)]
     classes: Classes,
+    #[serde(default, skip_serializing_if = "OperationalEvents::is_empty")]
+    operational_events: OperationalEvents,
 }
 
 fn timeout_default() -> u32 {
@@ -189,32 +246,6 @@ fn timeout_default() -> u32 {
 
 fn response_body_default() -> usize {
     RESPONSE_BODY_BYTES_MAX_DEFAULT
-}
-
-static BUILT_IN: LazyLock<[Profile; 5]> = LazyLock::new(|| {
-    let read = |text| toml::from_str(text).expect("the built-in profiles keep the rules, as a test shows");
-    [
-        read(include_str!("profile/standard-webhooks.toml")),
-        read(include_str!("profile/plain.toml")),
-        read(include_str!("profile/cloudevents-binary.toml")),
-        read(include_str!("profile/cloudevents-structured.toml")),
-        read(include_str!("profile/cloudevents-batched.toml")),
-    ]
-});
-
-/// The profiles that are always there.
-pub fn built_ins() -> &'static [Profile] {
-    &*BUILT_IN
-}
-
-/// The profile of this name that is always there.
-pub fn built_in(name: &str) -> Option<&'static Profile> {
-    BUILT_IN.iter().find(|profile| profile.name == name)
-}
-
-/// The profile of a subscription that names none.
-pub fn usual() -> &'static Profile {
-    built_in(DEFAULT).expect("it is one of the built-in profiles")
 }
 
 impl Transport {
@@ -232,46 +263,48 @@ impl Transport {
 }
 
 impl Profile {
-    /// The body for an event, and its media type.
-    pub fn render(&self, event: &Event) -> Rendered {
-        self.envelope.wrap(event, event.data.clone(), &event.content_type)
+    /// Whether a subscription must have a secret: every delivery is signed.
+    pub fn needs_secret(&self) -> bool {
+        let signing = self.signature.as_ref();
+        signing.is_some_and(|signing| signing.need() == Need::Required)
     }
 
-    /// The envelope around data that a plugin made from the event.
-    pub fn wrap(&self, event: &Event, data: bytes::Bytes, content_type: &str) -> Rendered {
-        self.envelope.wrap(event, data, content_type)
+    /// Why a URL is not for deliveries, if the profile refuses it.
+    pub fn refused_url(&self, url: &str) -> Option<&str> {
+        self.refuse_urls.iter().find_map(|refused| refused.refuses(url))
     }
 
-    /// The profile's own headers for an event; those without a value for it are left out.
-    pub fn headers(&self, event: &Event) -> Vec<(String, String)> {
-        let filled = |(name, template): &(HeaderName, Template)| {
-            let value = template.header_value(event)?;
-            Some((name.as_str().to_owned(), value))
-        };
-        let mut headers: Vec<_> = self.headers.iter().filter_map(filled).collect();
-        if let Some(prefix) = &self.extension_headers {
-            for (name, value) in &event.extensions {
-                let name = format!("{prefix}{name}");
-                // What the profile itself says of an event, no extension attribute says otherwise.
-                if self.headers.iter().all(|(own, _)| own.as_str() != name) {
-                    let mut encoded = String::with_capacity(value.len());
-                    atom::percent_encode(value, &mut encoded);
-                    headers.push((name, encoded));
-                }
-            }
-        }
-        headers
+    /// The profile's own headers for an attempt at this time, named as they are sent; those without a value
+    /// are left out.
+    pub fn headers(&self, about: About<'_>, attempt_at: Timestamp) -> Vec<(String, String)> {
+        self.headers.filled(&Facts {
+            about,
+            content_type: &about.event.content_type,
+            version: self.version,
+            attempt_at: Some(attempt_at),
+        })
     }
 }
 
-/// What stands before the `*` of a header for extension attributes, if no attribute's name, put in its
-/// place, could make a header that is Hookway's own.
-fn extension_prefix(name: &str, signed: Option<&Scheme>) -> Option<String> {
-    let prefix = name.strip_suffix('*').filter(|prefix| prefix.ends_with('-'))?;
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let taken = RESERVED.iter().any(|own| own.starts_with(prefix))
-        || signed.is_some_and(|scheme| scheme.headers().any(|own| own.as_str().starts_with(prefix)));
-    (prefix.bytes().all(good) && !taken).then(|| prefix.to_owned())
+/// Refuses forms without an envelope, and what only forms may have elsewhere.
+fn check_body(mode: Mode, envelope: &Envelope) -> Result<(), ProfileFault> {
+    match (mode, envelope) {
+        (
+            Mode::Form,
+            Envelope::Object {
+                content_type, shape, ..
+            },
+        ) if content_type == event::JSON && *shape == Shape::Object => Ok(()),
+        (Mode::Form, _) => Err(ProfileFault::Form),
+        (_, Envelope::Object { fields, .. }) => {
+            let spread = |field: &envelope::Field| field.name == SPREAD && field.value == FieldValue::Data;
+            match fields.iter().any(spread) {
+                true => Err(ProfileFault::Spread),
+                false => Ok(()),
+            }
+        }
+        (_, Envelope::None) => Ok(()),
+    }
 }
 
 impl TryFrom<Written> for Profile {
@@ -281,39 +314,30 @@ impl TryFrom<Written> for Profile {
         if !is_name(&written.name) {
             return Err(ProfileFault::Name);
         }
-        if written.headers.len() > HEADERS_MAX {
-            return Err(ProfileFault::TooManyHeaders);
+        let texts = [
+            (&written.title, TITLE_BYTES_MAX),
+            (&written.description, DESCRIPTION_BYTES_MAX),
+        ];
+        let shown = |text: &str, max| check_text(text, max).is_ok();
+        if !texts
+            .iter()
+            .all(|(text, max)| text.as_deref().is_none_or(|text| shown(text, *max)))
+        {
+            return Err(ProfileFault::Text);
         }
-        if let Some(scheme) = &written.signature {
-            scheme.signs_any_request().map_err(ProfileFault::Signature)?;
+        if written.refuse_urls.len() > REFUSED_URLS_MAX {
+            return Err(ProfileFault::TooManyRefused);
         }
-        let mut headers = Vec::with_capacity(written.headers.len());
-        let mut extension_headers = None;
-        let signed = written.signature.as_deref();
-        for (name, value) in written.headers {
-            if value == envelope::EXTENSIONS {
-                match extension_prefix(&name, signed) {
-                    Some(prefix) if extension_headers.is_none() => extension_headers = Some(prefix),
-                    _ => return Err(ProfileFault::Extensions { name }),
-                }
-                continue;
-            }
-            if name.contains('*') {
-                return Err(ProfileFault::Extensions { name });
-            }
-            let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-                return Err(ProfileFault::HeaderName { name });
-            };
-            if RESERVED.contains(&parsed.as_str())
-                || signed.is_some_and(|scheme| scheme.headers().any(|header| *header == parsed))
-            {
-                return Err(ProfileFault::Reserved { name });
-            }
-            match Template::parse(&value) {
-                Ok(template) => headers.push((parsed, template)),
-                Err(fault) => return Err(ProfileFault::HeaderValue { name, fault }),
-            }
+        if written
+            .max_in_flight
+            .is_some_and(|most| most.get() > IN_FLIGHT_MAX)
+        {
+            return Err(ProfileFault::InFlight);
         }
+        check_body(written.body, &written.envelope)?;
+        let signing = written.signature.iter();
+        let signed: Vec<_> = signing.flat_map(Signing::headers).cloned().collect();
+        let headers = Headers::read(written.headers, &signed)?;
         let user_agent = written.user_agent.as_deref().unwrap_or(USER_AGENT);
         let printable = user_agent.bytes().all(|b| (b' '..=b'~').contains(&b));
         let Some(user_agent) = HeaderValue::from_str(user_agent)
@@ -331,9 +355,11 @@ impl TryFrom<Written> for Profile {
         Ok(Self {
             name: written.name,
             version: written.version,
+            title: written.title,
+            description: written.description,
             envelope: written.envelope,
+            body: written.body,
             headers,
-            extension_headers,
             signature: written.signature,
             user_agent,
             timeout: Duration::from_secs(u64::from(written.timeout_seconds)),
@@ -341,6 +367,12 @@ impl TryFrom<Written> for Profile {
             classes: written.classes,
             response_body_bytes_max: written.response_body_bytes_max,
             transport: written.transport,
+            refuse_urls: written.refuse_urls,
+            body_bytes_max: written.body_bytes_max,
+            rate_limit: written.rate_limit,
+            max_in_flight: written.max_in_flight,
+            auto_disable: written.auto_disable,
+            operational_events: written.operational_events,
         })
     }
 }
@@ -348,26 +380,27 @@ impl TryFrom<Written> for Profile {
 impl From<Profile> for Written {
     fn from(profile: Profile) -> Self {
         let user_agent = profile.user_agent.to_str().unwrap_or(USER_AGENT);
-        let headers = profile.headers.iter();
         Self {
             name: profile.name,
             version: profile.version,
+            title: profile.title,
+            description: profile.description,
             user_agent: (user_agent != USER_AGENT).then(|| user_agent.to_owned()),
             timeout_seconds: u32::try_from(profile.timeout.as_secs()).unwrap_or(TIMEOUT_SECONDS_MAX),
             response_body_bytes_max: profile.response_body_bytes_max,
             transport: profile.transport,
+            body_bytes_max: profile.body_bytes_max,
+            max_in_flight: profile.max_in_flight,
+            rate_limit: profile.rate_limit,
+            auto_disable: profile.auto_disable,
+            refuse_urls: profile.refuse_urls,
             envelope: profile.envelope,
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .chain(
-                    profile
-                        .extension_headers
-                        .map(|prefix| (format!("{prefix}*"), envelope::EXTENSIONS.to_owned())),
-                )
-                .collect(),
+            body: profile.body,
+            headers: profile.headers.written(),
             signature: profile.signature,
             schedule: profile.schedule,
             classes: profile.classes,
+            operational_events: profile.operational_events,
         }
     }
 }

@@ -129,8 +129,10 @@ fn build(
     request: Option<&Request>,
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let endpoint = tools.endpoints.of(route.subscription(), look, now)?;
-    let mut outbound = endpoint.request(&look.profile, event, request)?;
+    let prepared = tools.endpoints.of(route.subscription(), look, now)?;
+    let endpoint = &prepared.endpoint;
+    let about = route.about(event, row.delivery);
+    let mut outbound = endpoint.request(&look.profile, about, now, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
     let outbound::Outbound {
@@ -147,6 +149,7 @@ fn build(
             method,
             url,
             headers,
+            spelling: prepared.spelling.clone(),
             body,
             timeout,
             response_body_max,
@@ -201,7 +204,7 @@ async fn next_of(
                 reason: reason.to_string(),
             };
         }
-        Decision::Hold { reason } => (Stop::Hold, reason),
+        Decision::Hold { reason, .. } => (Stop::Hold, reason),
         Decision::Disable { reason } => (Stop::Disable, reason),
     };
     let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;

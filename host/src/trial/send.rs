@@ -52,6 +52,8 @@ pub struct Exchange {
 struct Ready {
     outbound: egress::Outbound,
     signature: Signature,
+    /// The exact names of its headers, where they are not in lower case.
+    spelled: Vec<String>,
 }
 
 impl Trial {
@@ -65,13 +67,19 @@ impl Trial {
     ) -> Exchange {
         let (subscription, now) = (route.subscription(), self.clock.now());
         let profile = &route.edition().profile;
-        let requests = made
-            .map(|made| render::requests_of(made, subscription, profile, event, delivery, &self.ids, now));
+        let about = route.about(event, delivery);
+        let requests = made.map(|made| {
+            render::requests_of(made, subscription.envelope, profile, about, &self.ids, now)
+        });
+        let requests = match requests.transpose() {
+            Ok(requests) => requests,
+            Err(fault) => return not_built(route, &fault),
+        };
         let more_requests = requests
             .as_ref()
             .map_or(0, |requests| requests.len().saturating_sub(1));
         let request = requests.as_ref().and_then(|requests| requests.first());
-        let Ready { outbound, signature } = match ready(route, event, delivery, request, now) {
+        let Ready { outbound, signature, spelled } = match ready(route, event, delivery, request, now) {
             Ok(ready) => ready,
             Err(fault) => return not_built(route, &fault.to_string()),
         };
@@ -79,7 +87,7 @@ impl Trial {
         let headers: Vec<(String, String)> = outbound
             .headers
             .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
+            .map(|(name, value)| (on_the_wire(name, &spelled), text(value)))
             .collect();
         let content_type = outbound.headers.get(CONTENT_TYPE).map(text).unwrap_or_default();
         let (method, url, body, timeout) = (
@@ -125,7 +133,7 @@ fn ready(
 ) -> Result<Ready, outbound::Fault> {
     let profile = &route.edition().profile;
     let endpoint = Endpoint::new(route.subscription(), profile, now)?;
-    let mut outbound = endpoint.request(profile, event, request)?;
+    let mut outbound = endpoint.request(profile, route.about(event, delivery), now, request)?;
     outbound
         .headers
         .insert(TEST_HEADER, HeaderValue::from_static("true"));
@@ -149,12 +157,20 @@ fn ready(
             method,
             url,
             headers,
+            spelling: egress::Spelling::of(endpoint.spelled()),
             body,
             timeout: profile.timeout.min(TIMEOUT_MAX),
             response_body_max: profile.response_body_bytes_max,
         },
         signature,
+        spelled: endpoint.spelled().to_vec(),
     })
+}
+
+/// A header's name as it goes out.
+fn on_the_wire(name: &HeaderName, spelled: &[String]) -> String {
+    let exact = spelled.iter().find(|exact| exact.eq_ignore_ascii_case(name.as_str()));
+    exact.cloned().unwrap_or_else(|| name.to_string())
 }
 
 /// What is told where no request could be made of what is configured.

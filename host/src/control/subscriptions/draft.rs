@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::set::Set;
-use super::{Control, Result, Wish, blank, check_url, generate, lay, recompiled};
+use super::{Control, Result, Wish, blank, check_url, first_secret, lay, recompiled};
 use crate::egress::UrlFault;
 use crate::id::TenantId;
 use crate::routing::Route;
@@ -39,12 +39,10 @@ impl Control {
         let given = wish.secret.clone();
         lay(wish, &mut new, now, self.parts.max_in_flight, default);
         new.status = Status::Enabled;
-        let generated = given.is_none().then(|| generate(self.look(&new).as_deref()));
-        new.endpoint.secrets = given
-            .or_else(|| generated.clone())
-            .map(|secret| SigningSecret { secret, until: None })
-            .into_iter()
-            .collect();
+        let made_here = matches!(given, Set::Keep);
+        let secret = first_secret(given, self.look(&new).as_deref())?;
+        let generated = secret.clone().filter(|_| made_here);
+        new.endpoint.secrets = secret.map(SigningSecret::newest).into_iter().collect();
         let refused = matches!(
             check_url(new.endpoint.url.reveal(), &self.parts.policy),
             Err(UrlFault::Address(_) | UrlFault::InsideName { .. })
