@@ -129,7 +129,8 @@ fn build(
     request: Option<&Request>,
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let endpoint = tools.endpoints.of(route.subscription(), look, now)?;
+    let prepared = tools.endpoints.of(route.subscription(), look, now)?;
+    let endpoint = &prepared.endpoint;
     let about = route.about(event, row.delivery);
     let mut outbound = endpoint.request(&look.profile, about, now, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
@@ -148,6 +149,7 @@ fn build(
             method,
             url,
             headers,
+            spelling: prepared.spelling.clone(),
             body,
             timeout,
             response_body_max,
