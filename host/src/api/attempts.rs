@@ -198,7 +198,7 @@ fn sent(
         headers: outbound
             .headers
             .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
+            .map(|(name, value)| (endpoint.spelling(name).to_owned(), text(value)))
             .collect(),
         body: outbound.body,
     })
