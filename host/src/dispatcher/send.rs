@@ -204,7 +204,7 @@ async fn next_of(
                 reason: reason.to_string(),
             };
         }
-        Decision::Hold { reason } => (Stop::Hold, reason),
+        Decision::Hold { reason, .. } => (Stop::Hold, reason),
         Decision::Disable { reason } => (Stop::Disable, reason),
     };
     let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;
