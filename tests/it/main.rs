@@ -17,6 +17,7 @@
 
 mod support;
 
+mod alerts;
 mod author;
 mod bad_input;
 mod behaviour;
@@ -25,8 +26,11 @@ mod delivery;
 mod documents;
 mod ingest;
 mod interference;
+mod keys;
 mod listening;
 mod looks;
+mod operations;
+mod own_events;
 mod plugins;
 mod profiles;
 mod restart;
@@ -34,6 +38,7 @@ mod security;
 mod sources;
 mod stable_json;
 mod terminal;
+mod terminal_operations;
 mod terminal_sources;
 mod triggering;
 mod watching;
