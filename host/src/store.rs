@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::event_type::EventType;
+use crate::event_type::{EventType, Strictness};
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
 use crate::profile::{self, Choice};
 use crate::reception::Reception;
@@ -262,6 +262,10 @@ pub struct TenantSettings {
     /// The profile of subscriptions that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<Choice>,
+    /// Whether payloads of its events must keep to the schemas of their types; what the operator has
+    /// configured where it has said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_events: Option<Strictness>,
 }
 
 impl Tenant {

@@ -68,9 +68,8 @@ impl Trial {
         let (subscription, now) = (route.subscription(), self.clock.now());
         let profile = &route.edition().profile;
         let about = route.about(event, delivery);
-        let requests = made.map(|made| {
-            render::requests_of(made, subscription.envelope, profile, about, &self.ids, now)
-        });
+        let requests =
+            made.map(|made| render::requests_of(made, subscription.envelope, profile, about, &self.ids, now));
         let requests = match requests.transpose() {
             Ok(requests) => requests,
             Err(fault) => return not_built(route, &fault),
@@ -79,7 +78,11 @@ impl Trial {
             .as_ref()
             .map_or(0, |requests| requests.len().saturating_sub(1));
         let request = requests.as_ref().and_then(|requests| requests.first());
-        let Ready { outbound, signature, spelled } = match ready(route, event, delivery, request, now) {
+        let Ready {
+            outbound,
+            signature,
+            spelled,
+        } = match ready(route, event, delivery, request, now) {
             Ok(ready) => ready,
             Err(fault) => return not_built(route, &fault.to_string()),
         };
@@ -169,7 +172,9 @@ fn ready(
 
 /// A header's name as it goes out.
 fn on_the_wire(name: &HeaderName, spelled: &[String]) -> String {
-    let exact = spelled.iter().find(|exact| exact.eq_ignore_ascii_case(name.as_str()));
+    let exact = spelled
+        .iter()
+        .find(|exact| exact.eq_ignore_ascii_case(name.as_str()));
     exact.cloned().unwrap_or_else(|| name.to_string())
 }
 
