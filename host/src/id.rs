@@ -28,6 +28,12 @@ const TEXT_LENGTH: usize = 13;
 /// Crockford's base32 in lower case: no `i`, `l`, `o`, `u`.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// The smallest number that an id made in this millisecond can have: a range of time as a range of ids.
+pub fn first_number(time: Timestamp) -> i64 {
+    let millis = time.as_millis().saturating_sub(EPOCH_MILLIS).max(0);
+    millis.min(i64::MAX >> (NODE_BITS + COUNTER_BITS)) << (NODE_BITS + COUNTER_BITS)
+}
+
 /// What an id is of. The prefix tells people, the type tells the compiler.
 pub trait Kind: Copy + Eq + Ord + std::hash::Hash + Send + Sync + 'static {
     /// The text before the underscore.
@@ -62,6 +68,8 @@ kinds! {
     KeyKind KeyId "key";
     /// A tenant.
     TenantKind TenantId "tnt";
+    /// A background operation.
+    OperationKind OperationId "op";
 }
 
 /// A typed id; see the module for its layout.
@@ -88,6 +96,13 @@ impl<K: Kind> Id<K> {
     /// The millisecond in which the id was made (or a little later, where a counter ran over).
     pub fn time(self) -> Timestamp {
         Timestamp::from_millis((self.0 >> (NODE_BITS + COUNTER_BITS)) + EPOCH_MILLIS)
+    }
+
+    /// The least id that can have been made at or after `time`: a bound for lists by time.
+    pub fn first_at(time: Timestamp) -> Self {
+        let millis = time.as_millis().saturating_sub(EPOCH_MILLIS);
+        let last = i64::MAX >> (NODE_BITS + COUNTER_BITS);
+        Self::from_number(millis.clamp(0, last) << (NODE_BITS + COUNTER_BITS))
     }
 
     /// The same number as an id of another kind, where two kinds share numbers on purpose.
@@ -244,6 +259,17 @@ mod tests {
         assert_eq!(text.parse::<EventId>().unwrap(), id);
         assert!(text.parse::<DeliveryId>().is_err());
         assert_eq!(id.time().as_millis(), 1_779_208_200_000);
+    }
+
+    #[test]
+    fn a_time_is_a_bound_of_ids() {
+        let now = Timestamp::from_millis(1_779_208_200_000);
+        let id: EventId = Generator::new(255).next(now);
+        assert!(EventId::first_at(now) <= id);
+        assert!(id < EventId::first_at(Timestamp::from_millis(now.as_millis() + 1)));
+        for extreme in [i64::MIN, 0, i64::MAX] {
+            assert!(EventId::first_at(Timestamp::from_millis(extreme)).number() >= 0);
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! subscription is checked when it is saved. The [`Table`] finds the routes of an event by a few hash
 //! lookups, whatever the number of subscriptions, and asks the filters of these candidates only.
 //!
+//! An event of Hookway's own goes to every subscription that wants it but the one that it is about
+//! ([`own_event`]): a failing endpoint is not told that it fails.
+//!
 //! Status plays no part here: a disabled or held subscription still gets its deliveries, which wait.
 
 mod filter;
@@ -22,6 +25,7 @@ pub use table::{Explanation, Matches, Table};
 
 use crate::event::Event;
 use crate::id::DeliveryId;
+use crate::own_event;
 use crate::profile::{About, Edition};
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
@@ -91,6 +95,23 @@ impl Route {
         &self.subscription
     }
 
+    /// Whether a pattern matches this event type.
+    pub fn wants_type(&self, event_type: &str) -> bool {
+        self.pattern_for(event_type).is_some()
+    }
+
+    /// Whether it has a filter, which has to see the event.
+    pub fn has_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// Whether its filter lets the event through. A filter that fails does not.
+    pub fn lets_through(&self, event: &Event) -> bool {
+        let mut context = FilterContext::new(event);
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.matches(&mut context).unwrap_or(false))
+    }
+
     /// The version of its profile that the subscription has now.
     pub fn edition(&self) -> &Arc<Edition> {
         &self.edition
@@ -118,6 +139,9 @@ impl Route {
 
     /// Whether the event goes here, and why not.
     fn explain(&self, event: &Event, context: &mut FilterContext<'_>) -> Explanation {
+        if own_event::about(event) == Some(self.subscription.id) {
+            return Explanation::AboutItself;
+        }
         let Some(pattern) = self.pattern_for(&event.event_type) else {
             return Explanation::NoPattern;
         };

@@ -245,7 +245,7 @@ fn without_request(rendered: Rendered) -> Outcome {
     let failed = |verdict, reason| Outcome::PluginFailed { verdict, reason };
     match rendered {
         Rendered::Filtered { reason } => Outcome::Filtered { reason },
-        Rendered::Failed { reason } => failed("fail", reason),
+        Rendered::Failed { reason, .. } => failed("fail", reason),
         Rendered::Again { reason, .. } | Rendered::Unavailable { reason } => failed("retry", reason),
         Rendered::Misconfigured { reason } => failed("hold", reason),
         // Whoever calls has taken these out.

@@ -17,16 +17,21 @@
 
 mod support;
 
+mod alerts;
 mod author;
 mod bad_input;
+mod behaviour;
 mod cloudevents;
 mod delivery;
 mod documents;
 mod event_types;
 mod ingest;
 mod interference;
+mod keys;
 mod listening;
 mod looks;
+mod operations;
+mod own_events;
 mod plugins;
 mod profiles;
 mod restart;
@@ -34,6 +39,7 @@ mod security;
 mod sources;
 mod stable_json;
 mod terminal;
+mod terminal_operations;
 mod terminal_sources;
 mod trial;
 mod triggering;

@@ -9,6 +9,7 @@ const LINES_MAX: usize = 500;
 
 /// Rooms without I/O, clock or async.
 const PURE: &[&str] = &[
+    "alert",
     "auth",
     "bucket",
     "cloudevents",
@@ -20,8 +21,11 @@ const PURE: &[&str] = &[
     "first_party",
     "id",
     "json",
+    "meter",
     "network",
+    "operation",
     "outbound",
+    "own_event",
     "profile",
     "reception",
     "retry",
@@ -45,9 +49,11 @@ const WIRING: &[&str] = &[
     "housekeeping",
     "ingest",
     "intake",
+    "recovery",
     "registry",
     "render",
     "router",
+    "sentinel",
     "trial",
     "workbench",
 ];

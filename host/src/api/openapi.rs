@@ -15,8 +15,8 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, event_types, events, health, inbound, keys, plugins, profiles, receptions, sources,
-    subscriptions, tail, tenants, trial,
+    attempts, deliveries, event_types, events, health, inbound, keys, operations, plugins, profiles,
+    receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
 
@@ -32,8 +32,10 @@ use crate::json::Fault;
         events::create, events::list, events::show, events::matches,
         subscriptions::create, subscriptions::list, subscriptions::show, subscriptions::update,
         subscriptions::remove, subscriptions::enable, subscriptions::disable, subscriptions::rotate_secret,
-        trial::unsaved, trial::stored,
-        deliveries::list_of_subscription, deliveries::list, deliveries::show, deliveries::resend,
+        subscriptions::stats::show, trial::unsaved, trial::stored,
+        deliveries::list_of_subscription, deliveries::list, deliveries::causes::list, deliveries::show,
+        deliveries::resend, operations::recover, operations::replay, operations::begin, operations::list,
+        operations::show, operations::cancel, operations::once::replay_event, operations::once::resend,
         plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,
         tenants::create, tenants::list, tenants::show, tenants::update,

@@ -23,11 +23,12 @@ use crate::control::{Control, Parts};
 use crate::delivery::{Attempt, Pending};
 use crate::egress::{self, Egress, Policy};
 use crate::event::Event;
-use crate::id::Generator;
+use crate::id::{Generator, RequestId};
 use crate::ingest::{Handover, Ingest, Wake};
 use crate::intake::{self, Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
 use crate::profile::{self, Edition, Shelf};
+use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::routing::Route;
@@ -66,6 +67,8 @@ impl Wake for Taken {
     fn queue(&self, rows: Vec<Pending>) {
         self.queued.lock().unwrap().extend(rows);
     }
+
+    fn unread(&self, _from: RequestId) {}
 }
 
 /// A whole API with a directory of its own.
@@ -161,6 +164,20 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         .await
         .unwrap();
     let sources = Arc::new(Sources::default());
+    let (taken, feed) = (Arc::<Taken>::default(), Feed::default());
+    let ingest = Ingest {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        ids: Arc::clone(&ids),
+        clock: clock.clone(),
+        dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
+        feed: feed.clone(),
+        gauges: Arc::default(),
+        unmatched: crate::ingest::Unmatched::default(),
+        idempotency_window: Duration::from_secs(86_400),
+        repetition_window: Duration::from_secs(7 * 86_400),
+    };
+    let ingest = Arc::new(ingest);
     let catalogue = Arc::new(catalogue);
     let control = Control::open(Parts {
         store: Arc::clone(&store),
@@ -173,20 +190,10 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         clock: clock.clone(),
         operator_key: Some(auth::hash_key(ADMIN)),
         max_in_flight: std::num::NonZeroU16::new(16).unwrap(),
+        ingest: Arc::clone(&ingest),
+        key_prefix: auth::KeyPrefix::default(),
     });
-    let (control, taken, feed) = (control.await.unwrap(), Arc::<Taken>::default(), Feed::default());
-    let ingest = Ingest {
-        store: Arc::clone(&store),
-        registry: Arc::clone(&registry),
-        ids: Arc::clone(&ids),
-        clock: clock.clone(),
-        dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
-        feed: feed.clone(),
-        unmatched: crate::ingest::Unmatched::default(),
-        idempotency_window: Duration::from_secs(86_400),
-        repetition_window: Duration::from_secs(7 * 86_400),
-    };
-    let ingest = Arc::new(ingest);
+    let control = control.await.unwrap();
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
     let renderer = Renderer::new(
         catalogue,
@@ -207,7 +214,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         ingest: Arc::clone(&ingest),
         certificates: Certificates::new(egress, clock.clone()),
         recorder: Recorder::new(Arc::clone(&store), NonZeroU32::MIN),
-        ids,
+        ids: Arc::clone(&ids),
         clock: clock.clone(),
         feed: feed.clone(),
         failures: crate::telemetry::Budget::default(),
@@ -219,6 +226,14 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         },
     };
     let (stop, draining) = watch::channel(false);
+    let recovery = Recovery::new(recovery::Parts {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        ids,
+        clock: clock.clone(),
+        wake: Arc::clone(&taken) as Arc<dyn Wake>,
+        announce: Arc::new(recovery::ToFeed(feed.clone())),
+    });
     let router = super::router(State {
         control: Arc::clone(&control),
         ingest,
@@ -229,8 +244,10 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         store: Arc::clone(&store),
         registry,
         feed,
-        clock,
+        clock: clock.clone(),
+        meters: Arc::new(crate::meter::Meters::new(clock.now())),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
+        recovery,
         draining,
         limits,
     });

@@ -4,6 +4,8 @@
 //! A backend is a [`Backend`]: something that can be opened, left and opened again. It calls
 //! `contract_tests!` with it and gets all of these as tests of its own.
 
+pub(super) mod alerts;
+pub(super) mod candidates;
 pub(super) mod config;
 pub(super) mod event_types;
 pub(super) mod expiry;
@@ -11,12 +13,15 @@ pub(super) mod histories;
 pub(super) mod history;
 pub(super) mod ingest;
 mod model;
+pub(super) mod operations;
 pub(super) mod outcomes;
 pub(super) mod profiles;
 pub(super) mod receptions;
 pub(super) mod repetitions;
 pub(super) mod resends;
+pub(super) mod rows;
 pub(super) mod sources;
+pub(super) mod walks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +29,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::delivery::{
-    Attempt, AttemptResult, Change, ErrorKind, NewDelivery, NewEvent, Next, Pending, PluginRun, Request,
-    RunOutcome,
+    Attempt, AttemptResult, Cause, Change, ErrorKind, GivenUp, NewDelivery, NewEvent, Next, Pending,
+    PluginRun, Request, RunOutcome,
 };
 use crate::digest::Digest;
 use crate::event::Event;
@@ -85,14 +90,32 @@ macro_rules! contract_tests {
             an_old_epoch_is_fenced outcomes::an_old_epoch_is_fenced;
             resend_puts_back_what_ended resends::resend_puts_back_what_ended;
             resend_of_parts_sends_what_failed resends::resend_of_parts_sends_what_failed;
+            a_step_is_one_transaction operations::a_step_is_one_transaction;
+            a_bad_step_leaves_nothing operations::a_bad_step_leaves_nothing;
+            failed_deliveries_are_walked candidates::failed_deliveries_are_walked;
+            old_events_say_what_became_last candidates::old_events_say_what_became_last;
+            a_new_delivery_keeps_its_event operations::a_new_delivery_keeps_its_event;
+            what_expired_is_not_sent_again operations::what_expired_is_not_sent_again;
+            operations_are_kept operations::operations_are_kept;
+            old_operations_make_room operations::old_operations_make_room;
             everything_that_happened_can_be_read history::everything_that_happened_can_be_read;
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
+            deliveries_are_walked_through_from_either_end walks::deliveries_are_walked_through_from_either_end;
+            a_page_looks_at_a_bounded_number_of_rows walks::a_page_looks_at_a_bounded_number_of_rows;
+            dead_letters_are_grouped_by_cause walks::dead_letters_are_grouped_by_cause;
+            pages_stand_while_rows_are_added walks::pages_stand_while_rows_are_added;
+            failures_in_a_row_are_counted rows::failures_in_a_row_are_counted;
+            each_change_of_a_batch_is_told_the_row_at_its_time rows::each_change_of_a_batch_is_told_the_row_at_its_time;
+            only_what_the_endpoint_did_counts rows::only_what_the_endpoint_did_counts;
+            a_delivery_with_several_requests_counts_once rows::a_delivery_with_several_requests_counts_once;
+            enabling_begins_the_row_anew rows::enabling_begins_the_row_anew;
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
             profiles_are_kept_in_versions profiles::profiles_are_kept_in_versions;
             sources_are_kept_whole sources::sources_are_kept_whole;
             event_types_are_kept_whole event_types::event_types_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
+            alerts_are_kept_until_they_are_over alerts::alerts_are_kept_until_they_are_over;
             components_are_kept_while_used config::components_are_kept_while_used;
             expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;
             age_works_with_little_traffic expiry::age_works_with_little_traffic;
@@ -327,7 +350,9 @@ pub(super) fn answer(status: u16) -> AttemptResult {
 
 fn failed(reason: &str) -> Next {
     Next::Failed {
+        cause: Cause::Timeout,
         reason: reason.to_owned(),
+        given_up: GivenUp::AtOnce,
     }
 }
 

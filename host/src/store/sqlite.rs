@@ -11,7 +11,10 @@
 //! older ones can lose a commit when the WAL is reset.
 
 mod accept;
+mod alert_rows;
 mod append;
+mod candidates;
+mod causes;
 mod checkpoint;
 mod config_rows;
 mod event_type_rows;
@@ -23,6 +26,7 @@ mod ledger;
 mod migrations;
 mod newest;
 mod opening;
+mod operation_rows;
 mod pack;
 mod profile_rows;
 mod readers;
@@ -36,6 +40,7 @@ mod segments;
 mod source_rows;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod work;
 mod writer;
 
@@ -52,21 +57,29 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
-    Key, NewProfile, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent,
-    StoredProfile, Tenant,
+    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
+    EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
+    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store,
+    StoredEvent, StoredProfile, Tenant, Walked,
 };
+use crate::alert;
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::event_type::EventType;
-use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::id::{
+    DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
+};
+use crate::operation::{self, Operation, Renewed, Step, Stepped};
 use crate::profile;
 use crate::reception::Reception;
 use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 use crate::vault::Vault;
+
+/// About what a row that goes into the ledger takes, in bytes.
+const ROW_WEIGHT: usize = 256;
 
 /// The store in one SQLite file.
 #[derive(Debug)]
@@ -191,15 +204,22 @@ impl Store for SqliteStore {
         self.read(move |conn| reception_rows::receptions(conn, &query))
     }
 
-    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {
+    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Recorded>>> {
         if epoch != self.epoch {
             return Box::pin(std::future::ready(Err(Error::Fenced)));
         }
         let prepared: Vec<_> = changes.into_iter().map(record::Prepared::new).collect();
         let weight = prepared.iter().map(record::Prepared::weight).sum();
         self.write(Kind::Outcome, weight, move |work| {
-            prepared.iter().try_for_each(|change| record::apply(work, change))
+            prepared
+                .iter()
+                .map(|change| record::apply(work, change))
+                .collect()
         })
+    }
+
+    fn failing(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, InARow)>>> {
+        self.read(history::failing)
     }
 
     fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>> {
@@ -236,8 +256,12 @@ impl Store for SqliteStore {
         self.read(move |conn| history::delivery(conn, id))
     }
 
-    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<Vec<DeliverySummary>>> {
-        self.read(move |conn| history::deliveries(conn, &query))
+    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>> {
+        self.read(move |conn| walk::deliveries(conn, &query))
+    }
+
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>> {
+        Box::pin(causes::group(&self.readers, query))
     }
 
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>> {
@@ -345,6 +369,18 @@ impl Store for SqliteStore {
         self.configure(move |work| config_rows::revoke_key(work, id, now))
     }
 
+    fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>> {
+        self.read(alert_rows::alerts)
+    }
+
+    fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::raise(work, episode))
+    }
+
+    fn end_alert(&self, about: alert::About) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::end(work, about))
+    }
+
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>> {
         self.read(config_rows::plugins)
     }
@@ -383,5 +419,56 @@ impl Store for SqliteStore {
             let answered = self.queue.close();
             answered.await.unwrap_or(Err(Error::Closed))
         })
+    }
+}
+
+impl Operations for SqliteStore {
+    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>> {
+        self.read(move |conn| candidates::failed(conn, &walk))
+    }
+
+    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>> {
+        self.read(move |conn| candidates::events(conn, &walk))
+    }
+
+    fn renew(
+        &self,
+        tenant: TenantId,
+        new: Vec<Renewed>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>> {
+        self.write(Kind::Ingest, ROW_WEIGHT * new.len(), move |work| {
+            operation_rows::renew_all(work, tenant, &new, now)
+        })
+    }
+
+    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>> {
+        self.configure(move |work| {
+            operation_rows::add(work, &operation, operation::RUNNING_MAX, operation::KEPT_MAX)
+        })
+    }
+
+    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>> {
+        self.read(move |conn| operation_rows::operation(conn, id))
+    }
+
+    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>> {
+        self.read(move |conn| operation_rows::operations(conn, &query))
+    }
+
+    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>> {
+        self.write(Kind::Ingest, ROW_WEIGHT * (1 + step.put.len()), move |work| {
+            operation_rows::step(work, &step)
+        })
+    }
+
+    fn end_operation(
+        &self,
+        id: OperationId,
+        state: operation::State,
+        error: Option<String>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Operation>>> {
+        self.configure(move |work| operation_rows::end(work, id, state, error.as_deref(), now))
     }
 }
