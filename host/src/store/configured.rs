@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::event_type::Strictness;
 use crate::id::{KeyId, TenantId};
 use crate::profile::{self, Choice};
 use crate::time::Timestamp;
@@ -32,6 +33,10 @@ pub struct TenantSettings {
     /// The profile of subscriptions that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<Choice>,
+    /// Whether payloads of its events must keep to the schemas of their types; what the operator has
+    /// configured where it has said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validate_events: Option<Strictness>,
 }
 
 impl Tenant {
