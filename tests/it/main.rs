@@ -27,6 +27,7 @@ mod documents;
 mod ingest;
 mod interference;
 mod keys;
+mod life_cycle;
 mod listening;
 mod looks;
 mod operations;
