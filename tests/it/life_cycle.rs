@@ -155,7 +155,7 @@ async fn one_exhausted_delivery_disables_and_a_refused_one_does_not() {
 #[tokio::test]
 async fn what_should_be_disabled_is_disabled_at_the_start() {
     let receiver = Receiver::scripted([], Reply::Status(400)).await;
-    let mut router = TestRouter::start().await;
+    let router = TestRouter::start().await;
     let put = async |router: &TestRouter, failures: u32| {
         let rule = json!({ "consecutive_failed_deliveries": failures });
         let document = json!({"name": "mine", "version": 1, "envelope": "none", "auto_disable": rule});
