@@ -28,6 +28,7 @@ mod event_types;
 mod ingest;
 mod interference;
 mod keys;
+mod life_cycle;
 mod listening;
 mod looks;
 mod operations;
