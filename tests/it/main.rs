@@ -27,6 +27,7 @@ mod interference;
 mod listening;
 mod looks;
 mod operations;
+mod own_names;
 mod plugins;
 mod profiles;
 mod restart;
