@@ -94,7 +94,7 @@ async fn a_product_tells_of_its_webhooks_and_keys_by_its_own_names() {
 async fn filters_see_the_own_type() {
     let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
     let mut wish = webhook("filtered", &receiver, "workflows", &["webhook.*"]);
-    wish["filter"] = json!("event.type == 'hookway.subscription.created' && data.name == 'wanted'");
+    wish["filter"] = json!("type == 'hookway.subscription.created' && data.name == 'wanted'");
     router.subscribe(&wish).await;
     for name in ["unwanted", "wanted"] {
         router.subscribe(&webhook(name, &receiver, "plain", &["never"])).await;
