@@ -32,3 +32,36 @@ impl Announce for ToFeed {
         Box::pin(std::future::ready(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+    use crate::operation::{Asked, Kind, Skipped, State};
+    use crate::time::Timestamp;
+
+    #[tokio::test]
+    async fn who_watches_is_told_of_the_end() {
+        let feed = Feed::default();
+        let mut watching = feed.watch();
+        let now = Timestamp::from_millis(1_779_208_200_000);
+        let asked = Asked::everything(Kind::Recover);
+        let mut operation = Operation::new(Id::from_number(7), Id::from_number(1), asked, now);
+        operation.state = State::Cancelled;
+        operation.progress.done = 5;
+        operation.progress.skipped = Skipped {
+            expired: 2,
+            pending: 1,
+            ..Skipped::default()
+        };
+        ToFeed(feed).ended(&operation).await;
+        let told = serde_json::to_value(watching.recv().await.unwrap()).unwrap();
+        assert_eq!(told["activity"], "operation_ended");
+        assert_eq!(
+            (&told["kind"], &told["state"]),
+            (&"recover".into(), &"cancelled".into())
+        );
+        assert_eq!((&told["done"], &told["skipped"]), (&5.into(), &3.into()));
+        assert!(told.get("subscription_id").is_none());
+    }
+}

@@ -85,3 +85,22 @@ async fn only_so_many_operations_run_at_once() {
     let refused = ask(&router, &id, "replay", &json!({})).await.expect(409);
     assert!(refused.str("/detail").contains("cancel"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn a_replay_whose_subscription_is_removed_fails_and_says_so() {
+    let receiver = Receiver::start().await;
+    let router = TestRouter::start().await;
+    let orders = json!({"name": "orders", "url": receiver.url(), "events": ["*"]});
+    let id = router.subscribe(&orders).await;
+    send_many(&router, 5).await;
+    until(&router, &id, "delivered", 5).await;
+    let replay = begun(&router, &id, "replay", &json!({"rate": 1})).await;
+    until(&router, &id, "delivered", 6).await;
+    let path = format!("/api/v1/subscriptions/{id}");
+    router.call("DELETE", &path, &json!({})).await.expect(204);
+    let seen = carry_on(&router, &replay, usize::MAX).await;
+    let last = seen.last().unwrap();
+    assert_eq!((&last["state"], done(last)), (&json!("failed"), 1), "{last}");
+    let why = last["progress"]["error"].as_str().unwrap();
+    assert!(why.contains("subscription was removed"), "{why}");
+}

@@ -92,6 +92,9 @@ fn merged<T>(
     Ok(walked)
 }
 
+/// A failed delivery with its cause and the status of the last answer.
+type Failed = (Finished, Option<String>, Option<u16>);
+
 /// Walks through failed deliveries.
 pub(super) fn failed(conn: &Connection, walk: &FailedWalk) -> Result<Walked<FailedDelivery>> {
     let all = segments::load(conn)?;
@@ -101,7 +104,7 @@ pub(super) fn failed(conn: &Connection, walk: &FailedWalk) -> Result<Walked<Fail
         limit: walk.limit,
         looked_at_max: walk.looked_at_max,
     };
-    let wanted = |row: &Row<'_>| -> Result<Option<(Finished, Option<String>, Option<u16>)>> {
+    let wanted = |row: &Row<'_>| -> Result<Option<Failed>> {
         let wanted = row.get::<_, i64>(5)? == End::Failed.number()
             && row.get::<_, i64>(1)? == walk.tenant.number()
             && row.get::<_, i64>(6)? <= walk.failed_by.as_millis()
