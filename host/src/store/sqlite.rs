@@ -11,8 +11,10 @@
 //! older ones can lose a commit when the WAL is reset.
 
 mod accept;
+mod alert_rows;
 mod append;
 mod candidates;
+mod causes;
 mod checkpoint;
 mod config_rows;
 mod expire;
@@ -37,6 +39,7 @@ mod segments;
 mod source_rows;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod work;
 mod writer;
 
@@ -53,11 +56,12 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, EventWalk,
-    Expired, FailedDelivery, FailedWalk, Key, NewProfile, OldEvent, OperationQuery, Operations,
-    PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, StoredProfile, Tenant,
-    Walked,
+    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
+    EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
+    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store,
+    StoredEvent, StoredProfile, Tenant, Walked,
 };
+use crate::alert;
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -198,15 +202,22 @@ impl Store for SqliteStore {
         self.read(move |conn| reception_rows::receptions(conn, &query))
     }
 
-    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {
+    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Recorded>>> {
         if epoch != self.epoch {
             return Box::pin(std::future::ready(Err(Error::Fenced)));
         }
         let prepared: Vec<_> = changes.into_iter().map(record::Prepared::new).collect();
         let weight = prepared.iter().map(record::Prepared::weight).sum();
         self.write(Kind::Outcome, weight, move |work| {
-            prepared.iter().try_for_each(|change| record::apply(work, change))
+            prepared
+                .iter()
+                .map(|change| record::apply(work, change))
+                .collect()
         })
+    }
+
+    fn failing(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, InARow)>>> {
+        self.read(history::failing)
     }
 
     fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>> {
@@ -243,8 +254,12 @@ impl Store for SqliteStore {
         self.read(move |conn| history::delivery(conn, id))
     }
 
-    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<Vec<DeliverySummary>>> {
-        self.read(move |conn| history::deliveries(conn, &query))
+    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>> {
+        self.read(move |conn| walk::deliveries(conn, &query))
+    }
+
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>> {
+        Box::pin(causes::group(&self.readers, query))
     }
 
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>> {
@@ -335,6 +350,18 @@ impl Store for SqliteStore {
 
     fn revoke_key(&self, id: KeyId, now: Timestamp) -> BoxFuture<'_, Result<bool>> {
         self.configure(move |work| config_rows::revoke_key(work, id, now))
+    }
+
+    fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>> {
+        self.read(alert_rows::alerts)
+    }
+
+    fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::raise(work, episode))
+    }
+
+    fn end_alert(&self, about: alert::About) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::end(work, about))
     }
 
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>> {
