@@ -100,13 +100,17 @@ impl Route {
         self.pattern_for(event_type).is_some()
     }
 
-    /// Whether it has a filter, which has to see the event.
-    pub fn has_filter(&self) -> bool {
-        self.filter.is_some()
+    /// Whether more than its type says whether an event of this type goes here.
+    pub fn looks_into(&self, event_type: &str) -> bool {
+        self.filter.is_some() || own_event::is_own(event_type)
     }
 
-    /// Whether its filter lets the event through. A filter that fails does not.
+    /// Whether its filter lets the event through, and it is not about this subscription. A filter that
+    /// fails does not.
     pub fn lets_through(&self, event: &Event) -> bool {
+        if own_event::about(event) == Some(self.subscription.id) {
+            return false;
+        }
         let mut context = FilterContext::new(event);
         let filter = self.filter.as_ref();
         filter.is_none_or(|filter| filter.matches(&mut context).unwrap_or(false))
