@@ -231,11 +231,6 @@ struct Pair<'e> {
 }
 
 impl Pair<'_> {
-    /// Whether what the route says of the event depends on more than its type.
-    fn needs_body(&self) -> bool {
-        self.route.looks_into(&self.event.event_type)
-    }
-
     fn position(&self) -> Position {
         Position {
             number: self.event.id.number(),
@@ -281,7 +276,7 @@ impl<'a> Bodies<'a> {
     /// What the filter of this pair says. Pairs are asked in their order.
     async fn verdict(&mut self, place: usize) -> store::Result<Verdict> {
         let pair = &self.pairs[place];
-        if !pair.needs_body() {
+        if !pair.route.has_to_see(&pair.event.event_type) {
             return Ok(Verdict::Passes);
         }
         if !self.loaded.contains_key(&pair.event.id) {
@@ -297,7 +292,8 @@ impl<'a> Bodies<'a> {
 
     async fn load(&mut self, place: usize) -> store::Result<()> {
         self.loaded.clear();
-        let filtered = self.pairs[place..].iter().filter(|pair| pair.needs_body());
+        let seen = |pair: &&Pair<'_>| pair.route.has_to_see(&pair.event.event_type);
+        let filtered = self.pairs[place..].iter().filter(seen);
         let mut ids: Vec<EventId> = filtered.map(|pair| pair.event.id).take(BODIES_AT_ONCE).collect();
         ids.dedup();
         match self.store.events_by_id(ids.clone()).await {
