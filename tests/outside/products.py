@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""Shows that Hookway can be the webhook system of four products, with the code that they publish.
+
+    python3 -m venv target/outside
+    target/outside/bin/python tests/outside/products.py --install target/debug/hookway
+
+WorkFlows, AetherFlow, InboundFlow and WorkFlux describe their webhooks and publish code that verifies them.
+`receivers/app.js` (on Express 4 and 5) and `receivers/app.py` (on Flask) are receivers made of that code.
+The script starts them and a router on an empty database, makes a tenant for each product, and configures it
+by nothing but data: the product's profile as the default, the product's id for the customer, the product's
+event types. Then, for each product:
+
+- every sample of its documentation is published; each receiver answers 200 by the product's own code, and
+  the request is, byte for byte and with the header names as they stand on the wire, what the files in
+  `golden` say. Signatures are computed again here, from the secret that creation showed;
+- JSON that survives no parser unchanged is published, as data and as the output of a plugin: receivers that
+  verify what `JSON.stringify` makes of the body accept it, and to the others it goes byte for byte;
+- a wrong secret, no secret, a body beyond Express's limit: what the product's code answers, and what the
+  test of a subscription says about it;
+- a rotated secret: the product's header has one signature, `webhook-signature` has both;
+- retries and resends: the same bytes under the same ids, with a new time stamp and signature where the
+  product signs one; the handlers that products publish against duplicates know them again.
+
+`--install` fetches Express, Flask and `standardwebhooks`, of the versions below. A receiver whose framework
+cannot be had is left out, and a line says so.
+
+Exit codes: 0 everything is right, 1 something is not, 2 it could not be tried.
+"""
+
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from packages import NPM_DIRECTORY, install, npm_version  # noqa: E402
+from verify import DOCUMENTED, PATIENCE, Cannot, Checks, Router  # noqa: E402
+
+PYPI = {"Flask": "3.1.3", "standardwebhooks": "1.1.0"}
+NPM = {"express4": "npm:express@4.22.3", "express5": "npm:express@5.3.0"}
+# Seconds that a time stamp may be away from this machine's clock.
+NOW = 120
+# Beyond the 100 kB that body parsers of Express take.
+LARGE = 120_000
+
+
+class Product:
+    """A product: what the operator types for it, and where its published code runs."""
+
+    def __init__(self, name, organization, variable, signature, receivers, timestamp=None):
+        self.name = name  # of the profile, of the tenant, and of the receivers' path
+        self.organization = organization  # the product's own id for the customer
+        self.variable = variable  # where the published code takes the secret from
+        self.signature = signature  # the header
+        self.timestamp = timestamp  # the header, where the product signs one
+        self.receivers = receivers
+        self.samples = [json.loads(text) for product, text in DOCUMENTED if product == name]
+
+    def expected_signature(self, secret, headers, body):
+        """The signature in lower-case hex, as the product describes it."""
+        signed = body if self.timestamp is None else headers[self.timestamp].encode() + b"." + body
+        return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+
+
+EXPRESS = ["express4", "express5"]
+WORKFLOWS = Product("workflows", "org_abc123", "WORKFLOWS_WEBHOOK_SECRET", "X-WorkFlows-Signature", [*EXPRESS, "flask"])
+AETHERFLOW = Product("aetherflow", None, "WEBHOOK_SECRET", "X-AetherFlow-Signature", [*EXPRESS, "flask"])
+INBOUNDFLOW = Product("inboundflow", "0b7c8a56-1111-4222-8333-444455556666", "INBOUNDFLOW_SECRET",
+                      "X-InboundFlow-Signature", EXPRESS, "X-InboundFlow-Timestamp")
+WORKFLUX = Product("workflux", None, "WORKFLUX_SECRET", "X-Workflux-Signature", ["flask"])
+PRODUCTS = [WORKFLOWS, AETHERFLOW, INBOUNDFLOW, WORKFLUX]
+
+# JSON of which `JSON.stringify(JSON.parse(text))` makes something else, and some that looks as if.
+VARIANTS = {
+    "compact": '{"a":"í","n":1}',
+    "pretty-printed": '{\n  "a": "í",\n  "n": 1\n}',
+    "escaped letters": '{"a":"\\u00ed"}',
+    "1.0": '{"resolution_rate":1.0}',
+    "0.95": '{"confidence_score":0.95}',
+    "1e21": '{"n":1e21,"m":1E+2,"k":-1.5e-7}',
+    "1e+21": '{"n":1e+21}',
+    "2^53+1": '{"n":9007199254740993}',
+    "minus zero": '{"n":-0.0,"m":-0}',
+    "keys that are indices": '{"b":1,"10":2,"2":3,"a":4,"01":5,"4294967295":6}',
+    "keys twice": '{"a":1,"b":2,"a":3}',
+    "escapes": '{"a":"\\/","b":"\\u003c\\u001B\\u0008\\u000a\\u0022"}',
+    "texts": '{"a":"\u2028\U0001f600\\u001b\\b","__proto__":{"x":1},"constructor":null}',
+    "deep": '{"a":[[],{},[1.50,{"z":[null,true,1E0]}]]}',
+}
+# What only bytes can say: no JSON document may be published with it as `data`.
+SURROGATE = b'{"a":"\\ud800"}'
+# The plugin `jq` puts out numbers and keys as its program says them.
+JQ_OUTPUT = '{"b": 1.0, "10": 1e21, "2": 9007199254740993, "a": -0.0, "s": "\\u2028\\u001b\\b\\u00ed/<"}'
+
+
+class Missing(Exception):
+    """A framework is not here, so that what needs it is left out."""
+
+
+class App:
+    """A receiver in a process of its own."""
+
+    def __init__(self, kind, directory):
+        self.kind = kind
+        if kind == "flask":
+            if subprocess.run([sys.executable, "-c", "import flask"], capture_output=True).returncode != 0:
+                raise Missing("Flask is not here")
+            arguments = [sys.executable, "-B", os.path.join(HERE, "receivers", "app.py")]
+        else:
+            node = shutil.which("node")
+            if not node or not npm_version(kind):
+                raise Missing("node or %s is not here" % kind)
+            arguments = [node, os.path.join(HERE, "receivers", "app.js"), NPM_DIRECTORY, kind]
+        environment = {name: value for name, value in os.environ.items() if name not in ("NODE_ENV", "FLASK_DEBUG")}
+        # What the published code prints is nobody's business here.
+        self.output = open(os.path.join(directory, kind + ".log"), "wb")
+        self.process = subprocess.Popen(arguments, env=environment, stdin=subprocess.PIPE, stdout=self.output,
+                                        stderr=subprocess.PIPE)
+        port = self.process.stderr.readline().strip()
+        if not port.isdigit():
+            raise Cannot("%s does not start: %s%s" % (kind, port, self.process.stderr.read()))
+        # Errors that the published code throws are printed there; nobody may wait for them to be read.
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        self.host = "127.0.0.1:" + port.decode()
+        self.url = "http://" + self.host
+
+    def put(self, path, value):
+        request = urllib.request.Request(self.url + path, method="PUT", data=json.dumps(value).encode())
+        request.add_header("content-type", "application/json")
+        urllib.request.urlopen(request, timeout=20).close()
+
+    def received(self, path):
+        with urllib.request.urlopen(self.url + "/received?path=" + urllib.parse.quote(path), timeout=20) as answer:
+            return [Received(one) for one in json.load(answer)]
+
+    def wait(self, path, count):
+        """What came to a path, once it is so many."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            received = self.received(path)
+            if len(received) >= count:
+                return received
+            if time.monotonic() > deadline:
+                raise Cannot("%d of %d requests came to %s on %s" % (len(received), count, path, self.kind))
+            time.sleep(0.02)
+
+    def post(self, path, headers, body):
+        """What this receiver answers to a request of ours."""
+        request = urllib.request.Request(self.url + path, method="POST", data=body, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode("utf-8", "replace")
+
+    def stop(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.output.close()
+
+
+class Received:
+    """A request as it came, and what the product's code answered."""
+
+    def __init__(self, kept):
+        self.method, self.path, self.status, self.answer = (kept[name] for name in ("method", "path", "status", "answer"))
+        self.lines = kept["headers"]
+        self.headers = dict(self.lines)
+        self.body = base64.b64decode(kept["body"])
+
+    def wire(self):
+        """The request as text, its headers in the order of their names."""
+        return request_text("%s %s HTTP/1.1" % (self.method, self.path), ["%s: %s" % (name, value) for name, value in self.lines],
+                            self.body.decode("utf-8", "replace"))
+
+
+def request_text(first, lines, body):
+    return "\n".join([first, *sorted(lines, key=str.lower), "", body])
+
+
+class Play:
+    """One router, the receivers, and everything that is published."""
+
+    def __init__(self, checks, router, apps, webhooks):
+        self.checks, self.router, self.apps, self.webhooks = checks, router, apps, webhooks
+        self.seen = {}  # receiver and path: how many requests were looked at
+
+    def call(self, product, method, path, wish=None):
+        return self.router.call(method, path, None if wish is None else json.dumps(wish).encode(), product.name)
+
+    def configure(self, product):
+        """All that an operator types, and no line of code."""
+        self.router.call("POST", "/tenants", json.dumps({"name": product.name}).encode())
+        wish = {"default_profile": product.name}
+        if product.organization is not None:
+            wish["external_id"] = product.organization
+        self.router.call("PATCH", "/tenants/" + product.name, json.dumps(wish).encode())
+        self.call(product, "POST", "/event-types/load", {"catalogue": product.name})
+
+    def webhook(self, product, kind, path, events, **more):
+        """A webhook as the products' own documents make one: name, address, events. The receiver is told the
+        secret that the answer shows once."""
+        wish = {"name": kind + " " + path, "url": self.apps[kind].url + path, "events": events, **more}
+        made = self.call(product, "POST", "/webhooks", wish)
+        if made.get("secret"):
+            self.apps[kind].put("/secrets", {product.variable: made["secret"]})
+        return made
+
+    def publish(self, product, kind, data, when=None, name=None):
+        """Publishes data as it stands in the text, and gives the event's id."""
+        members = [("type", json.dumps(kind))]
+        members += [("time", json.dumps(when))] if when else []
+        members += [("id", json.dumps(name))] if name else []
+        members += [("data_base64", json.dumps(base64.b64encode(data).decode()))] if isinstance(data, bytes) else [("data", data)]
+        draft = "{%s}" % ",".join('"%s":%s' % member for member in members)
+        return self.router.call("POST", "/events", draft.encode(), product.name)["id"]
+
+    def came(self, kind, path, count=1):
+        """The next requests to a path of a receiver."""
+        start = self.seen.get((kind, path), 0)
+        self.seen[kind, path] = start + count
+        return self.apps[kind].wait(path, start + count)[start:start + count]
+
+    def delivery(self, product, event, subscription, status=None):
+        """The delivery of an event for a subscription, once it has this status."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for one in self.router.deliveries(event, product.name):
+                if one["subscription_id"] == subscription["id"] and status in (None, one["status"]):
+                    return self.call(product, "GET", "/deliveries/" + one["id"])
+            if time.monotonic() > deadline:
+                raise Cannot("no delivery of %s is %s: %s" % (event, status, self.router.deliveries(event, product.name)))
+            time.sleep(0.02)
+
+    def signed(self, product, secret, received, what):
+        """The product's own signature, computed again."""
+        expected = product.expected_signature(secret, received.headers, received.body)
+        self.checks.check("signature computed again", expected in received.headers.get(product.signature, ""),
+                          "%s: %s, expected %s" % (what, received.headers.get(product.signature), expected))
+        return expected
+
+    def standard(self, secret, received, what):
+        """The headers of Standard Webhooks, verified by a library of others."""
+        try:
+            self.webhooks.Webhook(secret).verify(received.body, {name.lower(): value for name, value in received.lines})
+            good = True
+        except Exception as error:  # its own error, or JSON's
+            good = "%s: %s" % (type(error).__name__, error)
+        self.checks.check("verified by standardwebhooks", good is True, "%s: %s" % (what, good))
+
+    def accepted(self, received, what, answer="OK"):
+        return self.checks.check("200 by the product's own code", (received.status, received.answer) == (200, answer),
+                                 "%s: %d %.300s" % (what, received.status, received.answer))
+
+    def samples(self, product):
+        """Every sample of the document, as it would have been sent."""
+        kinds = [kind for kind in product.receivers if kind in self.apps]
+        path = "/" + product.name
+        made = {kind: self.webhook(product, kind, path, [one["event"] for one in product.samples]) for kind in kinds}
+        ids = []
+        for sample in product.samples:
+            data = json.dumps(sample["data"], ensure_ascii=False, separators=(",", ":"))
+            event = self.publish(product, sample["event"], data, sample["timestamp"], sample.get("id"))
+            for kind in kinds:
+                what = "%s on %s" % (sample["event"], kind)
+                received = self.came(kind, path)[0]
+                self.accepted(received, what)
+                delivery = self.delivery(product, event, made[kind], "delivered")
+                self.golden(product, made[kind]["secret"], kind, sample["event"], received, delivery["requests"][0]["id"])
+                ids.append(received.headers["webhook-id"])
+        self.checks.check("no webhook-id twice", len(ids) == len(set(ids)), ids)
+        for one in made.values():
+            self.call(product, "DELETE", "/webhooks/" + one["id"])
+
+    def golden(self, product, secret, kind, event, received, request):
+        """The whole request as the file says it, but for what is another in every request."""
+        what = "%s on %s" % (event, kind)
+        names = received.headers
+        with open(os.path.join(HERE, "golden", product.name, event + ".http"), encoding="utf-8") as file:
+            expected = file.read()
+        values = {"signature": self.signed(product, secret, received, what), "host": self.apps[kind].host,
+                  "webhook_id": request, "webhook_timestamp": names["webhook-timestamp"],
+                  "webhook_signature": names["webhook-signature"], "version": self.version}
+        self.standard(secret, received, what)
+        times = [names["webhook-timestamp"]]
+        if product.timestamp:
+            values["delivery_id"] = names["X-InboundFlow-Delivery-Id"]
+            self.checks.check("the delivery's id is a UUID", is_uuid(values["delivery_id"]), values["delivery_id"])
+            values["timestamp"] = names[product.timestamp]
+            times.append(values["timestamp"])
+        for one in times:
+            self.checks.check("the time stamp is now, in seconds", one.isdigit() and abs(int(one) - time.time()) < NOW, one)
+        for name, value in values.items():
+            expected = expected.replace("{%s}" % name, value)
+        head, _, body = expected.partition("\n\n")
+        first, *lines = head.split("\n")
+        expected = request_text(first, lines, body)
+        self.checks.check("the bytes of the golden file", received.wire() == expected,
+                          "%s\n--- expected\n%s\n--- received\n%s\n---" % (what, expected, received.wire()))
+
+    def variants(self, product):
+        """Awkward JSON: whoever verifies what `JSON.stringify` makes of it accepts it all the same, and where
+        the product does not need that, it goes as it came."""
+        kinds = [kind for kind in product.receivers if kind in self.apps]
+        path, stable = "/" + product.name, product in (WORKFLOWS, INBOUNDFLOW)
+        event_type = product.samples[0]["event"]
+        made = [self.webhook(product, kind, path, [event_type]) for kind in kinds]
+        for name, text in VARIANTS.items():
+            self.publish(product, event_type, text)
+            for kind in kinds:
+                self.variant(product, kind, path, name, text, stable)
+        if not stable:
+            self.publish(product, event_type, SURROGATE)
+            for kind in kinds:
+                received = self.came(kind, path)[0]
+                self.accepted(received, "a lone surrogate on " + kind)
+                self.checks.check("awkward data byte for byte", received.body.endswith(b'"data":' + SURROGATE + b"}"), received.body)
+        for one in made:
+            self.call(product, "DELETE", "/webhooks/" + one["id"])
+        # The same from a plugin, alone and inside the product's envelope.
+        plugins = [{"name": "jq", "config": {"program": JQ_OUTPUT}}]
+        for more in [{}, {"envelope": "profile"}]:
+            made = [self.webhook(product, kind, path, [event_type], plugins=plugins, **more) for kind in kinds]
+            self.publish(product, event_type, "{}")
+            for kind in kinds:
+                # Without the envelope the published code on Flask finds no `event`, after it has verified.
+                received = self.came(kind, path)[0]
+                verified = received.status == 200 or (not more and product is WORKFLOWS and kind == "flask" and received.status == 500)
+                self.checks.check("a plugin's awkward output verified", verified, "%s %s: %d %.200s\n%r"
+                                  % (product.name, kind, received.status, received.answer, received.body))
+            for one in made:
+                self.call(product, "DELETE", "/webhooks/" + one["id"])
+
+    def variant(self, product, kind, path, name, text, stable):
+        received = self.came(kind, path)[0]
+        what = "%s on %s: %s" % (name, kind, text)
+        self.accepted(received, what)
+        if stable:
+            # What a receiver reads is what was published, as far as JavaScript's numbers go.
+            same = as_doubles(received.body)["data"] == as_doubles(text)
+            self.checks.check("awkward data, the same to JavaScript", same, "%s\n  %s" % (what, received.body))
+        else:
+            same = received.body.endswith(b'"data":' + text.encode() + b"}")
+            self.checks.check("awkward data byte for byte", same, "%s\n  %s" % (what, received.body))
+
+
+def is_uuid(text):
+    return re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None and uuid.UUID(text).version is not None
+
+
+def as_doubles(text):
+    return json.loads(text, parse_int=float, parse_float=float)
