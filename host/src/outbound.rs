@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::delivery::Request;
 use crate::event::{self, Event};
-use crate::profile::{Profile, Transport};
+use crate::profile::Profile;
 use crate::signature::{Keyring, Outgoing};
 use crate::subscription::{self, Subscription};
 use crate::time::Timestamp;
@@ -71,7 +71,7 @@ impl Endpoint {
     pub fn new(subscription: &Subscription, profile: &Profile, now: Timestamp) -> Result<Self, Fault> {
         let endpoint = &subscription.endpoint;
         let url = Url::parse(endpoint.url.reveal()).map_err(|_| Fault::Url)?;
-        if profile.transport == Transport::HttpsOnly && url.scheme() != "https" {
+        if !profile.transport.admits(&url) {
             return Err(Fault::NotHttps);
         }
         let mut headers = HeaderMap::new();

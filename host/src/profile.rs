@@ -11,6 +11,7 @@
 
 mod atom;
 pub mod envelope;
+mod transport;
 mod uri;
 
 use std::collections::BTreeMap;
@@ -94,7 +95,8 @@ pub struct Profile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// `https` only, whatever else the operator allows.
+    /// `https` only, whatever else the operator allows; `http` to the router's own machine is the exception,
+    /// for who develops.
     HttpsOnly,
     /// What the operator's egress policy allows.
     #[default]

@@ -250,7 +250,7 @@ impl Control {
             "" => faults.add("/url", "must be given"),
             url => match check_url(url, &self.parts.policy) {
                 Err(fault) => faults.add("/url", fault.to_string()),
-                Ok(url) if https_only(profile) && url.scheme() != "https" => {
+                Ok(url) if profile.is_some_and(|profile| !profile.transport.admits(&url)) => {
                     faults.add("/url", "must be https: the profile sends nowhere else");
                 }
                 Ok(_) => {}
@@ -305,8 +305,4 @@ fn compiled(subscription: Subscription) -> std::result::Result<Arc<Route>, Fault
         Ok(route) => Ok(Arc::new(route)),
         Err(error) => Err(Faults::one(error.pointer, error.detail)),
     }
-}
-
-fn https_only(profile: Option<&profile::Profile>) -> bool {
-    profile.is_some_and(|profile| profile.transport == profile::Transport::HttpsOnly)
 }
