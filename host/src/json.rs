@@ -12,9 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 mod split;
+mod stable;
 mod steps;
 
 pub use split::{MEMBERS_MAX, Name};
+pub use stable::{NotStable, STABLE_DEPTH_MAX, compact, stable, unsafe_integer};
 pub use steps::{STEPS_MAX, index, steps};
 
 use split::Split;

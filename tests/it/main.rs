@@ -29,6 +29,7 @@ mod plugins;
 mod restart;
 mod security;
 mod sources;
+mod stable_json;
 mod terminal;
 mod terminal_sources;
 mod triggering;
