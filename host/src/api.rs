@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod page;
 pub mod plugins;
 pub mod problem;
+pub mod profiles;
 pub mod rate_limit;
 pub mod receptions;
 pub mod remote;
@@ -151,6 +152,12 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/keys", post(keys::create).get(keys::list)),
         ("/keys/{id}", axum::routing::delete(keys::revoke)),
         ("/tenants", post(tenants::create).get(tenants::list)),
+        ("/tenants/{id}", get(tenants::show).patch(tenants::update)),
+        ("/profiles", get(profiles::list)),
+        (
+            "/profiles/{name}",
+            get(profiles::show).put(profiles::put).delete(profiles::remove),
+        ),
         ("/sources", post(sources::create).get(sources::list)),
         (
             "/sources/{id}",

@@ -32,6 +32,7 @@ mod openapi;
 mod output;
 mod plugin;
 pub mod problem;
+mod profiles;
 mod receiver;
 mod send;
 mod serve;
@@ -166,6 +167,12 @@ enum Command {
         after_help = "Examples:\n  hookway plugin new leads\n  hookway plugin test\n  hookway plugin push leads ."
     )]
     Plugin(plugin::Verb),
+    /// Profiles: how deliveries look and behave
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway profiles list\n  hookway profiles show github > acme.toml\n  hookway profiles put acme.toml --name acme"
+    )]
+    Profiles(profiles::Verb),
     /// Sign a body as a delivery is signed
     Sign(signature::SignArgs),
     /// Verify the signature of a delivery
@@ -235,6 +242,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Events(verb) => events::run(verb, context).await,
         Command::Deliveries(verb) => deliveries::run(verb, context).await,
         Command::Plugin(verb) => plugin::run(verb, context).await,
+        Command::Profiles(verb) => profiles::run(verb, context).await,
         Command::Sign(args) => signature::sign(args, context),
         Command::Verify(args) => signature::verify(args, context),
         Command::Config(args) => settings::run(args, context),

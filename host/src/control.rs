@@ -10,6 +10,7 @@ pub mod check;
 pub mod keyring;
 pub mod keys;
 pub mod plugins;
+pub mod profiles;
 pub mod set;
 pub mod sources;
 pub mod steward;

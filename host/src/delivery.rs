@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
+use crate::profile;
 use crate::time::Timestamp;
 
 /// Where a delivery stands.
@@ -58,7 +59,18 @@ pub struct NewEvent {
     /// The event.
     pub event: Arc<Event>,
     /// Its deliveries.
-    pub deliveries: Vec<(DeliveryId, SubscriptionId)>,
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery that is about to be accepted with its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its subscription.
+    pub subscription: SubscriptionId,
+    /// The version of the profile that it looks like, from now on and for ever.
+    pub profile: profile::Number,
 }
 
 /// One thing that is due: a delivery that was not rendered yet, or one request of a rendered one.
@@ -73,6 +85,9 @@ pub struct Pending {
     pub event: EventId,
     /// Its subscription.
     pub subscription: SubscriptionId,
+    /// The version of the profile that the delivery looks like. None for one that is older than such
+    /// numbers: it looks like its subscription's profile.
+    pub profile: Option<profile::Number>,
     /// How far it is.
     pub stage: Stage,
     /// Attempts recorded so far, for numbering; never goes back.

@@ -13,7 +13,7 @@ pub use unmatched::Unmatched;
 
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
-use crate::delivery::{NewEvent, Pending, Stage};
+use crate::delivery::{NewDelivery, NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, TenantId};
 use crate::reception::Reception;
@@ -156,7 +156,11 @@ impl Ingest {
         let deliveries = matches
             .routes
             .iter()
-            .map(|route| (self.ids.next(now), route.subscription().id))
+            .map(|route| NewDelivery {
+                id: self.ids.next(now),
+                subscription: route.subscription().id,
+                profile: route.edition().number,
+            })
             .collect();
         NewEvent { event, deliveries }
     }
@@ -180,11 +184,12 @@ impl Ingest {
                     matched: answer.matched,
                 },
             });
-            let rows = new.deliveries.iter().map(|(delivery, subscription)| Pending {
-                request: delivery.same_number(),
-                delivery: *delivery,
+            let rows = new.deliveries.iter().map(|delivery| Pending {
+                request: delivery.id.same_number(),
+                delivery: delivery.id,
                 event: new.event.id,
-                subscription: *subscription,
+                subscription: delivery.subscription,
+                profile: Some(delivery.profile),
                 stage: Stage::Accepted,
                 attempts: 0,
                 tries: 0,

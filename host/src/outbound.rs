@@ -22,9 +22,6 @@ pub enum Fault {
     /// The endpoint's URL is none.
     #[error("the endpoint's URL cannot be parsed")]
     Url,
-    /// The profile wants HTTPS.
-    #[error("the profile only sends over https")]
-    NotHttps,
     /// A plugin's path leads away from the endpoint.
     #[error("the plugin's path does not stay at the endpoint")]
     Path,
@@ -71,9 +68,6 @@ impl Endpoint {
     pub fn new(subscription: &Subscription, profile: &Profile, now: Timestamp) -> Result<Self, Fault> {
         let endpoint = &subscription.endpoint;
         let url = Url::parse(endpoint.url.reveal()).map_err(|_| Fault::Url)?;
-        if !profile.transport.admits(&url) {
-            return Err(Fault::NotHttps);
-        }
         let mut headers = HeaderMap::new();
         headers.insert(http::header::USER_AGENT, profile.user_agent.clone());
         for (name, value) in &endpoint.headers {

@@ -10,8 +10,9 @@
 //! in every retry.
 
 mod atom;
+mod choice;
 pub mod envelope;
-mod transport;
+mod shelf;
 mod uri;
 
 use std::collections::BTreeMap;
@@ -20,9 +21,12 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 pub use atom::{AtomFault, Template};
+pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
 pub use envelope::{Body, Rendered};
+pub use shelf::{Edition, Number, Shelf};
 
 use self::envelope::Envelope;
 use crate::event::Event;
@@ -95,8 +99,7 @@ pub struct Profile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// `https` only, whatever else the operator allows; `http` to the router's own machine is the exception,
-    /// for who develops.
+    /// `https` only, whatever else the operator allows, but for this machine itself.
     HttpsOnly,
     /// What the operator's egress policy allows.
     #[default]
@@ -107,7 +110,7 @@ pub enum Transport {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileFault {
     /// A bad name.
-    #[error("the name must be 1 to 64 lower-case letters, digits and `-`")]
+    #[error("the name must be 1 to {NAME_BYTES_MAX} lower-case letters, digits and `-`")]
     Name,
     /// Too many headers.
     #[error("more than {HEADERS_MAX} headers")]
@@ -209,6 +212,25 @@ pub fn built_in(name: &str) -> Option<&'static Profile> {
     BUILT_IN.iter().find(|profile| profile.name == name)
 }
 
+/// The profile of a subscription that names none.
+pub fn usual() -> &'static Profile {
+    built_in(DEFAULT).expect("it is one of the built-in profiles")
+}
+
+impl Transport {
+    /// Whether an endpoint may have this URL, if the operator allows it. Without encryption nothing leaves
+    /// the machine: on it there is nobody to listen, and those who develop need it.
+    pub fn takes(self, url: &Url) -> bool {
+        let loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self == Self::Policy || url.scheme() == "https" || loopback
+    }
+}
+
 impl Profile {
     /// The body for an event, and its media type.
     pub fn render(&self, event: &Event) -> Rendered {
@@ -256,8 +278,7 @@ impl TryFrom<Written> for Profile {
     type Error = ProfileFault;
 
     fn try_from(written: Written) -> Result<Self, ProfileFault> {
-        let slug = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if !(1..=64).contains(&written.name.len()) || !written.name.bytes().all(slug) {
+        if !is_name(&written.name) {
             return Err(ProfileFault::Name);
         }
         if written.headers.len() > HEADERS_MAX {

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::id::SubscriptionId;
+use crate::profile::{self, Edition, Shelf};
 use crate::routing::{Route, Table};
 
 /// One consistent view of all subscriptions.
@@ -25,20 +26,22 @@ pub struct Snapshot {
 /// The current snapshot and the way to change it.
 pub struct Registry {
     current: ArcSwap<Snapshot>,
+    shelf: ArcSwap<Shelf>,
     /// Changes are made one after another.
     changing: Mutex<()>,
     changed: watch::Sender<u64>,
 }
 
 impl Registry {
-    /// A registry of these subscriptions.
-    pub fn new(routes: impl IntoIterator<Item = Arc<Route>>) -> Self {
+    /// A registry of these profiles and subscriptions.
+    pub fn new(shelf: Shelf, routes: impl IntoIterator<Item = Arc<Route>>) -> Self {
         let routes = routes
             .into_iter()
             .map(|route| (route.subscription().id, route))
             .collect();
         Self {
             current: ArcSwap::from_pointee(snapshot_of(routes)),
+            shelf: ArcSwap::from_pointee(shelf),
             changing: Mutex::new(()),
             changed: watch::Sender::new(0),
         }
@@ -54,10 +57,35 @@ impl Registry {
         self.current.load().routes.get(&id).cloned()
     }
 
+    /// All profiles.
+    pub fn shelf(&self) -> Arc<Shelf> {
+        self.shelf.load_full()
+    }
+
+    /// The version of a profile that a delivery looks like. One that has none looks like its
+    /// subscription's profile. None where the version cannot be read any more.
+    pub fn edition(&self, number: Option<profile::Number>, route: &Route) -> Option<Arc<Edition>> {
+        match number {
+            Some(number) if number != route.edition().number => self.shelf.load().get(number).cloned(),
+            // Nearly always: the profile is what it was when the delivery was made.
+            Some(_) | None => Some(Arc::clone(route.edition())),
+        }
+    }
+
+    /// Replaces the profiles. Subscriptions that follow one of them are put anew by the caller.
+    pub fn put_shelf(&self, shelf: Shelf) {
+        self.shelf.store(Arc::new(shelf));
+    }
+
     /// Adds or replaces a subscription.
     pub fn put(&self, route: Arc<Route>) {
+        self.put_all([route]);
+    }
+
+    /// Adds or replaces subscriptions, at once.
+    pub fn put_all(&self, new: impl IntoIterator<Item = Arc<Route>>) {
         self.change(|routes| {
-            routes.insert(route.subscription().id, route);
+            routes.extend(new.into_iter().map(|route| (route.subscription().id, route)));
         });
     }
 

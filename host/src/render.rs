@@ -18,7 +18,7 @@ use crate::id::{DeliveryId, Generator};
 use crate::plugin::{
     Fault, GuestEvent, GuestOutcome, GuestOutput, GuestRequest, InstanceKey, Run, RunCall, Runtime,
 };
-use crate::profile::{self, Profile};
+use crate::profile::Profile;
 use crate::routing::Route;
 use crate::subscription::{Envelope, PluginStep, Subscription};
 use crate::time::Timestamp;
@@ -348,13 +348,14 @@ impl Renderer {
 pub fn requests_of(
     made: Vec<GuestRequest>,
     subscription: &Subscription,
+    look: &Profile,
     event: &Event,
     delivery: DeliveryId,
     ids: &Generator,
     now: Timestamp,
 ) -> Vec<Request> {
     let envelope = match subscription.envelope {
-        Envelope::Profile => profile::built_in(&subscription.profile),
+        Envelope::Profile => Some(look),
         Envelope::Auto => None,
     };
     let id_of = |at| {

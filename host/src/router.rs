@@ -5,6 +5,7 @@
 //! started → what is under way ends and is committed → the store is closed.
 
 mod settings;
+mod stored;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,15 +28,13 @@ use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
 use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
-use crate::intake::{Certificates, Entry, Intake, Recorder, Sources};
+use crate::intake::{Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::registry::Registry;
 use crate::render::Renderer;
-use crate::routing::Route;
 use crate::secret::Secret;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
-use crate::time::Timestamp;
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
@@ -141,8 +140,10 @@ impl Router {
             compiler: compiler(&config)?,
         })?;
         let catalogue = Arc::new(Catalogue::open(runtime.clone(), store.clone(), FIRST_PARTY).await?);
-        let registry = Arc::new(Registry::new(stored_routes(&*store).await?));
-        let sources = Arc::new(Sources::new(stored_sources(&*store, clock.now()).await?));
+        let shelf = stored::profiles(&*store, clock.now()).await?;
+        let routes = stored::routes(&*store, &shelf, clock.now()).await?;
+        let registry = Arc::new(Registry::new(shelf, routes));
+        let sources = Arc::new(Sources::new(stored::sources(&*store, clock.now()).await?));
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
@@ -307,25 +308,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
     Ok((listener, address))
-}
-
-async fn stored_routes(store: &dyn Store) -> Result<Vec<Arc<Route>>, StartError> {
-    let compile = |subscription: crate::subscription::Subscription| {
-        let id = subscription.id;
-        let route = Route::compile(Arc::new(subscription));
-        route
-            .map(Arc::new)
-            .map_err(|fault| StartError::Subscription { id, fault })
-    };
-    store.subscriptions().await?.into_iter().map(compile).collect()
-}
-
-/// All of them: one that is not valid any more must not keep the others from taking what comes.
-async fn stored_sources(store: &dyn Store, now: Timestamp) -> Result<Vec<Arc<Entry>>, StartError> {
-    let sources = store.sources().await?.into_iter();
-    Ok(sources
-        .map(|source| Arc::new(Entry::stored(Arc::new(source), now)))
-        .collect())
 }
 
 /// The admin key: from outside, or from the file of the first start, which is made where it is not.

@@ -21,12 +21,15 @@ pub use pattern::{Pattern, PatternFault};
 pub use table::{Explanation, Matches, Table};
 
 use crate::event::Event;
+use crate::profile::Edition;
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
 /// A subscription, compiled.
 #[derive(Debug)]
 pub struct Route {
     subscription: Arc<Subscription>,
+    edition: Arc<Edition>,
+    owner: Arc<str>,
     patterns: Vec<Pattern>,
     filter: Option<Filter>,
 }
@@ -42,8 +45,13 @@ pub struct RouteError {
 }
 
 impl Route {
-    /// Compiles patterns and filter.
-    pub fn compile(subscription: Arc<Subscription>) -> Result<Self, RouteError> {
+    /// Compiles patterns and filter. `edition` is the version of its profile that the subscription has
+    /// now, `owner` what its tenant is called in deliveries.
+    pub fn compile(
+        subscription: Arc<Subscription>,
+        edition: Arc<Edition>,
+        owner: Arc<str>,
+    ) -> Result<Self, RouteError> {
         let error = |pointer: &str, detail: &dyn std::fmt::Display| RouteError {
             pointer: pointer.to_owned(),
             detail: detail.to_string(),
@@ -70,6 +78,8 @@ impl Route {
         let filter = filter.map_err(|fault| error("/filter", &fault))?;
         Ok(Self {
             subscription,
+            edition,
+            owner,
             patterns,
             filter,
         })
@@ -78,6 +88,16 @@ impl Route {
     /// The subscription.
     pub fn subscription(&self) -> &Arc<Subscription> {
         &self.subscription
+    }
+
+    /// The version of its profile that the subscription has now.
+    pub fn edition(&self) -> &Arc<Edition> {
+        &self.edition
+    }
+
+    /// What its tenant is called in deliveries.
+    pub fn owner(&self) -> &Arc<str> {
+        &self.owner
     }
 
     /// The first pattern that matches an event type.

@@ -22,11 +22,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::profile::{self, Choice};
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
 use crate::subscription::Subscription;
@@ -179,6 +181,8 @@ pub struct DeliverySummary {
     pub state: State,
     /// Attempts so far, over all its requests.
     pub attempts: u32,
+    /// The version of the profile that it looks like, as in [`Pending::profile`].
+    pub profile: Option<profile::Number>,
 }
 
 /// A delivery with everything that happened to it.
@@ -242,6 +246,62 @@ pub struct Tenant {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What it has said about itself.
+    pub settings: TenantSettings,
+}
+
+/// What a tenant has said about itself. Fields may be added with a default, never renamed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantSettings {
+    /// What the tenant is called in deliveries (`{tenant}`); its name where it has said nothing. It is
+    /// given once: a delivery looks the same in every attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The profile of subscriptions that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_profile: Option<Choice>,
+}
+
+impl Tenant {
+    /// What the tenant is called in deliveries.
+    pub fn shown(&self) -> &str {
+        self.settings.external_id.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// A version of a profile that is about to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewProfile {
+    /// Whose it is; the router's own where it is nobody's.
+    pub tenant: Option<TenantId>,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// The profile, JSON.
+    pub document: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A version of a profile as it is stored. The store does not read the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredProfile {
+    /// Its number.
+    pub number: profile::Number,
+    /// Whose it is; the router's own where it is nobody's.
+    pub tenant: Option<TenantId>,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// The profile, JSON.
+    pub document: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was removed.
+    pub removed_at: Option<Timestamp>,
 }
 
 /// An API key; the key itself is not stored, only its hash.
@@ -377,10 +437,20 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a source. What it brought stays.
     fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>>;
 
+    /// All versions of all profiles, in the order of their numbers; removed ones too, for deliveries may
+    /// still look like them.
+    fn profiles(&self) -> BoxFuture<'_, Result<Vec<StoredProfile>>>;
+    /// Adds a version of a profile, which is never changed. [`Error::Taken`] where it is there.
+    fn add_profile(&self, profile: NewProfile) -> BoxFuture<'_, Result<profile::Number>>;
+    /// Removes a tenant's profile with all its versions. [`Error::Missing`] where there is none.
+    fn remove_profile(&self, tenant: TenantId, name: String, now: Timestamp) -> BoxFuture<'_, Result<()>>;
+
     /// All tenants.
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>>;
     /// Adds a tenant. [`Error::Taken`] where its name is.
     fn add_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>>;
+    /// Replaces what a tenant has said about itself; its name stays.
+    fn update_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>>;
 
     /// All keys, revoked ones too.
     fn keys(&self) -> BoxFuture<'_, Result<Vec<Key>>>;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::digest::Digest;
 use crate::id::{SubscriptionId, TenantId};
+use crate::profile::Choice;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -47,7 +48,7 @@ pub struct Subscription {
     /// Where it goes.
     pub endpoint: Endpoint,
     /// The profile that says how a delivery looks and behaves.
-    pub profile: String,
+    pub profile: Choice,
     /// Whether the profile's envelope is put around what a plugin made.
     pub envelope: Envelope,
     /// Whether instances of its plugins are kept between events.

@@ -162,21 +162,3 @@ async fn a_full_memory_serves_what_is_due() {
     router.advance(Duration::from_secs(2 * 3_600)).await;
     dead.wait_for(2_400).await;
 }
-
-#[tokio::test]
-async fn the_profile_of_a_subscription_stays() {
-    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
-    let body = json!({"name": "a", "key": "a", "url": receiver.url(), "events": ["*"]});
-    router.subscribe(&body).await;
-    let same = json!({"profile": "standard-webhooks", "name": "b"});
-    router
-        .call("PATCH", "/api/v1/subscriptions/a", &same)
-        .await
-        .expect(200);
-    let other = json!({"profile": "plain"});
-    let answer = router
-        .call("PATCH", "/api/v1/subscriptions/a", &other)
-        .await
-        .expect(422);
-    assert_eq!(answer.body["errors"][0]["pointer"], "/profile");
-}

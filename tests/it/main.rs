@@ -26,6 +26,7 @@ mod ingest;
 mod interference;
 mod listening;
 mod plugins;
+mod profiles;
 mod restart;
 mod security;
 mod sources;

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::RequestId;
 use crate::outbound::{self, Endpoint};
-use crate::profile;
+use crate::profile::{Edition, Profile};
 use crate::secret::masked_url;
 use crate::store::DeliveryDetail;
 use crate::subscription::Subscription;
@@ -181,11 +181,11 @@ pub struct ResponseOut {
 /// it cannot be told any more.
 fn sent(
     subscription: &Subscription,
+    profile: &Profile,
     event: &Event,
     request: Option<&Request>,
     attempt: &Attempt,
 ) -> Option<Sent> {
-    let profile = profile::built_in(&subscription.profile)?;
     let endpoint = Endpoint::new(subscription, profile, attempt.started_at).ok()?;
     let mut outbound = endpoint.request(profile, event, request).ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
@@ -207,6 +207,7 @@ pub(super) fn shown(
     caller: &Caller,
     detail: &DeliveryDetail,
     subscription: Option<&Subscription>,
+    look: Option<&Edition>,
     event: Option<&Event>,
 ) -> (Vec<RequestOut>, Vec<AttemptOut>) {
     let mut requests: Vec<RequestOut> = Vec::new();
@@ -214,9 +215,10 @@ pub(super) fn shown(
     let stored = |id: RequestId| detail.requests.iter().find(|request| request.id == id);
     for attempt in &detail.attempts {
         let request = stored(attempt.request);
-        let sent = subscription
-            .zip(event)
-            .and_then(|(subscription, event)| sent(subscription, event, request, attempt));
+        let known = subscription.zip(look).zip(event);
+        let sent = known.and_then(|((subscription, look), event)| {
+            sent(subscription, &look.profile, event, request, attempt)
+        });
         let sent = match (sent, subscription) {
             (Some(sent), Some(subscription)) if !caller.sees_secrets() => Some(masked(sent, subscription)),
             (sent, _) => sent,

@@ -269,7 +269,14 @@ pub async fn show(
         .map(|stored| stored.event);
     let route = snapshot.routes.get(&detail.summary.subscription);
     let subscription = route.map(|route| Arc::clone(route.subscription()));
-    let (requests, attempts) = shown(&caller, &detail, subscription.as_deref(), event.as_deref());
+    let look = route.and_then(|route| state.registry.edition(detail.summary.profile, route));
+    let (requests, attempts) = shown(
+        &caller,
+        &detail,
+        subscription.as_deref(),
+        look.as_deref(),
+        event.as_deref(),
+    );
     Ok(Json(DeliveryWhole {
         delivery: DeliveryOut::new(&detail.summary, &snapshot),
         plugin_runs: detail.runs.iter().map(RunOut::from).collect(),

@@ -15,8 +15,8 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, events, health, inbound, keys, plugins, receptions, sources, subscriptions, tail,
-    tenants,
+    attempts, deliveries, events, health, inbound, keys, plugins, profiles, receptions, sources,
+    subscriptions, tail, tenants,
 };
 use crate::json::Fault;
 
@@ -35,7 +35,8 @@ use crate::json::Fault;
         deliveries::list_of_subscription, deliveries::list, deliveries::show, deliveries::resend,
         plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,
-        tenants::create, tenants::list,
+        tenants::create, tenants::list, tenants::show, tenants::update,
+        profiles::list, profiles::show, profiles::put, profiles::remove,
         sources::create, sources::list, sources::show, sources::update, sources::remove, sources::enable,
         sources::disable, sources::rotate_secret, sources::presets,
         receptions::list_of_source, receptions::list, receptions::show,

@@ -27,6 +27,7 @@ use crate::id::Generator;
 use crate::ingest::{Handover, Ingest, Wake};
 use crate::intake::{self, Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
+use crate::profile::{self, Edition, Shelf};
 use crate::registry::Registry;
 use crate::routing::Route;
 use crate::store::Store;
@@ -141,11 +142,16 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         compiler: Compiler::InProcess,
     });
     let runtime = runtime.unwrap();
+    let usual = Arc::new(Edition::unstored(
+        profile::usual().clone(),
+        Timestamp::from_millis(0),
+    ));
+    let shelf = Shelf::new([usual.clone()]);
     let routes = store.subscriptions().await.unwrap();
     let routes = routes
         .into_iter()
-        .map(|known| Arc::new(Route::compile(Arc::new(known)).unwrap()));
-    let registry = Arc::new(Registry::new(routes));
+        .map(|known| Arc::new(Route::compile(Arc::new(known), usual.clone(), "default".into()).unwrap()));
+    let registry = Arc::new(Registry::new(shelf, routes));
     let ids = Arc::new(Generator::new(0));
     ids.observe(store.newest_id().await.unwrap());
     let echo: &'static [u8] = component("").leak();

@@ -65,9 +65,10 @@ pub fn name(text: &str, faults: &mut Faults) {
     }
 }
 
-/// Checks all of a subscription that can be checked without looking elsewhere; patterns and filter are
+/// Checks all of a subscription that can be checked without looking elsewhere, but for what depends on its
+/// profile; patterns and filter are
 /// checked where they are compiled (`routing::Route`).
-pub fn subscription(subscription: &Subscription, profile: Option<&Profile>, faults: &mut Faults) {
+pub fn subscription(subscription: &Subscription, faults: &mut Faults) {
     name(&subscription.name, faults);
     if let Some(key) = &subscription.key {
         slug(key, "/key", faults);
@@ -88,11 +89,10 @@ pub fn subscription(subscription: &Subscription, profile: Option<&Profile>, faul
             );
         }
     }
-    endpoint(&subscription.endpoint, profile, faults);
+    endpoint(&subscription.endpoint, faults);
 }
 
-fn endpoint(endpoint: &Endpoint, profile: Option<&Profile>, faults: &mut Faults) {
-    headers(&endpoint.headers, profile, faults);
+fn endpoint(endpoint: &Endpoint, faults: &mut Faults) {
     if endpoint.max_in_flight.get() > IN_FLIGHT_MAX {
         faults.add("/max_in_flight", format!("must be from 1 to {IN_FLIGHT_MAX}"));
     }
@@ -118,7 +118,8 @@ fn endpoint(endpoint: &Endpoint, profile: Option<&Profile>, faults: &mut Faults)
     }
 }
 
-fn headers(headers: &[(String, Secret)], profile: Option<&Profile>, faults: &mut Faults) {
+/// Checks the headers of a subscription that has this profile.
+pub fn headers(headers: &[(String, Secret)], profile: &Profile, faults: &mut Faults) {
     if headers.len() > limits::HEADERS_MAX {
         faults.add(
             "/headers",
@@ -166,9 +167,9 @@ fn headers(headers: &[(String, Secret)], profile: Option<&Profile>, faults: &mut
     }
 }
 
-fn host_owned(name: &HeaderName, profile: Option<&Profile>) -> bool {
+fn host_owned(name: &HeaderName, profile: &Profile) -> bool {
     let text = name.as_str();
-    let signs = profile.and_then(|profile| profile.signature.as_ref());
+    let signs = profile.signature.as_ref();
     HOST_OWNED.contains(&text)
         || HOST_OWNED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || signs.is_some_and(|scheme| scheme.headers().any(|own| own == name))
@@ -177,6 +178,7 @@ fn host_owned(name: &HeaderName, profile: Option<&Profile>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile;
 
     fn told(check: impl FnOnce(&mut Faults)) -> Vec<String> {
         let mut faults = Faults::default();
@@ -208,7 +210,7 @@ mod tests {
     fn headers_that_are_the_routers_are_refused() {
         let check = |name: &str, value: &str| {
             let given = [(name.to_owned(), Secret::new(value))];
-            told(|faults| headers(&given, None, faults))
+            told(|faults| headers(&given, profile::usual(), faults))
         };
         assert!(check("Authorization", "Bearer x").is_empty());
         for name in [
@@ -235,6 +237,9 @@ mod tests {
             ("X-A".to_owned(), Secret::new("1")),
             ("x-a".to_owned(), Secret::new("2")),
         ];
-        assert_eq!(told(|faults| headers(&twice, None, faults)), ["/headers/x-a"]);
+        assert_eq!(
+            told(|faults| headers(&twice, profile::usual(), faults)),
+            ["/headers/x-a"]
+        );
     }
 }

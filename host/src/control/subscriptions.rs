@@ -14,7 +14,7 @@ use super::{Control, Error, Result, check};
 use crate::egress::check_url;
 use crate::id::{SubscriptionId, TenantId};
 use crate::json::Faults;
-use crate::profile;
+use crate::profile::{self, Edition, Profile};
 use crate::routing::Route;
 use crate::secret::Secret;
 use crate::subscription::{SigningSecret, Status, Subscription};
@@ -73,10 +73,12 @@ impl Control {
             return Err(Error::conflict(detail));
         }
         let now = self.parts.clock.now();
-        let mut new = blank(self.parts.ids.next(now), tenant, now, self.parts.max_in_flight);
+        let default = self.default_profile(tenant);
+        let id = self.parts.ids.next(now);
+        let mut new = blank(id, tenant, now, self.parts.max_in_flight, default.clone());
         let secret = wish.secret.clone();
-        lay(wish, &mut new, now, self.parts.max_in_flight);
-        let secret = secret.unwrap_or_else(|| generate(&new.profile));
+        lay(wish, &mut new, now, self.parts.max_in_flight, default);
+        let secret = secret.unwrap_or_else(|| generate(self.look(&new).as_deref()));
         new.endpoint.secrets = vec![SigningSecret { secret, until: None }];
         let route = self.checked(new).await?;
         self.parts
@@ -105,14 +107,8 @@ impl Control {
         if matches!(new.status, Status::Held { .. }) {
             new.status = Status::Enabled;
         }
-        lay(wish, &mut new, now, self.parts.max_in_flight);
-        if new.profile != old.subscription().profile {
-            // The body of a delivery without plugins follows from event and profile: with another
-            // profile a retry or a resend would carry other bytes under the same id.
-            let detail =
-                "cannot be changed, for what was sent once keeps its form; make another subscription";
-            return Err(Faults::one("/profile", detail).into());
-        }
+        let default = self.default_profile(tenant);
+        lay(wish, &mut new, now, self.parts.max_in_flight, default);
         let route = self.checked(next_version(new, now)).await?;
         self.replace(&old, route).await
     }
@@ -189,15 +185,15 @@ impl Control {
         let _one_at_a_time = self.changing.lock().await;
         let (old, now) = (self.known(tenant, id_or_key, None)?, self.parts.clock.now());
         let mut new = Subscription::clone(old.subscription());
-        let secret = secret.unwrap_or_else(|| generate(&new.profile));
+        let secret = secret.unwrap_or_else(|| generate(self.look(&new).as_deref()));
         if new.endpoint.secrets.iter().any(|known| known.secret == secret) {
             return Err(Faults::one("/secret", "is in use already").into());
         }
         new.endpoint.secrets = rotated(&new.endpoint.secrets, secret, now, overlap);
         let mut faults = Faults::default();
-        check_secrets(&new, "/secret", &mut faults);
+        check_secrets(&new, &old.edition().profile, "/secret", &mut faults);
         faults.or(())?;
-        let route = compiled(next_version(new, now))?;
+        let route = recompiled(next_version(new, now), &old)?;
         self.replace(&old, route).await
     }
 
@@ -216,7 +212,7 @@ impl Control {
     pub(super) async fn set_status(&self, old: &Route, status: Status) -> Result<Arc<Subscription>> {
         let mut new = Subscription::clone(old.subscription());
         new.status = status;
-        let route = compiled(next_version(new, self.parts.clock.now()))?;
+        let route = recompiled(next_version(new, self.parts.clock.now()), old)?;
         self.replace(old, route).await
     }
 
@@ -234,29 +230,26 @@ impl Control {
     /// Checks everything about a subscription and compiles it.
     async fn checked(&self, subscription: Subscription) -> Result<Arc<Route>> {
         let mut faults = Faults::default();
-        let profile = profile::built_in(&subscription.profile);
-        if profile.is_none() {
-            let known: Vec<&str> = profile::built_ins()
-                .iter()
-                .map(|known| known.name.as_str())
-                .collect();
-            faults.add(
-                "/profile",
-                format!("is not a known profile; known are {}", known.join(", ")),
-            );
-        }
-        check::subscription(&subscription, profile, &mut faults);
+        let edition = self.edition(
+            subscription.tenant,
+            &subscription.profile,
+            "/profile",
+            &mut faults,
+        );
+        check::subscription(&subscription, &mut faults);
         match subscription.endpoint.url.reveal() {
             "" => faults.add("/url", "must be given"),
-            url => match check_url(url, &self.parts.policy) {
-                Err(fault) => faults.add("/url", fault.to_string()),
-                Ok(url) if profile.is_some_and(|profile| !profile.transport.admits(&url)) => {
-                    faults.add("/url", "must be https: the profile sends nowhere else");
+            url => {
+                if let Err(fault) = check_url(url, &self.parts.policy) {
+                    faults.add("/url", fault.to_string());
                 }
-                Ok(_) => {}
-            },
+            }
         }
-        check_secrets(&subscription, "/secret", &mut faults);
+        // Where the profile is not known, the usual one shows whatever else is wrong.
+        match &edition {
+            Some(edition) => self.check_look(&subscription, &edition.profile, &mut faults),
+            None => self.check_look(&subscription, profile::usual(), &mut faults),
+        }
         let taken = subscription
             .key
             .as_deref()
@@ -268,13 +261,34 @@ impl Control {
         if faults.is_empty() {
             self.check_steps(&subscription, &mut faults).await?;
         }
-        match compiled(subscription) {
+        let Some(edition) = edition else {
+            return Err(faults.into());
+        };
+        let owner = self.shown_tenant(subscription.tenant);
+        match compiled(subscription, edition, owner) {
             Ok(route) => Ok(faults.or(route)?),
             Err(more) => {
                 faults.append(more);
                 Err(faults.into())
             }
         }
+    }
+
+    /// Checks what of a subscription depends on its profile.
+    pub(super) fn check_look(&self, subscription: &Subscription, profile: &Profile, faults: &mut Faults) {
+        check::headers(&subscription.endpoint.headers, profile, faults);
+        if let Ok(url) = check_url(subscription.endpoint.url.reveal(), &self.parts.policy)
+            && !profile.transport.takes(&url)
+        {
+            faults.add("/url", "must be https: the profile sends nowhere else");
+        }
+        check_secrets(subscription, profile, "/secret", faults);
+    }
+
+    /// The profile that a subscription has now, if there is one.
+    fn look(&self, subscription: &Subscription) -> Option<Arc<Edition>> {
+        let shelf = self.shelf();
+        shelf.find(subscription.tenant, &subscription.profile).cloned()
     }
 
     async fn check_steps(&self, subscription: &Subscription, faults: &mut Faults) -> Result<()> {
@@ -300,8 +314,17 @@ fn next_version(mut subscription: Subscription, now: Timestamp) -> Subscription 
     subscription
 }
 
-fn compiled(subscription: Subscription) -> std::result::Result<Arc<Route>, Faults> {
-    match Route::compile(Arc::new(subscription)) {
+/// A subscription of which nothing changed that its profile depends on.
+fn recompiled(subscription: Subscription, old: &Route) -> std::result::Result<Arc<Route>, Faults> {
+    compiled(subscription, Arc::clone(old.edition()), Arc::clone(old.owner()))
+}
+
+fn compiled(
+    subscription: Subscription,
+    edition: Arc<Edition>,
+    owner: Arc<str>,
+) -> std::result::Result<Arc<Route>, Faults> {
+    match Route::compile(Arc::new(subscription), edition, owner) {
         Ok(route) => Ok(Arc::new(route)),
         Err(error) => Err(Faults::one(error.pointer, error.detail)),
     }

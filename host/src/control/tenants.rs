@@ -2,10 +2,33 @@
 
 use std::sync::Arc;
 
+use super::set::Set;
 use super::{Control, Error, Result, check};
+use crate::event::check_text;
 use crate::id::TenantId;
 use crate::json::Faults;
-use crate::store::{self, Tenant};
+use crate::profile::Choice;
+use crate::routing::Route;
+use crate::store::{self, Tenant, TenantSettings};
+
+/// Longest name that a tenant has in deliveries, in bytes.
+pub const EXTERNAL_ID_BYTES_MAX: usize = 256;
+
+/// What is wished of a tenant.
+#[derive(Clone, Debug, Default)]
+pub struct TenantWish {
+    /// What it is called in deliveries.
+    pub external_id: Set<String>,
+    /// The profile of subscriptions that name none.
+    pub default_profile: Set<Choice>,
+}
+
+impl TenantWish {
+    fn lay(self, onto: &mut TenantSettings) {
+        self.external_id.onto_optional(&mut onto.external_id);
+        self.default_profile.onto_optional(&mut onto.default_profile);
+    }
+}
 
 /// Most tenants: all are in memory, and looked through one by one.
 pub const TENANTS_MAX: usize = 10_000;
@@ -40,10 +63,33 @@ impl Control {
         self.tenants.load_full()
     }
 
+    /// What a tenant has said about itself.
+    pub fn tenant_settings(&self, id: TenantId) -> TenantSettings {
+        let tenants = self.tenants.load();
+        let known = tenants.iter().find(|tenant| tenant.id == id);
+        known.map(|tenant| tenant.settings.clone()).unwrap_or_default()
+    }
+
+    /// The profile of a tenant's subscriptions that name none.
+    pub(super) fn default_profile(&self, id: TenantId) -> Choice {
+        self.tenant_settings(id).default_profile.unwrap_or_default()
+    }
+
+    /// What a tenant is called in deliveries.
+    pub(super) fn shown_tenant(&self, id: TenantId) -> Arc<str> {
+        let tenants = self.tenants.load();
+        let known = tenants.iter().find(|tenant| tenant.id == id);
+        known.map_or_else(|| id.to_string().into(), |tenant| tenant.shown().into())
+    }
+
     /// Makes a tenant.
-    pub async fn create_tenant(&self, name: String) -> Result<Tenant> {
+    pub async fn create_tenant(&self, name: String, wish: TenantWish) -> Result<Tenant> {
         let mut faults = Faults::default();
         check::slug(&name, "/name", &mut faults);
+        let mut settings = TenantSettings::default();
+        wish.lay(&mut settings);
+        // The tenant has no profiles of its own yet.
+        self.check_settings(store::DEFAULT_TENANT, &settings, &mut faults);
         faults.or(())?;
         let _one_at_a_time = self.changing.lock().await;
         let mut tenants = self.tenants.load().to_vec();
@@ -60,10 +106,50 @@ impl Control {
             id: self.parts.ids.next(now),
             name,
             created_at: now,
+            settings,
         };
         self.parts.store.add_tenant(tenant.clone()).await?;
         tenants.push(tenant.clone());
         self.tenants.store(Arc::new(tenants));
         Ok(tenant)
+    }
+
+    /// Changes what a tenant says about itself.
+    pub async fn update_tenant(&self, id: TenantId, wish: TenantWish) -> Result<Tenant> {
+        let _one_at_a_time = self.changing.lock().await;
+        let mut tenants = self.tenants.load().to_vec();
+        let known = tenants.iter_mut().find(|tenant| tenant.id == id);
+        let tenant = known.ok_or(Error::Missing("tenant"))?;
+        let before = tenant.settings.external_id.clone();
+        wish.lay(&mut tenant.settings);
+        let mut faults = Faults::default();
+        self.check_settings(id, &tenant.settings, &mut faults);
+        faults.or(())?;
+        if before.is_some() && before != tenant.settings.external_id {
+            // Whatever was sent with it is sent again with it.
+            let detail = "is set once: deliveries that have it look the same in every attempt";
+            return Err(Error::taken("/external_id", detail));
+        }
+        let tenant = tenant.clone();
+        self.parts.store.update_tenant(tenant.clone()).await?;
+        self.tenants.store(Arc::new(tenants));
+        let owner: Arc<str> = tenant.shown().into();
+        let again = self.subscriptions(id).into_iter().filter_map(|route| {
+            let (subscription, edition) = (Arc::clone(route.subscription()), Arc::clone(route.edition()));
+            Route::compile(subscription, edition, Arc::clone(&owner)).ok()
+        });
+        self.parts.registry.put_all(again.map(Arc::new));
+        Ok(tenant)
+    }
+
+    fn check_settings(&self, id: TenantId, settings: &TenantSettings, faults: &mut Faults) {
+        if let Some(text) = &settings.external_id
+            && let Err(fault) = check_text(text, EXTERNAL_ID_BYTES_MAX)
+        {
+            faults.add("/external_id", fault.to_string());
+        }
+        if let Some(choice) = &settings.default_profile {
+            self.edition(id, choice, "/default_profile", faults);
+        }
     }
 }

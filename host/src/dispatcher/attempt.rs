@@ -174,8 +174,13 @@ async fn run_plugins(
     let plugin = runs.last().map(|run| run.plugin.clone()).unwrap_or_default();
     let fate = match result {
         Rendered::Requests(made) => {
+            let Some(look) = tools.registry.edition(row.profile, route) else {
+                let reason = "its version of the profile cannot be read any more";
+                return abandon(tools, row, reason).await.map(Ready::Ended);
+            };
+            let (subscription, look) = (route.subscription(), &look.profile);
             let requests =
-                render::requests_of(made, route.subscription(), event, row.delivery, &tools.ids, now);
+                render::requests_of(made, subscription, look, event, row.delivery, &tools.ids, now);
             let rows: Vec<Pending> = requests
                 .iter()
                 .map(|request| rendered_row(row, request, now))

@@ -27,6 +27,7 @@ fn row(number: i64, subscription: i64, due: i64) -> Pending {
         delivery: Id::from_number(number),
         event: Id::from_number(number),
         subscription: Id::from_number(subscription),
+        profile: None,
         stage: Stage::Accepted,
         attempts: 0,
         tries: 0,

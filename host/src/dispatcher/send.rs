@@ -11,7 +11,7 @@ use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, 
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
-use crate::profile::{self, Profile};
+use crate::profile::{Edition, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
 use crate::store;
@@ -37,34 +37,29 @@ pub(super) async fn send(
     request: Option<Request>,
 ) -> store::Result<Fate> {
     let subscription = route.subscription();
-    let Some(profile) = profile::built_in(&subscription.profile) else {
-        return abandon(tools, row, "the subscription's profile does not exist any more").await;
+    // Its looks are those that it began with; what follows from an answer is today's business.
+    let Some(look) = tools.registry.edition(row.profile, route) else {
+        return abandon(tools, row, "its version of the profile cannot be read any more").await;
     };
+    let profile = &route.edition().profile;
     let started_at = tools.clock.now();
     let number = row.attempts.saturating_add(1);
-    let (result, duration_ms, signature_headers) = match build(
-        tools,
-        subscription,
-        profile,
-        event,
-        &row,
-        request.as_ref(),
-        started_at,
-    ) {
-        Ok((outbound, signature_headers)) => {
-            let reply = tools.egress.send(outbound).await;
-            report.sent = true;
-            (reply.result, reply.duration_ms, signature_headers)
-        }
-        Err(fault) => (
-            AttemptResult::Error {
-                kind: ErrorKind::Invalid,
-                detail: fault.to_string(),
-            },
-            0,
-            Vec::new(),
-        ),
-    };
+    let (result, duration_ms, signature_headers) =
+        match build(tools, route, &look, event, &row, request.as_ref(), started_at) {
+            Ok((outbound, signature_headers)) => {
+                let reply = tools.egress.send(outbound).await;
+                report.sent = true;
+                (reply.result, reply.duration_ms, signature_headers)
+            }
+            Err(fault) => (
+                AttemptResult::Error {
+                    kind: ErrorKind::Invalid,
+                    detail: fault.to_string(),
+                },
+                0,
+                Vec::new(),
+            ),
+        };
     let now = tools.clock.now();
     report.health = health_of(&result);
     let decision = decide(
@@ -127,15 +122,15 @@ pub(super) async fn send(
 /// The request with its signature, ready to leave.
 fn build(
     tools: &Tools,
-    subscription: &Subscription,
-    profile: &Profile,
+    route: &Route,
+    look: &Edition,
     event: &Event,
     row: &Pending,
     request: Option<&Request>,
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let endpoint = tools.endpoints.of(subscription, profile, now)?;
-    let mut outbound = endpoint.request(profile, event, request)?;
+    let endpoint = tools.endpoints.of(route.subscription(), look, now)?;
+    let mut outbound = endpoint.request(&look.profile, event, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
     let outbound::Outbound {
@@ -144,6 +139,7 @@ fn build(
         headers,
         body,
     } = outbound;
+    let profile = &route.edition().profile;
     let timeout = profile.timeout;
     let response_body_max = profile.response_body_bytes_max;
     Ok((

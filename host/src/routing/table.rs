@@ -142,6 +142,8 @@ mod tests {
 
     use super::*;
     use crate::id::Id;
+    use crate::profile::{self, Edition};
+    use crate::routing::RouteError;
     use crate::secret::Secret;
     use crate::subscription::{Endpoint, Envelope, Isolation, PATTERNS_MAX, Status, Subscription};
     use crate::time::Timestamp;
@@ -169,7 +171,7 @@ mod tests {
                 rate_limit: None,
                 disable_on_gone: true,
             },
-            profile: "standard-webhooks".to_owned(),
+            profile: profile::Choice::default(),
             envelope: Envelope::Auto,
             isolation: Isolation::Subscription,
             version: 1,
@@ -178,8 +180,13 @@ mod tests {
         })
     }
 
+    fn compiled(subscription: Arc<Subscription>) -> Result<Route, RouteError> {
+        let usual = Edition::unstored(profile::usual().clone(), Timestamp::from_millis(0));
+        Route::compile(subscription, Arc::new(usual), "default".into())
+    }
+
     fn route(id: i64, tenant: i64, patterns: &[&str], filter: Option<&str>) -> Arc<Route> {
-        Arc::new(Route::compile(subscription(id, tenant, patterns, filter)).unwrap())
+        Arc::new(compiled(subscription(id, tenant, patterns, filter)).unwrap())
     }
 
     fn event(tenant: i64, event_type: &str, data: &str) -> Event {
@@ -266,7 +273,7 @@ mod tests {
             (&["a"], Some("color == 'red'"), "/filter"),
         ];
         for (patterns, filter, pointer) in table {
-            let error = Route::compile(subscription(1, 1, patterns, filter)).unwrap_err();
+            let error = compiled(subscription(1, 1, patterns, filter)).unwrap_err();
             assert_eq!(error.pointer, pointer, "{error}");
         }
     }

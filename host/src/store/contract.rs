@@ -11,6 +11,7 @@ pub(super) mod history;
 pub(super) mod ingest;
 mod model;
 pub(super) mod outcomes;
+pub(super) mod profiles;
 pub(super) mod receptions;
 pub(super) mod repetitions;
 pub(super) mod resends;
@@ -22,11 +23,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::delivery::{
-    Attempt, AttemptResult, Change, ErrorKind, NewEvent, Next, Pending, PluginRun, Request, RunOutcome,
+    Attempt, AttemptResult, Change, ErrorKind, NewDelivery, NewEvent, Next, Pending, PluginRun, Request,
+    RunOutcome,
 };
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, Generator, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::profile;
 use crate::reception::{Outcome, Reception};
 use crate::source::Conflict;
 use crate::store::{Accept, Accepted, AcceptedEvent, Series, Store};
@@ -85,6 +88,7 @@ macro_rules! contract_tests {
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
+            profiles_are_kept_in_versions profiles::profiles_are_kept_in_versions;
             sources_are_kept_whole sources::sources_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
             components_are_kept_while_used config::components_are_kept_while_used;
@@ -189,7 +193,11 @@ impl Maker {
     }
 
     pub(super) fn matched(&self, event: Event, subscriptions: &[SubscriptionId]) -> NewEvent {
-        let deliver = |subscription: &SubscriptionId| (self.ids.next(self.now), *subscription);
+        let deliver = |subscription: &SubscriptionId| NewDelivery {
+            id: self.ids.next(self.now),
+            subscription: *subscription,
+            profile: profile::Number::new(7),
+        };
         NewEvent {
             event: Arc::new(event),
             deliveries: subscriptions.iter().map(deliver).collect(),
@@ -216,7 +224,7 @@ impl Maker {
     /// Accepts an event for one subscription and gives its ledger row.
     async fn accepted(&self, store: &dyn Store, data: &str, subscription: SubscriptionId) -> Pending {
         let new = self.new_event(data, &[subscription]);
-        let delivery = new.deliveries[0].0;
+        let delivery = new.deliveries[0].id;
         done(store.accept(self.call(vec![new])).await.unwrap());
         let all = store
             .pending(RequestId::from_number(delivery.number() - 1), 1)

@@ -23,6 +23,7 @@ mod migrations;
 mod newest;
 mod opening;
 mod pack;
+mod profile_rows;
 mod readers;
 mod reception_rows;
 mod record;
@@ -51,12 +52,14 @@ use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
-    Key, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, Tenant,
+    Key, NewProfile, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent,
+    StoredProfile, Tenant,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::profile;
 use crate::reception::Reception;
 use crate::source::Source;
 use crate::subscription::Subscription;
@@ -289,12 +292,28 @@ impl Store for SqliteStore {
         self.configure(move |work| source_rows::remove_source(work, id))
     }
 
+    fn profiles(&self) -> BoxFuture<'_, Result<Vec<StoredProfile>>> {
+        self.read(profile_rows::profiles)
+    }
+
+    fn add_profile(&self, profile: NewProfile) -> BoxFuture<'_, Result<profile::Number>> {
+        self.configure(move |work| profile_rows::add_profile(work, &profile))
+    }
+
+    fn remove_profile(&self, tenant: TenantId, name: String, now: Timestamp) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| profile_rows::remove_profile(work, tenant, &name, now))
+    }
+
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>>> {
         self.read(config_rows::tenants)
     }
 
     fn add_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| config_rows::add_tenant(work, &tenant))
+    }
+
+    fn update_tenant(&self, tenant: Tenant) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| config_rows::update_tenant(work, &tenant))
     }
 
     fn keys(&self) -> BoxFuture<'_, Result<Vec<Key>>> {

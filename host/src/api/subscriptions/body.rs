@@ -31,7 +31,8 @@ pub struct SubscriptionIn {
     filter: Option<String>,
     /// Up to four plugins, in order.
     plugins: Option<Vec<StepIn>>,
-    /// How a delivery looks and behaves; `standard-webhooks` where nothing is said.
+    /// How a delivery looks and behaves: the name of a profile, which follows its newest version, or
+    /// `name@version`. The tenant's default where nothing is said, mostly `standard-webhooks`.
     profile: Option<String>,
     /// `auto` (default) or `profile`.
     envelope: Option<String>,
@@ -77,7 +78,7 @@ pub(super) fn wish(body: &JsonBody) -> Result<Wish, Problem> {
         events: wishes.set_with("events", patterns),
         filter: wishes.set("filter", "a string"),
         plugins: wishes.set_with("plugins", steps),
-        profile: wishes.set("profile", "a string"),
+        profile: wishes.set("profile", "the name of a profile, such as `plain` or `acme@2`"),
         envelope: wishes.set("envelope", "`auto` or `profile`"),
         isolation: wishes.set("isolation", "`subscription` or `event`"),
         headers: wishes.set_with("headers", headers),

@@ -158,7 +158,7 @@ impl SubscriptionOut {
                 .iter()
                 .map(|step| StepOut::of(step, whole))
                 .collect(),
-            profile: subscription.profile.clone(),
+            profile: subscription.profile.to_string(),
             envelope: subscription.envelope,
             isolation: subscription.isolation,
             headers: endpoint

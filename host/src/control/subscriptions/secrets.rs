@@ -6,7 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::json::Faults;
-use crate::profile::{self, Profile};
+use crate::profile::{Edition, Profile};
 use crate::secret::Secret;
 use crate::signature::SecretKind;
 use crate::subscription::{SigningSecret, Subscription};
@@ -23,17 +23,21 @@ fn secret_kind(profile: Option<&Profile>) -> SecretKind {
     }
 }
 
-/// A new secret, as the profile of this name wants it.
-pub(super) fn generate(profile_name: &str) -> Secret {
-    let kind = secret_kind(profile::built_in(profile_name));
+/// A new secret, as this profile wants it.
+pub(super) fn generate(edition: Option<&Edition>) -> Secret {
+    let kind = secret_kind(edition.map(|edition| &edition.profile));
     kind.generate(&Zeroizing::new(rand::random()))
         .expect("a profile's scheme signs, so that a secret of its kind can be made")
 }
 
 /// Checks that every secret can sign.
-pub(super) fn check_secrets(subscription: &Subscription, pointer: &str, faults: &mut Faults) {
-    let profile = profile::built_in(&subscription.profile);
-    let kind = secret_kind(profile);
+pub(super) fn check_secrets(
+    subscription: &Subscription,
+    profile: &Profile,
+    pointer: &str,
+    faults: &mut Faults,
+) {
+    let kind = secret_kind(Some(profile));
     for known in &subscription.endpoint.secrets {
         if let Err(fault) = kind.key(&known.secret) {
             faults.add(pointer, format!("does not suit the profile: {fault}"));

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use super::super::set::Set;
 use crate::id::{SubscriptionId, TenantId};
-use crate::profile;
+use crate::profile::Choice;
 use crate::secret::Secret;
 use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, RateLimit, Status, Subscription};
 use crate::time::Timestamp;
@@ -28,7 +28,7 @@ pub struct Wish {
     /// The plugins, in order.
     pub plugins: Set<Vec<PluginStep>>,
     /// The profile's name.
-    pub profile: Set<String>,
+    pub profile: Set<Choice>,
     /// Whether the profile's envelope goes around a plugin's body.
     pub envelope: Set<Envelope>,
     /// Whether instances are kept.
@@ -53,6 +53,7 @@ pub(super) fn blank(
     tenant: TenantId,
     now: Timestamp,
     max_in_flight: NonZeroU16,
+    profile: Choice,
 ) -> Subscription {
     Subscription {
         id,
@@ -71,7 +72,7 @@ pub(super) fn blank(
             rate_limit: None,
             disable_on_gone: true,
         },
-        profile: profile::DEFAULT.to_owned(),
+        profile,
         envelope: Envelope::default(),
         isolation: Isolation::default(),
         version: 1,
@@ -81,15 +82,20 @@ pub(super) fn blank(
 }
 
 /// Lays a wish over a subscription.
-pub(super) fn lay(wish: Wish, onto: &mut Subscription, now: Timestamp, max_in_flight: NonZeroU16) {
+pub(super) fn lay(
+    wish: Wish,
+    onto: &mut Subscription,
+    now: Timestamp,
+    max_in_flight: NonZeroU16,
+    profile: Choice,
+) {
     wish.name.onto(&mut onto.name, String::new);
     wish.key.onto_optional(&mut onto.key);
     wish.url.onto(&mut onto.endpoint.url, || Secret::new(""));
     wish.events.onto(&mut onto.events, Vec::new);
     wish.filter.onto_optional(&mut onto.filter);
     wish.plugins.onto(&mut onto.plugins, Vec::new);
-    wish.profile
-        .onto(&mut onto.profile, || profile::DEFAULT.to_owned());
+    wish.profile.onto(&mut onto.profile, || profile);
     wish.envelope.onto(&mut onto.envelope, Envelope::default);
     wish.isolation.onto(&mut onto.isolation, Isolation::default);
     wish.headers.onto(&mut onto.endpoint.headers, Vec::new);
@@ -125,6 +131,7 @@ mod tests {
             TenantId::from_number(1),
             now,
             usual,
+            Choice::default(),
         );
         let wish = Wish {
             name: Set::To("n".into()),
@@ -133,7 +140,7 @@ mod tests {
             enabled: Set::To(false),
             ..Wish::default()
         };
-        lay(wish, &mut subscription, now, usual);
+        lay(wish, &mut subscription, now, usual, Choice::default());
         assert_eq!(subscription.name, "n");
         assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
         let wish = Wish {
@@ -142,7 +149,13 @@ mod tests {
             enabled: Set::To(false),
             ..Wish::default()
         };
-        lay(wish, &mut subscription, Timestamp::from_millis(9), usual);
+        lay(
+            wish,
+            &mut subscription,
+            Timestamp::from_millis(9),
+            usual,
+            Choice::default(),
+        );
         assert_eq!(
             (subscription.name.as_str(), subscription.filter.as_deref()),
             ("n", None)

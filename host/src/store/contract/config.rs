@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use super::{Backend, Maker, Size, TENANT};
 use crate::digest::Digest;
+use crate::profile::Choice;
 use crate::secret::Secret;
-use crate::store::{Error, Key, PluginVersion, Tenant};
+use crate::store::{Error, Key, PluginVersion, Tenant, TenantSettings};
 use crate::subscription::{
     Endpoint, Envelope, Isolation, PluginStep, RateLimit, SigningSecret, Status, Subscription,
 };
@@ -46,7 +47,7 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
             }),
             disable_on_gone: true,
         },
-        profile: "standard-webhooks".to_owned(),
+        profile: Choice::default(),
         envelope: Envelope::Profile,
         isolation: Isolation::Event,
         version: 1,
@@ -125,6 +126,10 @@ pub(in crate::store) async fn tenants_and_keys<B: Backend>() {
         id: maker.ids.next(maker.now),
         name: "acme".to_owned(),
         created_at: maker.now,
+        settings: TenantSettings {
+            external_id: Some("org_abc123".to_owned()),
+            default_profile: "workflows@1".parse().ok(),
+        },
     };
     store.add_tenant(tenant.clone()).await.unwrap();
     let twin = Tenant {
@@ -133,6 +138,12 @@ pub(in crate::store) async fn tenants_and_keys<B: Backend>() {
     };
     assert!(matches!(store.add_tenant(twin).await, Err(Error::Taken { .. })));
     assert_eq!(store.tenants().await.unwrap()[1], tenant);
+    let changed = Tenant {
+        settings: TenantSettings::default(),
+        ..tenant.clone()
+    };
+    store.update_tenant(changed.clone()).await.unwrap();
+    assert_eq!(store.tenants().await.unwrap()[1], changed);
 
     let key = Key {
         id: maker.ids.next(maker.now),

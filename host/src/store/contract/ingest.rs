@@ -36,11 +36,15 @@ pub(in crate::store) async fn what_is_accepted_is_pending<B: Backend>() {
     let rows = all_pending(&*store).await;
     assert_eq!(rows, before);
     assert_eq!(rows.len(), 2);
-    for (row, (delivery, subscription)) in rows.iter().zip(&new.deliveries) {
-        assert_eq!((row.delivery, row.subscription), (*delivery, *subscription));
+    for (row, delivery) in rows.iter().zip(&new.deliveries) {
+        assert_eq!(
+            (row.delivery, row.subscription),
+            (delivery.id, delivery.subscription)
+        );
+        assert_eq!(row.profile, Some(delivery.profile));
         assert_eq!(
             (row.request.number(), row.event),
-            (delivery.number(), new.event.id)
+            (delivery.id.number(), new.event.id)
         );
         assert_eq!((row.stage, row.attempts, row.runs), (Stage::Accepted, 0, 0));
         assert_eq!(row.due_at, maker.now);
@@ -63,7 +67,7 @@ pub(in crate::store) async fn what_is_accepted_is_pending<B: Backend>() {
     assert_eq!(store.counters(Some(first)).await.unwrap(), one);
     assert_eq!(store.counters(None).await.unwrap(), both);
     let newest = store.newest_id().await.unwrap();
-    assert!(newest >= new.deliveries[1].0.number() && newest >= unmatched.event.id.number());
+    assert!(newest >= new.deliveries[1].id.number() && newest >= unmatched.event.id.number());
     assert_eq!(store.pending(rows[0].request, 10).await.unwrap(), rows[1..]);
     assert_eq!(
         store.pending(super::RequestId::from_number(0), 1).await.unwrap(),

@@ -220,20 +220,21 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
     work.stored(id.number(), data.len() + headers.as_ref().map_or(0, Vec::len));
     let mut statement = work.statement(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
-                              throttles, runs, due_at, event_type)
-         VALUES (?1, ?1, ?2, ?3, ?4, 0, 0, 0, 0, 0, ?5, ?6)",
+                              throttles, runs, due_at, event_type, profile)
+         VALUES (?1, ?1, ?2, ?3, ?4, 0, 0, 0, 0, 0, ?5, ?6, ?7)",
     )?;
-    for (delivery, subscription) in &new.deliveries {
+    for delivery in &new.deliveries {
         statement.execute(params![
-            delivery.number(),
+            delivery.id.number(),
             id.number(),
-            subscription.number(),
+            delivery.subscription.number(),
             tenant.number(),
             received_at.as_millis(),
             event_type,
+            delivery.profile.get(),
         ])?;
-        work.used(delivery.number());
-        work.created(subscription.number());
+        work.used(delivery.id.number());
+        work.created(delivery.subscription.number());
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::work::Work;
 use crate::digest::Digest;
 use crate::id::{KeyId, SubscriptionId, TenantId};
+use crate::profile::Choice;
 use crate::store::{Error, Key, PluginVersion, Result, Tenant};
 use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, Status, Subscription};
 use crate::time::Timestamp;
@@ -27,7 +28,7 @@ struct Document {
     status: Status,
     events: Vec<String>,
     filter: Option<String>,
-    profile: String,
+    profile: Choice,
     envelope: Envelope,
     isolation: Isolation,
     created_at: Timestamp,
@@ -223,12 +224,15 @@ fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
 }
 
 pub(super) fn tenants(conn: &Connection) -> Result<Vec<Tenant>> {
-    let mut query = conn.prepare_cached("SELECT id, name, created_at FROM tenant ORDER BY id")?;
+    let mut query = conn.prepare_cached("SELECT id, name, created_at, document FROM tenant ORDER BY id")?;
     let tenants = query.query_map([], |row| {
+        let document: String = row.get(3)?;
         Ok(Tenant {
             id: TenantId::from_number(row.get(0)?),
             name: row.get(1)?,
             created_at: Timestamp::from_millis(row.get(2)?),
+            // What a later version wrote and this one cannot read is as if it had not been said.
+            settings: serde_json::from_str(&document).unwrap_or_default(),
         })
     })?;
     Ok(tenants.collect::<rusqlite::Result<_>>()?)
@@ -244,11 +248,28 @@ pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
         });
     }
     work.conn.execute(
-        "INSERT INTO tenant (id, name, created_at) VALUES (?, ?, ?)",
-        params![tenant.id.number(), tenant.name, tenant.created_at.as_millis()],
+        "INSERT INTO tenant (id, name, created_at, document) VALUES (?, ?, ?, ?)",
+        params![
+            tenant.id.number(),
+            tenant.name,
+            tenant.created_at.as_millis(),
+            serde_json::to_string(&tenant.settings).map_err(backend)?
+        ],
     )?;
     work.used(tenant.id.number());
     Ok(())
+}
+
+pub(super) fn update_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
+    let settings = serde_json::to_string(&tenant.settings).map_err(backend)?;
+    let changed = work.conn.execute(
+        "UPDATE tenant SET document = ?2 WHERE id = ?1",
+        params![tenant.id.number(), settings],
+    )?;
+    match changed {
+        0 => Err(Error::Missing { what: "tenant" }),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn keys(conn: &Connection) -> Result<Vec<Key>> {

@@ -135,6 +135,7 @@ fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
             due_at: entry.due_at(),
         },
         attempts: entry.attempts(),
+        profile: first.profile,
     }
 }
 
@@ -153,6 +154,7 @@ fn of_finished(finished: Finished) -> DeliverySummary {
             End::Failed => State::Failed { at, reason },
         },
         attempts: finished.attempts,
+        profile: finished.profile,
     }
 }
 

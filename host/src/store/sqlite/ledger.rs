@@ -5,12 +5,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::pack;
 use crate::delivery::{Pending, Stage};
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
+use crate::profile;
 use crate::store::{Error, Result};
 use crate::time::Timestamp;
 
 /// The columns of a [`Pending`], in the order in which [`read`] takes them.
 pub(super) const COLUMNS: &str =
-    "request, delivery, event, subscription, stage, attempts, tries, throttles, runs, due_at";
+    "request, delivery, event, subscription, stage, attempts, tries, throttles, runs, due_at, profile";
 
 /// The number of a stage in the ledger.
 pub(super) const fn stage_number(stage: Stage) -> i64 {
@@ -53,6 +54,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Pending> {
         throttles: row.get(7)?,
         runs: row.get(8)?,
         due_at: Timestamp::from_millis(row.get(9)?),
+        profile: row.get::<_, Option<i64>>(10)?.map(profile::Number::new),
     })
 }
 
@@ -94,9 +96,9 @@ pub(super) fn entry(conn: &Connection, delivery: i64) -> Result<Option<Entry>> {
 /// The delivery whose first row this is: [`COLUMNS`], then tenant, event type and siblings.
 pub(super) fn entry_of(conn: &Connection, row: &Row<'_>) -> Result<Entry> {
     let mut parts = vec![read(row)?];
-    let (tenant, event_type) = (row.get(10)?, row.get(11)?);
+    let (tenant, event_type) = (row.get(11)?, row.get(12)?);
     if let Some(siblings) = row
-        .get_ref(12)?
+        .get_ref(13)?
         .as_blob_or_null()
         .map_err(rusqlite::Error::from)?
     {
@@ -119,8 +121,8 @@ pub(super) fn entry_of(conn: &Connection, row: &Row<'_>) -> Result<Entry> {
 pub(super) fn insert(conn: &Connection, entry: &Entry) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
-                              throttles, runs, due_at, event_type, siblings)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              throttles, runs, due_at, event_type, siblings, profile)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let others = entry.parts.iter().skip(1).map(|part| part.request.number());
     let mut siblings = Some(pack::numbers(others)).filter(|siblings| !siblings.is_empty());
@@ -139,6 +141,7 @@ pub(super) fn insert(conn: &Connection, entry: &Entry) -> Result<()> {
             part.due_at.as_millis(),
             entry.event_type,
             siblings.take(),
+            part.profile.map(profile::Number::get),
         ])?;
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::{accept, append, ledger, pack, row};
 use crate::delivery::{
     AfterRun, Attempt, AttemptResult, Change, NewEvent, Next, Pending, PluginRun, Request, Stage,
 };
+use crate::profile;
 use crate::store::{Error, Result};
 use crate::time::Timestamp;
 
@@ -182,8 +183,8 @@ fn rendered(
     require_one(update.execute(params![delivery, runs, due(&requests[0]), siblings])?)?;
     let mut insert = work.statement(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
-                              throttles, runs, due_at, event_type)
-         SELECT ?1, delivery, event, subscription, ?2, 1, 0, 0, 0, runs, ?3, event_type
+                              throttles, runs, due_at, event_type, profile)
+         SELECT ?1, delivery, event, subscription, ?2, 1, 0, 0, 0, runs, ?3, event_type, profile
          FROM pending WHERE request = ?4",
     )?;
     for (request, hash) in requests.iter().zip(hashes) {
@@ -341,7 +342,7 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         first.runs,
         1,
         row::parts(&entry.parts),
-        None::<i64>,
+        first.profile.map(profile::Number::get),
         None::<&str>,
         None::<u16>,
     ])?;

@@ -12,6 +12,7 @@ use super::work::{End, Work};
 use super::{ledger, row};
 use crate::delivery::{Pending, Stage};
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
+use crate::profile;
 use crate::store::{Resend, Result};
 use crate::time::Timestamp;
 
@@ -30,6 +31,7 @@ pub(super) struct Finished {
     pub(super) runs: u16,
     pub(super) rendered: bool,
     pub(super) parts: Vec<(RequestId, Stage, u16)>,
+    pub(super) profile: Option<profile::Number>,
 }
 
 impl Finished {
@@ -49,6 +51,7 @@ impl Finished {
             runs: row.get(9)?,
             rendered: row.get(10)?,
             parts: row::read_parts(parts.as_deref().unwrap_or_default())?,
+            profile: row.get::<_, Option<i64>>(12)?.map(profile::Number::new),
         })
     }
 
@@ -70,6 +73,7 @@ impl Finished {
             delivery: DeliveryId::from_number(self.id),
             event: EventId::from_number(self.event),
             subscription: SubscriptionId::from_number(self.subscription),
+            profile: self.profile,
             stage,
             attempts,
             tries: 0,

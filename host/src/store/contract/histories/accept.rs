@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::model::{Delivery, Seen};
 use super::super::{Backend, SOURCES_WINDOW, WINDOW};
 use super::Pair;
-use crate::delivery::{Pending, Stage, State};
+use crate::delivery::{NewDelivery, Pending, Stage, State};
 use crate::id::SourceId;
 use crate::reception::{Outcome, Refusal};
 use crate::source::Conflict;
@@ -130,12 +130,18 @@ impl<B: Backend> Pair<B> {
         assert_eq!(accepted, Accepted::Done(expected));
         for new in news.iter().skip(usize::from(seen.is_some())) {
             self.model.events.insert(new.event.id);
-            for (id, subscription) in &new.deliveries {
+            for NewDelivery {
+                id,
+                subscription,
+                profile,
+            } in &new.deliveries
+            {
                 let row = Pending {
                     request: id.same_number(),
                     delivery: *id,
                     event: new.event.id,
                     subscription: *subscription,
+                    profile: Some(*profile),
                     stage: Stage::Accepted,
                     attempts: 0,
                     tries: 0,

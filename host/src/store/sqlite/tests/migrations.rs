@@ -159,9 +159,11 @@ fn version_1(directory: &Directory, segment_state: i64, events: &[crate::deliver
             )
             .unwrap();
         }
-        let [(delivered, to), (pending, also)] = deliveries[..] else {
+        let [first, second] = deliveries[..] else {
             panic!("two deliveries");
         };
+        let (delivered, to) = (first.id, first.subscription);
+        let (pending, also) = (second.id, second.subscription);
         conn.execute(
             "INSERT INTO delivery_1 VALUES (?, 1, ?, ?, ?, 1, ?, NULL, 1, 0, 0, NULL)",
             params![delivered.number(), id, to.number(), event.event_type, now],
@@ -215,7 +217,7 @@ async fn version_1_is_brought_up_to_date() {
         assert_eq!((&events[0].event, events[0].matched), (&new.event, 2));
         let rows = contract::all_pending(&store).await;
         assert_eq!((rows.len(), rows[0].event), (1, new.event.id));
-        assert_eq!(rows[0].delivery, new.deliveries[1].0);
+        assert_eq!(rows[0].delivery, new.deliveries[1].id);
         let listed = store
             .deliveries(crate::store::DeliveryQuery {
                 limit: 10,
@@ -224,7 +226,7 @@ async fn version_1_is_brought_up_to_date() {
             .await
             .unwrap();
         assert_eq!(listed.len(), 2);
-        assert_eq!((listed[1].id, listed[1].attempts), (new.deliveries[0].0, 1));
+        assert_eq!((listed[1].id, listed[1].attempts), (new.deliveries[0].id, 1));
 
         let source = contract::sources::source(&maker, "deploys");
         // An id that came before the change still came before.

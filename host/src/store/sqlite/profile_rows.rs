@@ -1,0 +1,76 @@
+//! Rows of profiles: every version of every profile, as the document that was given.
+//!
+//! A version is added once and never changed. Removing a name marks its versions: deliveries that look
+//! like one of them go on to do so.
+
+use rusqlite::{Connection, params};
+
+use super::work::Work;
+use crate::id::TenantId;
+use crate::profile::Number;
+use crate::store::{Error, NewProfile, Result, StoredProfile};
+use crate::time::Timestamp;
+
+/// The owner of the router's own profiles. No tenant has so small a number.
+const ROUTER: i64 = 0;
+
+fn owner(tenant: Option<TenantId>) -> i64 {
+    tenant.map_or(ROUTER, TenantId::number)
+}
+
+pub(super) fn profiles(conn: &Connection) -> Result<Vec<StoredProfile>> {
+    let mut query = conn.prepare_cached(
+        "SELECT n, tenant, name, version, document, created_at, removed_at FROM profile ORDER BY n",
+    )?;
+    let profiles = query.query_map([], |row| {
+        let tenant: i64 = row.get(1)?;
+        Ok(StoredProfile {
+            number: Number::new(row.get(0)?),
+            tenant: (tenant != ROUTER).then(|| TenantId::from_number(tenant)),
+            name: row.get(2)?,
+            version: row.get(3)?,
+            document: row.get(4)?,
+            created_at: Timestamp::from_millis(row.get(5)?),
+            removed_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
+        })
+    })?;
+    Ok(profiles.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn add_profile(work: &mut Work<'_>, new: &NewProfile) -> Result<Number> {
+    let tenant = owner(new.tenant);
+    let taken = work
+        .statement("SELECT 1 FROM profile WHERE tenant = ? AND name = ? AND version = ?")?
+        .exists(params![tenant, new.name, new.version])?;
+    if taken {
+        let what = format!("version {} of the profile {:?}", new.version, new.name);
+        return Err(Error::Taken { what });
+    }
+    let mut insert = work.statement(
+        "INSERT INTO profile (tenant, name, version, document, created_at) VALUES (?, ?, ?, ?, ?)",
+    )?;
+    let number = insert.insert(params![
+        tenant,
+        new.name,
+        new.version,
+        new.document,
+        new.created_at.as_millis()
+    ])?;
+    Ok(Number::new(number))
+}
+
+pub(super) fn remove_profile(
+    work: &mut Work<'_>,
+    tenant: TenantId,
+    name: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let removed = work.conn.execute(
+        "UPDATE profile SET removed_at = ?3 WHERE tenant = ?1 AND name = ?2 AND removed_at IS NULL",
+        params![owner(Some(tenant)), name, now.as_millis()],
+    )?;
+    match removed {
+        0 => Err(Error::Missing { what: "profile" }),
+        _ => Ok(()),
+    }
+}
