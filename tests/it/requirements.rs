@@ -85,7 +85,7 @@ fn tests_of(source: &str, contract: bool) -> Vec<String> {
         if marked
             && before
                 .chars()
-                .all(|c| c.is_ascii_alphabetic() || " ()".contains(c))
+                .all(|c| c.is_ascii_alphabetic() || " ():_".contains(c))
         {
             names.extend(rest.split(['(', '<']).next().map(str::to_owned));
         }

@@ -260,6 +260,9 @@ class Play:
 
     def standard(self, secret, received, what):
         """The headers of Standard Webhooks, verified by a library of others."""
+        if not secret.startswith("whsec_"):
+            # The library's own spelling of a secret whose text is the key.
+            secret = "whsec_" + base64.b64encode(secret.encode()).decode()
         try:
             self.webhooks.Webhook(secret).verify(received.body, {name.lower(): value for name, value in received.lines})
             good = True
@@ -362,6 +365,134 @@ class Play:
             same = received.body.endswith(b'"data":' + text.encode() + b"}")
             self.checks.check("awkward data byte for byte", same, "%s\n  %s" % (what, received.body))
 
+    def faults(self, product):
+        """What receivers answer where something is not as it should be, and that a test says what it is."""
+        kinds, path = [kind for kind in product.receivers if kind in self.apps], "/" + product.name
+        event = product.samples[0]["event"]
+        for kind in kinds:
+            made = self.webhook(product, kind, path, [event])
+            # As long as the right one, so that only its value is wrong.
+            self.apps[kind].put("/secrets", {product.variable: made["secret"][::-1]})
+            published = self.publish(product, event, "{}")
+            received = self.came(kind, path)[0]
+            self.checks.check("another secret: 401", received.status == 401, "%s on %s: %d" % (product.name, kind, received.status))
+            attempt = self.delivery(product, published, made)["attempts"]
+            self.checks.check("history has the 401", attempt and attempt[0]["status_code"] == 401, attempt)
+            self.told(product, kind, path, event, {"secret": made["secret"]}, 401, "signature")
+            self.call(product, "DELETE", "/webhooks/" + made["id"])
+
+    def told(self, product, kind, path, event, more, status, word):
+        """The test of a webhook that is not stored says what came back and what that means."""
+        wish = {"name": "not stored", "url": self.apps[kind].url + path, "events": [event], "profile": product.name, **more}
+        answer = self.call(product, "POST", "/webhooks/test", {"subscription": wish, "event_type": event})
+        self.came(kind, path)
+        got = answer["response"]["status_code"] if answer.get("response") else None
+        said = json.dumps(answer.get("findings"))
+        self.checks.check("a test says what is wrong", got == status and word in said, "%s on %s: %s" % (product.name, kind, answer))
+
+    def unsigned(self):
+        """InboundFlow without a secret: no signature, and the published code throws."""
+        product, event = INBOUNDFLOW, "lead.created"
+        for kind in [kind for kind in product.receivers if kind in self.apps]:
+            for path, status in [("/inboundflow-unsigned", 200), ("/inboundflow", 500)]:
+                made = self.webhook(product, kind, path, [event], secret=None)
+                self.apps[kind].put("/secrets", {product.variable: "not set at the sender"})
+                self.publish(product, event, "{}")
+                received = self.came(kind, path)[0]
+                self.checks.check("without a secret: no signature, and %d" % status,
+                                  received.status == status and product.signature not in received.headers
+                                  and (status == 200 or "TypeError" in received.answer), received.answer)
+                self.call(product, "DELETE", "/webhooks/" + made["id"])
+            self.told(product, kind, "/inboundflow", event, {"secret": None}, 500, "signature")
+
+    def large(self):
+        """Beyond what Express takes: 413, and a warning before anybody wonders."""
+        for product in [WORKFLOWS, AETHERFLOW, INBOUNDFLOW]:
+            kinds, path = [kind for kind in product.receivers if kind in EXPRESS and kind in self.apps], "/" + product.name
+            event = product.samples[0]["event"]
+            made = [self.webhook(product, kind, path, [event]) for kind in kinds]
+            draft = {"type": event, "data": {"text": "x" * LARGE}}
+            answer = self.call(product, "POST", "/events", draft)
+            self.checks.check("a warning of the size", "100" in json.dumps(answer.get("warnings")), answer)
+            for kind in kinds:
+                received = self.came(kind, path)[0]
+                self.checks.check("120 kB: 413 by Express", received.status == 413, received.status)
+            for one in made:
+                self.call(product, "DELETE", "/webhooks/" + one["id"])
+
+    def documents_curl(self):
+        """The call that AetherFlow's page shows for tests is refused by the code that it shows."""
+        body = (b'{ "event": "workflow.completed", "id": "test_event_123", "timestamp": "2024-01-15T10:30:00Z", "data": '
+                b'{ "workflow": { "id": "test_workflow", "name": "Test Workflow", "status": "completed" } } }')
+        headers = {"Content-Type": "application/json", "X-AetherFlow-Signature": "test_signature"}
+        for kind, app in self.apps.items():
+            status, answer = app.post("/aetherflow", headers, body)
+            self.came(kind, "/aetherflow")
+            expected = (401, "Invalid signature") if kind == "flask" else (500, "RangeError")
+            self.checks.check("the document's curl is refused", status == expected[0] and expected[1] in answer,
+                              "%s: %d %.200s" % (kind, status, answer))
+
+    def bytes_body(self):
+        """WorkFlux's code where a framework's body is bytes: it throws, whatever is sent."""
+        if "flask" in self.apps:
+            made = self.webhook(WORKFLUX, "flask", "/workflux-bytes", ["agent.updated"])
+            self.publish(WORKFLUX, "agent.updated", "{}")
+            received = self.came("flask", "/workflux-bytes")[0]
+            self.checks.check("bytes where text is expected: 500", received.status == 500, received.status)
+            self.call(WORKFLUX, "DELETE", "/webhooks/" + made["id"])
+
+    def rotation(self, product):
+        """During a rotation the product's header has one signature, with the new secret, and the headers of
+        Standard Webhooks have one for each."""
+        kinds, path = [kind for kind in product.receivers if kind in self.apps], "/" + product.name
+        event = product.samples[0]["event"]
+        for kind in kinds:
+            made = self.webhook(product, kind, path, [event])
+            new = self.call(product, "POST", "/webhooks/%s/rotate-secret" % made["id"], {})["secret"]
+            self.apps[kind].put("/secrets", {product.variable: new})
+            self.publish(product, event, "{}")
+            received = self.came(kind, path)[0]
+            self.accepted(received, "rotated on " + kind)
+            expected = self.signed(product, new, received, "rotated on " + kind)
+            value = received.headers[product.signature]
+            self.checks.check("rotated: one signature", value in (expected, "sha256=" + expected), value)
+            self.checks.check("rotated: both in webhook-signature", len(received.headers["webhook-signature"].split()) == 2,
+                              received.headers["webhook-signature"])
+            for secret in (made["secret"], new):
+                self.standard(secret, received, "rotated on " + kind)
+            self.call(product, "DELETE", "/webhooks/" + made["id"])
+
+    def again(self, product, path):
+        """An answer that is lost on the way, so that there is a retry, and then a resend: the published
+        handlers know both, because what names the request stays."""
+        profile = self.call(product, "GET", "/profiles/" + product.name)["profile"]
+        profile["schedule"]["waits"] = ["2s"]
+        # The router names and numbers its profiles itself.
+        soon = {name: value for name, value in profile.items() if name not in ("name", "version")}
+        self.call(product, "PUT", "/profiles/%s-soon" % product.name, soon)
+        event = product.samples[0]["event"]
+        data = json.dumps(product.samples[0]["data"])
+        for kind in [kind for kind in EXPRESS if kind in self.apps]:
+            made = self.webhook(product, kind, path, [event], profile=product.name + "-soon")
+            self.apps[kind].put("/mishaps", {path: 1})
+            published = self.publish(product, event, data)
+            first, retry = self.came(kind, path, 2)
+            delivery = self.delivery(product, published, made, "delivered")
+            self.call(product, "POST", "/deliveries/%s/resend" % delivery["id"])
+            resent = self.came(kind, path)[0]
+            self.accepted(first, "the first on " + kind, "Processed")
+            for what, one in [("a retry", retry), ("a resend", resent)]:
+                self.accepted(one, "%s on %s" % (what, kind), "Already processed")
+                same = one.body == first.body and one.headers["webhook-id"] == first.headers["webhook-id"]
+                self.checks.check("%s: the same bytes and id" % what, same, "%s\n%s" % (first.wire(), one.wire()))
+                self.signed(product, made["secret"], one, what)
+                if product.timestamp:
+                    new = int(one.headers[product.timestamp]) > int(first.headers[product.timestamp])
+                    new = new and one.headers[product.signature] != first.headers[product.signature]
+                    same = one.headers["X-InboundFlow-Delivery-Id"] == first.headers["X-InboundFlow-Delivery-Id"]
+                    self.checks.check("%s: a new time stamp and signature, the same delivery id" % what, new and same, one.wire())
+            self.call(product, "DELETE", "/webhooks/" + made["id"])
+
 
 def is_uuid(text):
     return re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None and uuid.UUID(text).version is not None
@@ -369,3 +500,78 @@ def is_uuid(text):
 
 def as_doubles(text):
     return json.loads(text, parse_int=float, parse_float=float)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("binary", help="the hookway to check, such as target/debug/hookway")
+    parser.add_argument("--install", action="store_true", help="fetch Express and Flask into this virtual environment")
+    arguments = parser.parse_args()
+    binary = os.path.abspath(arguments.binary)
+    if not os.access(binary, os.X_OK):
+        raise Cannot("%s is not there; build it with `cargo xtask demo`" % arguments.binary)
+    if arguments.install:
+        install(PYPI, NPM)
+    try:
+        import standardwebhooks as webhooks
+    except ImportError:
+        raise Cannot("the package standardwebhooks is missing: run this with --install in a virtual environment")
+
+    checks, apps, missing = Checks(), {}, []
+    with tempfile.TemporaryDirectory(prefix="hookway-products-") as directory:
+        try:
+            for kind in [*EXPRESS, "flask"]:
+                try:
+                    apps[kind] = App(kind, directory)
+                except Missing as reason:
+                    missing.append(kind)
+                    print("LEFT OUT  %s: %s" % (kind, reason), file=sys.stderr)
+            if not apps:
+                raise Cannot("neither Express nor Flask is here: run it with --install")
+            router = Router(binary, directory)
+            try:
+                play(Play(checks, router, apps, webhooks))
+            except Exception as error:
+                print(router.logged(), file=sys.stderr)
+                # What was wrong before stays wrong.
+                if not (isinstance(error, Cannot) and checks.wrong):
+                    raise
+                print("cannot go on: %s" % error, file=sys.stderr)
+            finally:
+                code = router.stop()
+            checks.check("clean end of the router", code == 0, code)
+            if "panicked" in router.logged():
+                checks.check("no panic", False, router.logged())
+        finally:
+            for app in apps.values():
+                app.stop()
+    for what, count in sorted(checks.right.items()):
+        print("%6d  %s" % (count, what))
+    print("4 products on %s%s, %d checks right, %d wrong"
+          % (", ".join(sorted(apps)), " (left out: %s)" % ", ".join(missing) if missing else "",
+             sum(checks.right.values()), checks.wrong))
+    return 1 if checks.wrong else 0
+
+
+def play(play):
+    for product in PRODUCTS:
+        play.configure(product)
+        play.samples(product)
+    for product in PRODUCTS:
+        play.variants(product)
+        play.faults(product)
+        play.rotation(product)
+    play.unsigned()
+    play.large()
+    play.bytes_body()
+    play.documents_curl()
+    play.again(AETHERFLOW, "/aetherflow-once")
+    play.again(INBOUNDFLOW, "/inboundflow-once")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Cannot as reason:
+        print("cannot check: %s" % reason, file=sys.stderr)
+        sys.exit(2)

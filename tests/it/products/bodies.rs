@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use hookway::json::stable::stable;
+use hookway::json::stable;
 use serde_json::json;
 
 use super::subscription;
