@@ -5,21 +5,24 @@
 //! a guard): every answer is classified ([`classify`]), one forbidden answer refuses them all, and the
 //! connection is made to exactly the addresses that passed. There are no redirects, no proxies from the
 //! environment, no cookies, no HTTP/2 and no decompression. Time and sizes are bounded for the whole
-//! answer, body included.
+//! answer, body included. What leaves is what was asked for, names of headers in their [`Spelling`].
 //!
 //! [`Egress`] is the only way out: deliveries, tests, alerts, plugin downloads and metrics all take it.
 
 mod address;
 mod client;
+mod dial;
 mod failure;
 mod guard;
 mod policy;
+mod spelling;
 mod url;
 
 pub use self::address::{Reach, classify};
 pub use self::client::{Egress, EgressError, Limits, Outbound, RESPONSE_HEADERS_MAX, Reply};
 pub use self::guard::{ANSWERS_MAX, LOOKUPS_MAX, Lookup, LookupFuture, SystemLookup};
 pub use self::policy::{AllowRule, AllowTarget, Policy, Refusal, RuleFault};
+pub use self::spelling::Spelling;
 pub use self::url::{URL_BYTES_MAX, UrlFault, check_url, with_path};
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 //! Layout, from the highest bit: a zero, 41 bits of milliseconds since 2020-01-01, 8 bits of node,
 //! 14 bits of counter. An id never goes back within a node: where the clock does, the last id goes on
 //! counting, and a full counter borrows the next millisecond. After a start the store tells the
-//! newest id that it holds ([`Generator::observe`]), so that no number is used twice.
+//! newest id that it holds ([`Generator::observe`]), so that no number is used twice. For receivers that
+//! want UUIDs, an id can be shown as one, and read back.
+
+mod uuid;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -90,28 +93,6 @@ impl<K: Kind> Id<K> {
     /// The same number as an id of another kind, where two kinds share numbers on purpose.
     pub const fn same_number<L: Kind>(self) -> Id<L> {
         Id(self.0, PhantomData)
-    }
-
-    /// The number as a UUID of version 8 (RFC 9562), for profiles that show ids as UUIDs: the same
-    /// number always gives the same UUID, and the kind is mixed in.
-    pub fn as_uuid(self) -> String {
-        let [a, b, c] = [
-            K::PREFIX.as_bytes()[0],
-            K::PREFIX.as_bytes()[1],
-            K::PREFIX.as_bytes()[2],
-        ];
-        let n = u64::try_from(self.0).unwrap_or(0);
-        format!(
-            "{:08x}-{:04x}-8{:03x}-a{:03x}-{:02x}{:02x}{:02x}{:06x}",
-            n >> 32,
-            (n >> 16) & 0xffff,
-            (n >> 4) & 0xfff,
-            n & 0xf,
-            a,
-            b,
-            c,
-            0
-        )
     }
 }
 

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::delivery::Request;
-use crate::event::{self, Event};
-use crate::profile::Profile;
+use crate::event;
+use crate::profile::{About, Profile, RenderFault};
 use crate::signature::{Keyring, Outgoing};
 use crate::subscription::{self, Subscription};
 use crate::time::Timestamp;
@@ -37,6 +37,9 @@ pub enum Fault {
         /// Which.
         method: String,
     },
+    /// The profile cannot make a body of the data.
+    #[error(transparent)]
+    Body(#[from] RenderFault),
     /// The signing secret is none.
     #[error("a signing secret is not usable")]
     Secret(#[source] crate::signature::SecretFault),
@@ -46,6 +49,7 @@ pub enum Fault {
 pub struct Endpoint {
     url: Url,
     headers: HeaderMap,
+    spelled: Vec<String>,
     keyring: Option<Keyring>,
     /// When the oldest secret is no longer used, so that the endpoint has to be made anew.
     pub stale_at: Option<Timestamp>,
@@ -97,25 +101,34 @@ impl Endpoint {
         Ok(Self {
             url,
             headers,
+            spelled: spelled(subscription, profile),
             keyring,
             stale_at,
         })
     }
 
-    /// The request for a delivery: what a plugin made of it, or the event in its profile's envelope.
+    /// How the names of headers are to be written on the wire, each once: some receivers know upper and
+    /// lower case, though HTTP does not. Names that are not here go out in lower case.
+    pub fn spelled(&self) -> &[String] {
+        &self.spelled
+    }
+
+    /// The request for a delivery, for an attempt at this time: what a plugin made of it, or the event in
+    /// its profile's envelope.
     pub fn request(
         &self,
         profile: &Profile,
-        event: &Event,
+        about: About<'_>,
+        attempt_at: Timestamp,
         request: Option<&Request>,
     ) -> Result<Outbound, Fault> {
         let mut headers = self.headers.clone();
-        for (name, value) in profile.headers(event) {
+        for (name, value) in profile.headers(about, attempt_at) {
             let (name, value) = header(&name, &value)?;
             headers.insert(name, value);
         }
         let Some(request) = request else {
-            let rendered = profile.render(event);
+            let rendered = profile.render(about)?;
             headers
                 .entry(http::header::CONTENT_TYPE)
                 .or_insert(content_type(&rendered.content_type)?);
@@ -177,6 +190,28 @@ impl Endpoint {
             Err(Fault::Path)
         }
     }
+}
+
+/// The names of headers as the profile, the signature and the subscription write them. Where two differ,
+/// the one whose value is sent comes first.
+fn spelled(subscription: &Subscription, profile: &Profile) -> Vec<String> {
+    let signed = profile
+        .signature
+        .iter()
+        .flat_map(|scheme| scheme.spelled_headers());
+    let own = subscription
+        .endpoint
+        .headers
+        .iter()
+        .map(|(name, _)| name.as_str());
+    let names = signed.chain(profile.headers.spelled()).chain(own);
+    let mut spelled: Vec<String> = Vec::new();
+    for name in names.chain(["Content-Type", "User-Agent"]) {
+        if !spelled.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            spelled.push(name.to_owned());
+        }
+    }
+    spelled
 }
 
 /// Adds headers to a map.

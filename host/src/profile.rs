@@ -5,33 +5,43 @@
 //! (the built-in ones are the TOML files beside this one) with a name and a version, and nothing in the
 //! code knows a profile by its name.
 //!
-//! Invariants: data is never parsed and written again, it is spliced into the envelope byte for byte
-//! ([`envelope`]); what is rendered follows from the event and the profile alone, so that it is the same
-//! in every retry.
+//! Invariants: data is never parsed and written again unless the profile's [`Mode`] says so, it is spliced
+//! into the envelope byte for byte ([`envelope`]); the body follows from the delivery and the profile alone,
+//! so that it is the same in every retry.
 
+mod about;
 mod atom;
+mod body;
 mod choice;
 pub mod envelope;
+mod form;
+mod headers;
 mod shelf;
+mod template;
 mod uri;
+mod warning;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-pub use atom::{AtomFault, Template};
+pub use about::About;
+pub use body::{Body, Mode, RenderFault, Rendered};
 pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
-pub use envelope::{Body, Rendered};
+pub use headers::{HEADERS_MAX, Headers};
 pub use shelf::{Edition, Number, Shelf};
+pub use template::{Template, TemplateFault};
+pub use warning::{BODY_BYTES_WARNED, Warning};
 
-use self::envelope::Envelope;
-use crate::event::Event;
+use self::about::Facts;
+use self::envelope::{Envelope, FieldValue, SPREAD, Shape};
+use crate::event;
 use crate::retry::Schedule;
 use crate::signature::{Scheme, SignError};
+use crate::time::Timestamp;
 use crate::verdict::Classes;
 
 /// The profile of a subscription that names none.
@@ -48,21 +58,6 @@ pub const TIMEOUT_SECONDS_MAX: u32 = 300;
 pub const RESPONSE_BODY_BYTES_MAX_DEFAULT: usize = 16 * 1_024;
 /// Most of an answer's body that a profile may have read.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 1_024 * 1_024;
-/// Most headers of one profile.
-pub const HEADERS_MAX: usize = 32;
-
-/// Headers that are the HTTP client's own business; a profile that set them would break the framing.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
 
 /// A profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,11 +69,10 @@ pub struct Profile {
     pub version: u32,
     /// What is put around the data.
     pub envelope: Envelope,
-    /// Headers, fixed or filled in from the event.
-    pub headers: Vec<(HeaderName, Template)>,
-    /// What comes before the name of each extension attribute in a header of its own, such as `ce-`; in a
-    /// profile's file the header `ce-*` with the value `{extensions}`. No headers where it is not said.
-    pub extension_headers: Option<String>,
+    /// How the JSON of a body is written.
+    pub body: Mode,
+    /// Headers, fixed or filled in from the delivery.
+    pub headers: Headers,
     /// How requests are signed, if they are.
     pub signature: Option<Arc<Scheme>>,
     /// `User-Agent`.
@@ -112,9 +106,6 @@ pub enum ProfileFault {
     /// A bad name.
     #[error("the name must be 1 to {NAME_BYTES_MAX} lower-case letters, digits and `-`")]
     Name,
-    /// Too many headers.
-    #[error("more than {HEADERS_MAX} headers")]
-    TooManyHeaders,
     /// A name that is no header name.
     #[error("`{name}` is not a header name")]
     HeaderName {
@@ -127,6 +118,18 @@ pub enum ProfileFault {
         /// Which.
         name: String,
     },
+    /// One header said twice.
+    #[error("the header `{name}` is there twice (header names do not know upper and lower case)")]
+    HeaderTwice {
+        /// Which.
+        name: String,
+    },
+    /// A form of nothing, or of what is no form.
+    #[error("body = \"form\" needs an envelope, without a content_type or shape of its own")]
+    Form,
+    /// Members of data as fields of what is no form.
+    #[error("an envelope's field may be named `*` only where body = \"form\"")]
+    Spread,
     /// A value with an unknown atom, or that no header can carry.
     #[error("header `{name}`: {fault}")]
     HeaderValue {
@@ -134,7 +137,7 @@ pub enum ProfileFault {
         name: String,
         /// What is wrong.
         #[source]
-        fault: AtomFault,
+        fault: TemplateFault,
     },
     /// A header for extension attributes that has no place for their names, or not its own.
     #[error(
@@ -173,8 +176,10 @@ struct Written {
     #[serde(default)]
     transport: Transport,
     envelope: Envelope,
+    #[serde(default, skip_serializing_if = "Mode::is_default")]
+    body: Mode,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: headers::Written,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signature: Option<Arc<Scheme>>,
     #[serde(default)]
@@ -232,46 +237,37 @@ impl Transport {
 }
 
 impl Profile {
-    /// The body for an event, and its media type.
-    pub fn render(&self, event: &Event) -> Rendered {
-        self.envelope.wrap(event, event.data.clone(), &event.content_type)
-    }
-
-    /// The envelope around data that a plugin made from the event.
-    pub fn wrap(&self, event: &Event, data: bytes::Bytes, content_type: &str) -> Rendered {
-        self.envelope.wrap(event, data, content_type)
-    }
-
-    /// The profile's own headers for an event; those without a value for it are left out.
-    pub fn headers(&self, event: &Event) -> Vec<(String, String)> {
-        let filled = |(name, template): &(HeaderName, Template)| {
-            let value = template.header_value(event)?;
-            Some((name.as_str().to_owned(), value))
-        };
-        let mut headers: Vec<_> = self.headers.iter().filter_map(filled).collect();
-        if let Some(prefix) = &self.extension_headers {
-            for (name, value) in &event.extensions {
-                let name = format!("{prefix}{name}");
-                // What the profile itself says of an event, no extension attribute says otherwise.
-                if self.headers.iter().all(|(own, _)| own.as_str() != name) {
-                    let mut encoded = String::with_capacity(value.len());
-                    atom::percent_encode(value, &mut encoded);
-                    headers.push((name, encoded));
-                }
-            }
-        }
-        headers
+    /// The profile's own headers for an attempt at this time, named as they are sent; those without a value
+    /// are left out.
+    pub fn headers(&self, about: About<'_>, attempt_at: Timestamp) -> Vec<(String, String)> {
+        self.headers.filled(&Facts {
+            about,
+            content_type: &about.event.content_type,
+            version: self.version,
+            attempt_at: Some(attempt_at),
+        })
     }
 }
 
-/// What stands before the `*` of a header for extension attributes, if no attribute's name, put in its
-/// place, could make a header that is Hookway's own.
-fn extension_prefix(name: &str, signed: Option<&Scheme>) -> Option<String> {
-    let prefix = name.strip_suffix('*').filter(|prefix| prefix.ends_with('-'))?;
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let taken = RESERVED.iter().any(|own| own.starts_with(prefix))
-        || signed.is_some_and(|scheme| scheme.headers().any(|own| own.as_str().starts_with(prefix)));
-    (prefix.bytes().all(good) && !taken).then(|| prefix.to_owned())
+/// Refuses forms without an envelope, and what only forms may have elsewhere.
+fn check_body(mode: Mode, envelope: &Envelope) -> Result<(), ProfileFault> {
+    match (mode, envelope) {
+        (
+            Mode::Form,
+            Envelope::Object {
+                content_type, shape, ..
+            },
+        ) if content_type == event::JSON && *shape == Shape::Object => Ok(()),
+        (Mode::Form, _) => Err(ProfileFault::Form),
+        (_, Envelope::Object { fields, .. }) => {
+            let spread = |field: &envelope::Field| field.name == SPREAD && field.value == FieldValue::Data;
+            match fields.iter().any(spread) {
+                true => Err(ProfileFault::Spread),
+                false => Ok(()),
+            }
+        }
+        (_, Envelope::None) => Ok(()),
+    }
 }
 
 impl TryFrom<Written> for Profile {
@@ -281,39 +277,13 @@ impl TryFrom<Written> for Profile {
         if !is_name(&written.name) {
             return Err(ProfileFault::Name);
         }
-        if written.headers.len() > HEADERS_MAX {
-            return Err(ProfileFault::TooManyHeaders);
-        }
         if let Some(scheme) = &written.signature {
             scheme.signs_any_request().map_err(ProfileFault::Signature)?;
         }
-        let mut headers = Vec::with_capacity(written.headers.len());
-        let mut extension_headers = None;
-        let signed = written.signature.as_deref();
-        for (name, value) in written.headers {
-            if value == envelope::EXTENSIONS {
-                match extension_prefix(&name, signed) {
-                    Some(prefix) if extension_headers.is_none() => extension_headers = Some(prefix),
-                    _ => return Err(ProfileFault::Extensions { name }),
-                }
-                continue;
-            }
-            if name.contains('*') {
-                return Err(ProfileFault::Extensions { name });
-            }
-            let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-                return Err(ProfileFault::HeaderName { name });
-            };
-            if RESERVED.contains(&parsed.as_str())
-                || signed.is_some_and(|scheme| scheme.headers().any(|header| *header == parsed))
-            {
-                return Err(ProfileFault::Reserved { name });
-            }
-            match Template::parse(&value) {
-                Ok(template) => headers.push((parsed, template)),
-                Err(fault) => return Err(ProfileFault::HeaderValue { name, fault }),
-            }
-        }
+        check_body(written.body, &written.envelope)?;
+        let scheme = written.signature.iter();
+        let signed: Vec<_> = scheme.flat_map(|scheme| scheme.headers()).cloned().collect();
+        let headers = Headers::read(written.headers, &signed)?;
         let user_agent = written.user_agent.as_deref().unwrap_or(USER_AGENT);
         let printable = user_agent.bytes().all(|b| (b' '..=b'~').contains(&b));
         let Some(user_agent) = HeaderValue::from_str(user_agent)
@@ -332,8 +302,8 @@ impl TryFrom<Written> for Profile {
             name: written.name,
             version: written.version,
             envelope: written.envelope,
+            body: written.body,
             headers,
-            extension_headers,
             signature: written.signature,
             user_agent,
             timeout: Duration::from_secs(u64::from(written.timeout_seconds)),
@@ -348,7 +318,6 @@ impl TryFrom<Written> for Profile {
 impl From<Profile> for Written {
     fn from(profile: Profile) -> Self {
         let user_agent = profile.user_agent.to_str().unwrap_or(USER_AGENT);
-        let headers = profile.headers.iter();
         Self {
             name: profile.name,
             version: profile.version,
@@ -357,14 +326,8 @@ impl From<Profile> for Written {
             response_body_bytes_max: profile.response_body_bytes_max,
             transport: profile.transport,
             envelope: profile.envelope,
-            headers: headers
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .chain(
-                    profile
-                        .extension_headers
-                        .map(|prefix| (format!("{prefix}*"), envelope::EXTENSIONS.to_owned())),
-                )
-                .collect(),
+            body: profile.body,
+            headers: profile.headers.written(),
             signature: profile.signature,
             schedule: profile.schedule,
             classes: profile.classes,

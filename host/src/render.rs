@@ -18,7 +18,7 @@ use crate::id::{DeliveryId, Generator};
 use crate::plugin::{
     Fault, GuestEvent, GuestOutcome, GuestOutput, GuestRequest, InstanceKey, Run, RunCall, Runtime,
 };
-use crate::profile::Profile;
+use crate::profile::{About, Profile, RenderFault};
 use crate::routing::Route;
 use crate::subscription::{Envelope, PluginStep, Subscription};
 use crate::time::Timestamp;
@@ -343,21 +343,18 @@ impl Renderer {
     }
 }
 
-/// Gives every request its id, the first the delivery's number, and puts the profile's envelope around
-/// the bodies where the subscription asks for it. What comes of it is stored and never changes.
+/// Gives every request its id, the first the delivery's number, puts the profile's envelope around the
+/// bodies where the subscription asks for it, and writes them in the profile's mode. What comes of it is
+/// stored and never changes. A body that cannot be written so is the plugin's fault; the reason is told.
 pub fn requests_of(
     made: Vec<GuestRequest>,
-    subscription: &Subscription,
+    envelope: Envelope,
     look: &Profile,
-    event: &Event,
-    delivery: DeliveryId,
+    about: About<'_>,
     ids: &Generator,
     now: Timestamp,
-) -> Vec<Request> {
-    let envelope = match subscription.envelope {
-        Envelope::Profile => Some(look),
-        Envelope::Auto => None,
-    };
+) -> Result<Vec<Request>, String> {
+    let delivery = about.delivery;
     let id_of = |at| {
         if at == 0 {
             delivery.same_number()
@@ -366,11 +363,12 @@ pub fn requests_of(
         }
     };
     let requests = made.into_iter().enumerate().map(|(at, made)| {
-        let (headers, body) = match envelope {
-            Some(profile) => wrapped(profile, event, made.headers, made.body),
-            None => (made.headers, made.body),
+        let looks = match envelope {
+            Envelope::Auto => normalised(look, made.headers, made.body),
+            Envelope::Profile => wrapped(look, about, made.headers, made.body),
         };
-        Request {
+        let (headers, body) = looks.map_err(|fault| format!("request {} of the plugin: {fault}", at + 1))?;
+        Ok(Request {
             id: id_of(at),
             delivery,
             method: made.method.unwrap_or("POST").to_owned(),
@@ -380,22 +378,32 @@ pub fn requests_of(
             not_before: made
                 .delay_ms
                 .map(|delay| now.plus(Duration::from_millis(u64::from(delay)))),
-        }
+        })
     });
     requests.collect()
 }
 
+/// Headers and body of a request.
+type Looks = (Vec<(String, String)>, Bytes);
+
 fn wrapped(
     profile: &Profile,
-    event: &Event,
+    about: About<'_>,
     mut headers: Vec<(String, String)>,
     body: Bytes,
-) -> (Vec<(String, String)>, Bytes) {
+) -> Result<Looks, RenderFault> {
     let at = headers.iter().position(|(name, _)| name == "content-type");
     let made = at.map(|at| headers.remove(at).1);
-    let rendered = profile.wrap(event, body, made.as_deref().unwrap_or(event::JSON));
+    let rendered = profile.wrap(about, body, made.as_deref().unwrap_or(event::JSON))?;
     headers.push(("content-type".to_owned(), rendered.content_type.to_string()));
-    (headers, rendered.body.into_bytes())
+    Ok((headers, rendered.body.into_bytes()))
+}
+
+fn normalised(profile: &Profile, headers: Vec<(String, String)>, body: Bytes) -> Result<Looks, RenderFault> {
+    let said = headers.iter().find(|(name, _)| name == "content-type");
+    let content_type = said.map_or(event::JSON, |(_, value)| value.as_str());
+    let body = profile.normalise(content_type, body)?;
+    Ok((headers, body))
 }
 
 /// What a plugin that is not the last gives to the next one. Its media type may go along.

@@ -88,7 +88,9 @@ const BANS: &[(&str, &[&str], &str)] = &[
         &["plugin"],
         "nothing outside the plugin room knows the engine",
     ),
-    ("reqwest", &["egress", "cli"], "what leaves goes through egress"),
+    ("reqwest", &["cli"], "what leaves goes through egress"),
+    ("hyper_rustls", &["egress"], "what leaves goes through egress"),
+    ("client::legacy", &["egress"], "what leaves goes through egress"),
     ("use axum", &["api", "cli"], "only the doors know HTTP frameworks"),
     (
         "println!",

@@ -15,7 +15,8 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::RequestId;
 use crate::outbound::{self, Endpoint};
-use crate::profile::{Edition, Profile};
+use crate::profile::{About, Edition, Profile};
+use crate::routing::Route;
 use crate::secret::masked_url;
 use crate::store::DeliveryDetail;
 use crate::subscription::Subscription;
@@ -180,14 +181,21 @@ pub struct ResponseOut {
 /// request, and what the attempt kept because it does not follow (time stamp, signature). None where
 /// it cannot be told any more.
 fn sent(
-    subscription: &Subscription,
-    profile: &Profile,
+    route: &Route,
+    look: &Profile,
     event: &Event,
     request: Option<&Request>,
     attempt: &Attempt,
 ) -> Option<Sent> {
-    let endpoint = Endpoint::new(subscription, profile, attempt.started_at).ok()?;
-    let mut outbound = endpoint.request(profile, event, request).ok()?;
+    let subscription = route.subscription();
+    let endpoint = Endpoint::new(subscription, look, attempt.started_at).ok()?;
+    let about = About {
+        event,
+        delivery: attempt.delivery,
+        subscription: subscription.id,
+        tenant: route.owner(),
+    };
+    let mut outbound = endpoint.request(look, about, attempt.started_at, request).ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some(Sent {
@@ -206,7 +214,7 @@ fn sent(
 pub(super) fn shown(
     caller: &Caller,
     detail: &DeliveryDetail,
-    subscription: Option<&Subscription>,
+    route: Option<&Route>,
     look: Option<&Edition>,
     event: Option<&Event>,
 ) -> (Vec<RequestOut>, Vec<AttemptOut>) {
@@ -215,12 +223,11 @@ pub(super) fn shown(
     let stored = |id: RequestId| detail.requests.iter().find(|request| request.id == id);
     for attempt in &detail.attempts {
         let request = stored(attempt.request);
-        let known = subscription.zip(look).zip(event);
-        let sent = known.and_then(|((subscription, look), event)| {
-            sent(subscription, &look.profile, event, request, attempt)
-        });
-        let sent = match (sent, subscription) {
-            (Some(sent), Some(subscription)) if !caller.sees_secrets() => Some(masked(sent, subscription)),
+        let known = route.zip(look).zip(event);
+        let sent =
+            known.and_then(|((route, look), event)| sent(route, &look.profile, event, request, attempt));
+        let sent = match (sent, route) {
+            (Some(sent), Some(route)) if !caller.sees_secrets() => Some(masked(sent, route.subscription())),
             (sent, _) => sent,
         };
         if requests.iter().all(|known| known.id != attempt.request) {

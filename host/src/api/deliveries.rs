@@ -268,12 +268,11 @@ pub async fn show(
         .await?
         .map(|stored| stored.event);
     let route = snapshot.routes.get(&detail.summary.subscription);
-    let subscription = route.map(|route| Arc::clone(route.subscription()));
     let look = route.and_then(|route| state.registry.edition(detail.summary.profile, route));
     let (requests, attempts) = shown(
         &caller,
         &detail,
-        subscription.as_deref(),
+        route.map(Arc::as_ref),
         look.as_deref(),
         event.as_deref(),
     );

@@ -17,8 +17,9 @@ use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
 use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
-use crate::delivery::{AfterRun, Change, NewEvent, Pending, Request, RunOutcome, Stage};
+use crate::delivery::{AfterRun, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
+use crate::profile::About;
 use crate::render::{self, Rendered};
 use crate::routing::Route;
 use crate::store::{self, AcceptedEvent};
@@ -178,9 +179,17 @@ async fn run_plugins(
                 let reason = "its version of the profile cannot be read any more";
                 return abandon(tools, row, reason).await.map(Ready::Ended);
             };
-            let (subscription, look) = (route.subscription(), &look.profile);
-            let requests =
-                render::requests_of(made, subscription, look, event, row.delivery, &tools.ids, now);
+            let about = About {
+                event,
+                delivery: row.delivery,
+                subscription: row.subscription,
+                tenant: route.owner(),
+            };
+            let envelope = route.subscription().envelope;
+            let requests = match render::requests_of(made, envelope, &look.profile, about, &tools.ids, now) {
+                Ok(requests) => requests,
+                Err(reason) => return fail(tools, row, event, runs, reason, now).await,
+            };
             let rows: Vec<Pending> = requests
                 .iter()
                 .map(|request| rendered_row(row, request, now))
@@ -254,6 +263,34 @@ async fn run_plugins(
         at: now,
     };
     // A row that is not rendered is all that its delivery has.
+    tell::ended(tools, &row, event, Share::Whole, end).await;
+    Ok(Ready::Ended(Fate::Finished))
+}
+
+/// Ends a row whose plugins made what cannot be sent; nothing that they made enters.
+async fn fail(
+    tools: &Tools,
+    row: Pending,
+    event: &Arc<Event>,
+    runs: Vec<PluginRun>,
+    reason: String,
+    now: Timestamp,
+) -> store::Result<Ready> {
+    let change = Change::Ran {
+        pending: row,
+        runs,
+        next: AfterRun::Failed {
+            reason: reason.clone(),
+        },
+        emitted: Vec::new(),
+        at: now,
+    };
+    record(tools, change).await?;
+    let end = End {
+        status: "failed",
+        reason: Some(reason),
+        at: now,
+    };
     tell::ended(tools, &row, event, Share::Whole, end).await;
     Ok(Ready::Ended(Fate::Finished))
 }

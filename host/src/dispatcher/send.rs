@@ -11,7 +11,7 @@ use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, 
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
-use crate::profile::{Edition, Profile};
+use crate::profile::{About, Edition, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
 use crate::store;
@@ -129,8 +129,15 @@ fn build(
     request: Option<&Request>,
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let endpoint = tools.endpoints.of(route.subscription(), look, now)?;
-    let mut outbound = endpoint.request(&look.profile, event, request)?;
+    let subscription = route.subscription();
+    let endpoint = tools.endpoints.of(subscription, look, now)?;
+    let about = About {
+        event,
+        delivery: row.delivery,
+        subscription: subscription.id,
+        tenant: route.owner(),
+    };
+    let mut outbound = endpoint.request(&look.profile, about, now, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;
     let outbound::Outbound {
@@ -147,6 +154,7 @@ fn build(
             method,
             url,
             headers,
+            spelling: egress::Spelling::default(),
             body,
             timeout,
             response_body_max,

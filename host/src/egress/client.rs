@@ -1,23 +1,39 @@
 //! The client: one request out, one bounded answer back.
+//!
+//! It sends what it was given: the headers in their order and spelling, `Host` before and
+//! `Content-Length` behind them, and no other header. A request that found its kept connection closed,
+//! before a byte of it was written, is sent on another connection; nothing else is ever sent twice.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
 use tokio::time::Instant;
 use url::Url;
 
+use super::dial::{Dial, public_roots};
 use super::failure::{failed, from_client};
 use super::guard::{Guard, Lookup, SystemLookup};
 use super::policy::Policy;
+use super::spelling::Spelling;
 use super::url::check_parsed;
 use crate::delivery::{AttemptResult, ErrorKind};
 
+/// Most headers of a request. More than any profile makes; a server that takes more is rare.
+pub(super) const REQUEST_HEADERS_MAX: usize = 256;
 /// Most headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
 /// Most headers of an answer that are read; more are no HTTP answer.
 const RESPONSE_HEADERS_READ_MAX: usize = 256;
+/// Most bytes of an answer's head that are read; a larger one is no HTTP answer. Common servers write at
+/// most 8 to 32 KiB.
+const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1_024;
 /// Most bytes of an answer's headers that are kept, names and values together.
 const RESPONSE_HEADERS_BYTES_MAX: usize = 16 * 1_024;
 
@@ -33,7 +49,7 @@ const MASKED: [&str; 8] = [
     "x-csrf-token",
 ];
 /// Headers that frame a request, which are the client's own business.
-const FRAMING: [&str; 10] = [
+pub(super) const FRAMING: [&str; 10] = [
     "connection",
     "content-length",
     "expect",
@@ -75,9 +91,6 @@ pub enum EgressError {
     /// TLS could not be set up.
     #[error("the TLS client could not be set up")]
     Tls(#[from] rustls::Error),
-    /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up")]
-    Client(#[from] reqwest::Error),
 }
 
 /// A request.
@@ -87,8 +100,10 @@ pub struct Outbound {
     pub method: Method,
     /// Where to, as [`super::check_url`] gave it.
     pub url: Url,
-    /// The headers; none that is the connection's own.
+    /// The headers; none that is the connection's own. They leave in this order.
     pub headers: HeaderMap,
+    /// How their names are spelled.
+    pub spelling: Spelling,
     /// The body.
     pub body: Bytes,
     /// The whole time, until the last byte of the answer.
@@ -109,7 +124,7 @@ pub struct Reply {
 /// The way out. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Egress {
-    client: reqwest::Client,
+    client: Client<Dial, Full<Bytes>>,
     policy: Arc<Policy>,
 }
 
@@ -121,35 +136,36 @@ impl Egress {
 
     /// A client that looks names up by `lookup`.
     pub fn with_lookup(policy: Policy, limits: Limits, lookup: Arc<dyn Lookup>) -> Result<Self, EgressError> {
+        Self::with_roots(policy, limits, lookup, public_roots())
+    }
+
+    pub(super) fn with_roots(
+        policy: Policy,
+        limits: Limits,
+        lookup: Arc<dyn Lookup>,
+        roots: RootCertStore,
+    ) -> Result<Self, EgressError> {
         let policy = Arc::new(policy);
-        let mut roots = rustls::RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let guard = Guard {
             policy: Arc::clone(&policy),
             lookup,
         };
+        let dial = Dial::new(guard, roots, limits.connect_timeout)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one client, with the guard in it"
         )]
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(guard)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .http1_max_headers(RESPONSE_HEADERS_READ_MAX)
-            .connect_timeout(limits.connect_timeout)
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits.pool_idle_timeout)
             .pool_max_idle_per_host(limits.pool_idle_per_host_max)
-            .build()?;
+            // Only requests that were never written: a kept connection turned out to be closed.
+            .retry_canceled_requests(true)
+            .http1_max_headers(RESPONSE_HEADERS_READ_MAX)
+            .http1_max_buf_size(RESPONSE_HEAD_BYTES_MAX)
+            // `Host` is put in front, where it belongs; the client would put it behind the others.
+            .set_host(false)
+            .build(dial);
         Ok(Self { client, policy })
     }
 
@@ -162,8 +178,8 @@ impl Egress {
     /// dropped at any time, which closes the connection.
     pub async fn send(&self, outbound: Outbound) -> Reply {
         let watch = Stopwatch::start();
-        let (timeout, url) = (outbound.timeout, outbound.url.clone());
-        let result = match check_parsed(&url, &self.policy) {
+        let timeout = outbound.timeout;
+        let result = match check_parsed(&outbound.url, &self.policy) {
             Err(fault) => failed(ErrorKind::Refused, fault.to_string()),
             Ok(()) => match tokio::time::timeout(timeout, self.exchange(outbound)).await {
                 Ok(result) => result,
@@ -183,28 +199,30 @@ impl Egress {
         if let Some(detail) = refuse(&outbound) {
             return failed(ErrorKind::Invalid, detail);
         }
-        let request = self
-            .client
-            .request(outbound.method, outbound.url)
-            .headers(outbound.headers)
-            .body(outbound.body);
-        let mut response = match request.send().await {
+        let response_body_max = outbound.response_body_max;
+        let Ok(request) = assemble(outbound) else {
+            return failed(ErrorKind::Invalid, "the request could not be built");
+        };
+        let response = match self.client.request(request).await {
             Ok(response) => response,
             Err(error) => return from_client(&error),
         };
         let status = response.status().as_u16();
         let headers = kept_headers(response.headers());
+        let mut incoming = response.into_body();
         let mut body = BytesMut::new();
         let mut truncated = false;
         while !truncated {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    let room = outbound.response_body_max - body.len();
+            match incoming.frame().await {
+                Some(Ok(frame)) => {
+                    // Trailers are not kept.
+                    let chunk = frame.into_data().unwrap_or_default();
+                    let room = response_body_max - body.len();
                     truncated = chunk.len() > room;
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
-                Ok(None) => break,
-                Err(error) => return from_client(&error),
+                None => break,
+                Some(Err(error)) => return from_client(&error),
             }
         }
         // Where the body was cut, dropping the response closes the connection: the rest is never read.
@@ -222,11 +240,35 @@ fn refuse(outbound: &Outbound) -> Option<String> {
     if outbound.method == Method::CONNECT {
         return Some("CONNECT opens tunnels; it cannot be sent".to_owned());
     }
+    if outbound.headers.len() > REQUEST_HEADERS_MAX {
+        return Some(format!("it has more than {REQUEST_HEADERS_MAX} headers"));
+    }
     let framing = outbound
         .headers
         .keys()
         .find(|name| FRAMING.contains(&name.as_str()));
     framing.map(|name| format!("the header `{name}` cannot be set"))
+}
+
+/// The request as it leaves.
+fn assemble(outbound: Outbound) -> Result<Request<Full<Bytes>>, http::Error> {
+    let uri = Uri::try_from(String::from(outbound.url))?;
+    // The URL has no user and no password, so that this is the host, and the port where it is not the
+    // scheme's own.
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let mut headers = HeaderMap::with_capacity(outbound.headers.len() + 2);
+    headers.insert(HOST, HeaderValue::from_str(host)?);
+    headers.extend(outbound.headers);
+    // Of an empty body the client says nothing, and some servers want to be told where one could be.
+    if outbound.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&outbound.method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut request = Request::new(Full::new(outbound.body));
+    *request.method_mut() = outbound.method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    *request.extensions_mut() = outbound.spelling.extensions();
+    Ok(request)
 }
 
 /// The headers of an answer that are kept: not too many, credentials masked, and of `location` not the
@@ -261,5 +303,37 @@ impl Stopwatch {
 
     fn elapsed_ms(&self) -> u32 {
         u32::try_from(self.0.elapsed().as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_that_of_the_url() {
+        for (url, host) in [
+            ("https://hooks.example/a", "hooks.example"),
+            ("https://HOOKS.example:443/a", "hooks.example"),
+            ("https://hooks.example:8443/a", "hooks.example:8443"),
+            ("http://[2001:DB8::1]:80/a", "[2001:db8::1]"),
+            ("http://[2001:db8::1]:8080/a", "[2001:db8::1]:8080"),
+            (
+                "https://b\u{fc}cher.example/\u{e4}?\u{f6}|^{}#x",
+                "xn--bcher-kva.example",
+            ),
+        ] {
+            let outbound = Outbound {
+                method: Method::POST,
+                url: Url::parse(url).unwrap(),
+                headers: HeaderMap::new(),
+                spelling: Spelling::default(),
+                body: Bytes::new(),
+                timeout: Duration::from_secs(1),
+                response_body_max: 1,
+            };
+            let request = assemble(outbound).unwrap();
+            assert_eq!(request.headers().get(HOST).unwrap(), host, "{url}");
+        }
     }
 }

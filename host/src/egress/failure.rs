@@ -4,6 +4,10 @@
 use std::error::Error;
 use std::io;
 
+use hyper_util::client::legacy;
+use rustls::pki_types::InvalidDnsNameError;
+use tokio::time::error::Elapsed;
+
 use super::guard::GuardError;
 use crate::delivery::{AttemptResult, ErrorKind};
 
@@ -18,11 +22,8 @@ pub(super) fn failed(kind: ErrorKind, detail: impl Into<String>) -> AttemptResul
     }
 }
 
-/// The result that an error of the client stands for.
-pub(super) fn from_client(error: &reqwest::Error) -> AttemptResult {
-    if error.is_builder() {
-        return failed(ErrorKind::Invalid, "the request could not be built");
-    }
+/// The result that an error of the client, or of the body of an answer, stands for.
+pub(super) fn from_client(error: &(dyn Error + 'static)) -> AttemptResult {
     let chain = causes(error);
     if let Some(guard) = find::<GuardError>(&chain) {
         return match guard {
@@ -34,15 +35,28 @@ pub(super) fn from_client(error: &reqwest::Error) -> AttemptResult {
     if let Some(tls) = find::<rustls::Error>(&chain) {
         return failed(ErrorKind::Tls, format!("the TLS handshake failed: {tls}"));
     }
-    let io = find::<io::Error>(&chain).map(|error| error.kind());
-    if error.is_timeout() {
-        return failed(ErrorKind::Timeout, "no connection in time");
-    }
-    if error.is_connect() {
+    if find::<InvalidDnsNameError>(&chain).is_some() {
         return failed(
-            ErrorKind::Connect,
-            format!("no connection: {}", io.map_or("unknown cause", in_words)),
+            ErrorKind::Tls,
+            "the host is not a name that a certificate can have",
         );
+    }
+    // The innermost is what happened; those around it only say that something did.
+    let io = chain
+        .iter()
+        .rev()
+        .find_map(|error| error.downcast_ref::<io::Error>())
+        .map(io::Error::kind);
+    let connecting = find::<legacy::Error>(&chain).is_some_and(legacy::Error::is_connect);
+    let late = find::<Elapsed>(&chain).is_some() || io == Some(io::ErrorKind::TimedOut);
+    match (connecting, late) {
+        (true, true) => return failed(ErrorKind::Timeout, "no connection in time"),
+        (false, true) => return failed(ErrorKind::Timeout, "no answer from the host"),
+        (true, false) => {
+            let cause = io.map_or("unknown cause", in_words);
+            return failed(ErrorKind::Connect, format!("no connection: {cause}"));
+        }
+        (false, false) => {}
     }
     let Some(http) = find::<hyper::Error>(&chain) else {
         return failed(ErrorKind::Protocol, io.map_or("the connection broke", in_words));

@@ -10,9 +10,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::vec;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
 use tokio::sync::Semaphore;
+use tower::Service;
 
 use super::policy::{Policy, Refusal};
 
@@ -74,6 +77,7 @@ pub(super) enum GuardError {
 }
 
 /// A [`Lookup`] behind a [`Policy`].
+#[derive(Clone)]
 pub(super) struct Guard {
     pub(super) policy: Arc<Policy>,
     pub(super) lookup: Arc<dyn Lookup>,
@@ -98,14 +102,22 @@ impl Guard {
     }
 }
 
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Guard {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = GuardError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, GuardError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), GuardError>> {
+        // Who may look up is decided where it is done, by permits.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let policy = Arc::clone(&self.policy);
         let lookup = self.lookup.lookup(name.as_str());
         Box::pin(async move {
             let addresses = Self::addresses(&policy, lookup, name.as_str()).await?;
-            let addresses: Addrs = Box::new(addresses.into_iter());
-            Ok(addresses)
+            Ok(addresses.into_iter())
         })
     }
 }

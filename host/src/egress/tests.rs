@@ -13,7 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::delivery::{AttemptResult, ErrorKind};
 
+mod connections;
 mod names;
+mod tls;
+mod wire;
 
 /// A server that answers every connection by a script and counts connections and requests.
 struct Server {
@@ -105,6 +108,7 @@ fn outbound(url: &str) -> Outbound {
             http::header::CONTENT_TYPE,
             http::HeaderValue::from_static("application/json"),
         )]),
+        spelling: Spelling::default(),
         body: Bytes::from_static(b"{}"),
         timeout: Duration::from_secs(5),
         response_body_max: 1_024,

@@ -61,22 +61,13 @@ const ELSEWHERE: [(&str, &str); 36] = [
     ),
     ("S294", "tests::one_deadline_holds_for_headers_and_body"),
     ("S295", "tests::one_deadline_holds_for_headers_and_body"),
-    (
-        "S296",
-        "HTTP/2 is not compiled in and the client speaks HTTP/1.1 only",
-    ),
-    (
-        "S299",
-        "the client has no proxy; `no_proxy` switches off those of the environment",
-    ),
+    ("S296", "HTTP/2 is not compiled in and TLS offers HTTP/1.1 only"),
+    ("S299", "the client knows no proxies, and reads no environment"),
     (
         "S300",
         "kept connections carry no identity: every request has its own headers, no cookies",
     ),
-    (
-        "S301",
-        "rustls checks the name; that its errors are TLS errors is in tests::trouble_is_told_apart",
-    ),
+    ("S301", "tests::tls::another_certificate_is_told_as_tls_and_why"),
     (
         "S309",
         "loopback and private addresses are refused; its public ones are an endpoint like any other",

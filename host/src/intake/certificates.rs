@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::delivery::AttemptResult;
-use crate::egress::{Egress, Outbound};
+use crate::egress::{Egress, Outbound, Spelling};
 use crate::signature::{CERTIFICATE_BYTES_MAX, is_certificate};
 use crate::time::Timestamp;
 
@@ -113,6 +113,7 @@ impl Certificates {
             method: Method::GET,
             url: url.clone(),
             headers: HeaderMap::new(),
+            spelling: Spelling::default(),
             body: Bytes::new(),
             timeout: TIMEOUT,
             response_body_max: CERTIFICATE_BYTES_MAX,

@@ -1,29 +1,36 @@
 //! The envelope: what is put around the data, and the splicing.
 //!
-//! An envelope is a JSON object with fields in a fixed order (`written` says how a profile writes it).
-//! One field is the data; the others are texts, and one may stand for all extension attributes. JSON data
-//! is spliced in as it came, byte for byte. Data that is not JSON cannot stand inside a JSON document: its
-//! field is named with `_base64` after it, and holds the bytes in base64 (as `data_base64` does in the JSON
-//! format of CloudEvents).
+//! An envelope is a JSON object with fields in a fixed order (`written` says how a profile writes it), some
+//! of them objects themselves. One field is the data; the others are texts, numbers and fixed values, and
+//! one may stand for all extension attributes. JSON data is spliced in as it came, byte for byte. Data that
+//! is not JSON cannot stand inside a JSON document: its field is named with `_base64` after it, and holds
+//! the bytes in base64 (as `data_base64` does in the JSON format of CloudEvents).
 
 mod written;
 
 pub(super) use written::EXTENSIONS;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::atom::Template;
-use crate::event::{Event, is_json};
+use super::about::Facts;
+use super::body::{Body, Rendered};
+use super::template::Template;
+use crate::event::is_json;
+use crate::json;
 
-/// Most fields of one envelope.
+/// Most fields of one envelope, those of objects in it among them.
 pub const FIELDS_MAX: usize = 32;
+/// Deepest nesting of objects in an envelope. Stripe's, the deepest in wide use, has two levels.
+pub const ENVELOPE_DEPTH_MAX: usize = 8;
 /// What the name of the data's field ends with where the data is not JSON.
-const BASE64_SUFFIX: &str = "_base64";
+pub(super) const BASE64_SUFFIX: &str = "_base64";
+/// The name of a data field whose members are to be fields, in a form.
+pub(super) const SPREAD: &str = "*";
 
 /// What is put around the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Envelope {
     /// Nothing: the data is the body.
     None,
@@ -50,7 +57,7 @@ pub enum Shape {
 }
 
 /// One field of an envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Field {
     /// Its name.
     pub name: String,
@@ -59,77 +66,78 @@ pub struct Field {
 }
 
 /// What a field of an envelope holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FieldValue {
-    /// The data.
+    /// The data. In a form, its members where the field's name is `*`.
     Data,
     /// The extension attributes, a field for each. In the field's name, `*` stands for the attribute's. An
     /// attribute whose field is there already is left out.
     Extensions,
     /// A text. A field whose text needs an attribute that the event does not have is left out.
     Text(Template),
+    /// A number, from an atom that is one.
+    Number(Template),
+    /// A value that is always the same.
+    Literal(Literal),
+    /// An object in the object.
+    Object(Vec<Field>),
 }
 
-/// A body and its media type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    /// The media type.
-    pub content_type: String,
-    /// The body.
-    pub body: Body,
+/// A value that is always the same.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Literal {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// Any JSON, as it was written.
+    Json(String),
 }
 
-/// A body that is the data itself, or the data between two pieces of an envelope. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// The data itself.
-    Whole(Bytes),
-    /// The data with something before and after it.
-    Spliced {
-        /// What stands before the data.
-        before: Bytes,
-        /// The data as it came.
-        data: Bytes,
-        /// What stands after the data.
-        after: Bytes,
-    },
-}
-
-impl Body {
-    /// The pieces, in order; what signing is fed with.
-    pub fn pieces(&self) -> [&[u8]; 3] {
+impl Literal {
+    /// It as JSON.
+    pub(super) fn json(&self) -> String {
         match self {
-            Self::Whole(data) => [&[], data, &[]],
-            Self::Spliced { before, data, after } => [before, data, after],
+            Self::Bool(value) => value.to_string(),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => ryu_js::Buffer::new().format(*number).to_owned(),
+            Self::Json(text) => {
+                let bytes = Bytes::copy_from_slice(text.as_bytes());
+                let compact = json::compact(&bytes).unwrap_or(bytes);
+                String::from_utf8_lossy(&compact).into_owned()
+            }
         }
     }
+}
 
-    /// How long the body is, in bytes.
-    pub fn len(&self) -> usize {
-        self.pieces().iter().map(|piece| piece.len()).sum()
-    }
+/// The data that an envelope is put around.
+#[derive(Clone, Debug)]
+pub(super) struct Data {
+    pub(super) bytes: Bytes,
+    /// Whether its media type says that it is JSON.
+    pub(super) json: bool,
+}
 
-    /// Whether the body is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+impl Data {
+    pub(super) fn new(bytes: Bytes, content_type: &str) -> Self {
+        let json = is_json(content_type);
+        // Ingest checks that JSON is JSON; nothing at all is what an event without data has.
+        let blank = json && is_blank(&bytes);
+        let bytes = if blank { Bytes::from_static(b"null") } else { bytes };
+        Self { bytes, json }
     }
+}
 
-    /// The body in one piece. This copies a spliced body, once, and never a whole one.
-    pub fn into_bytes(self) -> Bytes {
-        if let Self::Whole(data) = self {
-            return data;
-        }
-        let mut bytes = BytesMut::with_capacity(self.len());
-        self.pieces()
-            .iter()
-            .for_each(|piece| bytes.extend_from_slice(piece));
-        bytes.freeze()
-    }
+/// Whether there is nothing but white space.
+pub(super) fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_whitespace)
 }
 
 impl Envelope {
-    /// The envelope around data of a media type.
-    pub(super) fn wrap(&self, event: &Event, data: Bytes, content_type: &str) -> Rendered {
+    /// The envelope around data of the media type that the facts name.
+    pub(super) fn wrap(&self, facts: &Facts<'_>, data: Bytes) -> Rendered {
         let Self::Object {
             fields,
             content_type: whole,
@@ -137,35 +145,17 @@ impl Envelope {
         } = self
         else {
             return Rendered {
-                content_type: content_type.to_owned(),
+                content_type: facts.content_type.to_owned(),
                 body: Body::Whole(data),
             };
         };
         let (open, close) = match shape {
-            Shape::Object => ("{", "}"),
-            Shape::Array => ("[{", "}]"),
+            Shape::Object => ("", ""),
+            Shape::Array => ("[", "]"),
         };
-        let json = is_json(content_type);
         let mut pieces = Pieces::default();
         pieces.before.push_str(open);
-        for field in fields {
-            match &field.value {
-                FieldValue::Text(template) => {
-                    if let Some(value) = template.text(event, content_type) {
-                        pieces.text(&field.name, &value);
-                    }
-                }
-                FieldValue::Extensions => {
-                    for (name, value) in &event.extensions {
-                        let name = field.name.replace('*', name);
-                        if !fields.iter().any(|other| other.is_named(&name)) {
-                            pieces.text(&name, value);
-                        }
-                    }
-                }
-                FieldValue::Data => pieces.data(&field.name, &data, json),
-            }
-        }
+        pieces.object(fields, facts, &Data::new(data, facts.content_type));
         pieces.next().push_str(close);
         Rendered {
             content_type: whole.clone(),
@@ -178,11 +168,32 @@ impl Envelope {
     }
 }
 
+/// One object of an envelope as JSON, for where it is no part of another.
+pub(super) fn object_json(fields: &[Field], facts: &Facts<'_>, data: &Data) -> Vec<u8> {
+    let mut pieces = Pieces::default();
+    pieces.object(fields, facts, data);
+    let data = pieces.data.unwrap_or_default();
+    [pieces.before.as_bytes(), &data, pieces.after.as_bytes()].concat()
+}
+
 impl Field {
     /// Whether the field may be written under this name.
-    fn is_named(&self, name: &str) -> bool {
+    pub(super) fn is_named(&self, name: &str) -> bool {
         let base64 = || name.strip_suffix(BASE64_SUFFIX) == Some(self.name.as_str());
         self.name == name || self.value == FieldValue::Data && base64()
+    }
+
+    /// The extension attributes under the names that this field gives them, but for those whose name is
+    /// another field's.
+    pub(super) fn extensions<'f>(
+        &self,
+        among: &[Self],
+        facts: &'f Facts<'_>,
+    ) -> impl Iterator<Item = (String, &'f str)> {
+        let extensions = facts.about.event.extensions.iter();
+        extensions
+            .map(|(name, value)| (self.name.replace('*', name), value.as_str()))
+            .filter(|(name, _)| !among.iter().any(|other| other.is_named(name)))
     }
 }
 
@@ -192,7 +203,6 @@ struct Pieces {
     before: String,
     data: Option<Bytes>,
     after: String,
-    fields: usize,
 }
 
 impl Pieces {
@@ -204,32 +214,55 @@ impl Pieces {
         }
     }
 
-    fn name(&mut self, name: &str) {
-        let comma = if self.fields == 0 { "" } else { "," };
-        self.fields += 1;
-        self.next().extend([comma, &quoted(name), ":"]);
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.next().push_str(&quoted(value));
-    }
-
-    fn data(&mut self, name: &str, data: &Bytes, json: bool) {
-        if !json {
-            self.name(&format!("{name}{BASE64_SUFFIX}"));
-            self.before.push('"');
-            self.data = Some(Bytes::from(BASE64.encode(data)));
-            self.after.push('"');
-            return;
+    fn object(&mut self, fields: &[Field], facts: &Facts<'_>, data: &Data) {
+        let mut before = "{";
+        let mut name = |pieces: &mut Self, name: &str| {
+            pieces.next().extend([before, &quoted(name), ":"]);
+            before = ",";
+        };
+        for field in fields {
+            match &field.value {
+                FieldValue::Text(template) => {
+                    if let Some(value) = template.text(facts) {
+                        name(self, &field.name);
+                        self.next().push_str(&quoted(&value));
+                    }
+                }
+                FieldValue::Number(template) => {
+                    if let Some(value) = template.text(facts) {
+                        name(self, &field.name);
+                        self.next().push_str(&value);
+                    }
+                }
+                FieldValue::Literal(literal) => {
+                    name(self, &field.name);
+                    self.next().push_str(&literal.json());
+                }
+                FieldValue::Object(inner) => {
+                    name(self, &field.name);
+                    self.object(inner, facts, data);
+                }
+                FieldValue::Extensions => {
+                    for (extension, value) in field.extensions(fields, facts) {
+                        name(self, &extension);
+                        self.next().push_str(&quoted(value));
+                    }
+                }
+                FieldValue::Data if data.json => {
+                    name(self, &field.name);
+                    self.data = Some(data.bytes.clone());
+                }
+                FieldValue::Data => {
+                    name(self, &format!("{}{BASE64_SUFFIX}", field.name));
+                    self.before.push('"');
+                    self.data = Some(Bytes::from(BASE64.encode(&data.bytes)));
+                    self.after.push('"');
+                }
+            }
         }
-        self.name(name);
-        // Ingest checks that JSON is JSON; nothing at all is what an event without data has.
-        let blank = data.iter().all(u8::is_ascii_whitespace);
-        self.data = Some(match blank {
-            true => Bytes::from_static(b"null"),
-            false => data.clone(),
-        });
+        // Where every field was left out, the brace is still to come.
+        let open = if before == "{" { "{" } else { "" };
+        self.next().extend([open, "}"]);
     }
 }
 
@@ -239,170 +272,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::id::Id;
-    use crate::time::Timestamp;
-
-    fn event(content_type: &str, data: &[u8]) -> Event {
-        Event {
-            id: Id::from_number(1 << 40),
-            tenant: Id::from_number(1),
-            source: "a\"b\\c\u{1}".to_owned(),
-            producer_id: None,
-            event_type: "t".to_owned(),
-            subject: None,
-            time: Timestamp::from_millis(0),
-            received_at: Timestamp::from_millis(0),
-            content_type: content_type.to_owned(),
-            extensions: Vec::new(),
-            headers: Vec::new(),
-            data: Bytes::copy_from_slice(data),
-            hops: 0,
-        }
-    }
-
-    fn envelope(text: &str) -> Envelope {
-        serde_json::from_str(text).unwrap()
-    }
-
-    fn wrapped(envelope: &Envelope, event: &Event) -> Bytes {
-        envelope
-            .wrap(event, event.data.clone(), &event.content_type)
-            .body
-            .into_bytes()
-    }
-
-    #[test]
-    fn fields_keep_their_order_and_may_follow_the_data() {
-        let envelope =
-            envelope(r#"[["subject","{subject}"],["a","x {type}"],["data","{data}"],["source","{source}"]]"#);
-        let text = wrapped(&envelope, &event("application/json", b" [1, 2]"));
-        assert_eq!(
-            text,
-            &br#"{"a":"x t","data": [1, 2],"source":"a\"b\\c\u0001"}"#[..]
-        );
-        let again: Envelope = serde_json::from_str(&serde_json::to_string(&envelope).unwrap()).unwrap();
-        assert_eq!(again, envelope);
-    }
-
-    #[test]
-    fn what_is_not_json_becomes_base64() {
-        let envelope = envelope(r#"[["data","{data}"],["type","{type}"]]"#);
-        let text = wrapped(&envelope, &event("text/plain", b"hi \"you\""));
-        assert_eq!(text, &br#"{"data_base64":"aGkgInlvdSI=","type":"t"}"#[..]);
-        assert_eq!(
-            wrapped(&envelope, &event("text/plain", b"")),
-            &br#"{"data_base64":"","type":"t"}"#[..]
-        );
-        assert_eq!(
-            wrapped(&envelope, &event("application/json", b" ")),
-            &br#"{"data":null,"type":"t"}"#[..]
-        );
-    }
-
-    #[test]
-    fn extensions_are_fields_of_their_own_and_replace_none() {
-        let mut event = event("text/plain", b"x");
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        event.extensions = vec![
-            pair("traceparent", "00-\"a\""),
-            pair("type", "other"),
-            pair("data", "other"),
-        ];
-        let plain = envelope(r#"[["*","{extensions}"],["type","{type}"],["data","{data}"]]"#);
-        assert_eq!(
-            wrapped(&plain, &event),
-            &br#"{"traceparent":"00-\"a\"","type":"t","data_base64":"eA=="}"#[..]
-        );
-        let prefixed = envelope(r#"[["data","{data}"],["x_*","{extensions}"]]"#);
-        assert_eq!(
-            wrapped(&prefixed, &event),
-            &br#"{"data_base64":"eA==","x_traceparent":"00-\"a\"","x_type":"other","x_data":"other"}"#[..]
-        );
-        event.extensions = vec![pair("base64", "other")];
-        let clash = envelope(r#"[["data_*","{extensions}"],["data","{data}"]]"#);
-        assert_eq!(wrapped(&clash, &event), &br#"{"data_base64":"eA=="}"#[..]);
-    }
-
-    #[test]
-    fn an_envelope_may_have_a_media_type_and_stand_in_an_array() {
-        let envelope = envelope(
-            r#"{"content_type":"application/x+json","shape":"array","fields":[["m","{datacontenttype}"],["d","{data}"]]}"#,
-        );
-        let event = event("application/json", b"[ 1 ]");
-        let rendered = envelope.wrap(&event, event.data.clone(), "application/y+json");
-        assert_eq!(rendered.content_type, "application/x+json");
-        assert_eq!(
-            rendered.body.into_bytes(),
-            &br#"[{"m":"application/y+json","d":[ 1 ]}]"#[..]
-        );
-        let again: Envelope = serde_json::from_str(&serde_json::to_string(&envelope).unwrap()).unwrap();
-        assert_eq!(again, envelope);
-    }
-
-    #[test]
-    fn envelopes_that_make_no_sense_are_refused() {
-        for text in [
-            r#""all""#,
-            "[]",
-            r#"[["a","{type}"]]"#,
-            r#"[["a","{data}"],["b","{data}"]]"#,
-            r#"[["a","x{data}"]]"#,
-            r#"[["a","{data}"],["a","x"]]"#,
-            r#"[["d","{data}"],["a",1]]"#,
-            r#"[["d","{data}"],["a","{color}"]]"#,
-            r#"{"d":"{data}"}"#,
-            r#"[["d","{data}"],["a","{extensions}"]]"#,
-            r#"[["d","{data}"],["*","{type}"]]"#,
-            r#"[["*","{data}"]]"#,
-            r#"[["d","{data}"],["**","{extensions}"]]"#,
-            r#"[["d","{data}"],["*","{extensions}"],["x_*","{extensions}"]]"#,
-            r#"{"fields":[["a","{type}"]]}"#,
-            r#"{"fields":[["d","{data}"]],"content_type":"a\nb"}"#,
-            r#"{"fields":[["d","{data}"]],"content_type":""}"#,
-            r#"{"fields":[["d","{data}"]],"shape":"map"}"#,
-            r#"{"fields":[["d","{data}"]],"color":1}"#,
-            r#"{"content_type":"a/b"}"#,
-        ] {
-            assert!(serde_json::from_str::<Envelope>(text).is_err(), "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn data_is_spliced_byte_for_byte(
-            numbers in prop::collection::vec(any::<f64>(), 0..5),
-            text in ".{0,20}",
-        ) {
-            let data = serde_json::json!({ "numbers": numbers, "text": text }).to_string();
-            let envelope = envelope(r#"[["type","{type}"],["data","{data}"]]"#);
-            let event = event("application/json", data.as_bytes());
-            let rendered = envelope.wrap(&event, event.data.clone(), &event.content_type);
-            let Body::Spliced { data: spliced, .. } = &rendered.body else { panic!() };
-            prop_assert_eq!(spliced.as_ptr(), event.data.as_ptr());
-            let length = rendered.body.len();
-            let bytes = rendered.body.into_bytes();
-            prop_assert_eq!(bytes.len(), length);
-            let parsed: std::collections::BTreeMap<String, Box<serde_json::value::RawValue>> =
-                serde_json::from_slice(&bytes).unwrap();
-            prop_assert_eq!(parsed["data"].get(), data);
-        }
-
-        #[test]
-        fn any_bytes_give_valid_json(
-            data in prop::collection::vec(any::<u8>(), 0..100),
-            source in "\\PC{0,30}",
-        ) {
-            let envelope = envelope(r#"[["source","{source}"],["data","{data}"]]"#);
-            let mut event = event("application/octet-stream", &data);
-            event.source = source.clone();
-            let parsed: serde_json::Value = serde_json::from_slice(&wrapped(&envelope, &event)).unwrap();
-            prop_assert_eq!(parsed["source"].as_str(), Some(source.as_str()));
-            let decoded = BASE64.decode(parsed["data_base64"].as_str().unwrap().as_bytes()).unwrap();
-            prop_assert_eq!(decoded, data);
-        }
-    }
-}
+mod tests;

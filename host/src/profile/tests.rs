@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::event::Event;
 use crate::id::Id;
 use crate::time::Timestamp;
 
@@ -24,10 +27,28 @@ fn event() -> Event {
     }
 }
 
+/// A delivery of an event, of no special tenant.
+fn about(event: &Event) -> About<'_> {
+    About {
+        event,
+        delivery: Id::from_number(2 << 40),
+        subscription: Id::from_number(3 << 40),
+        tenant: "org_abc123",
+    }
+}
+
+fn rendered(profile: &Profile, event: &Event) -> Rendered {
+    profile.render(about(event)).unwrap()
+}
+
+fn headers(profile: &Profile, event: &Event) -> Vec<(String, String)> {
+    profile.headers(about(event), Timestamp::from_millis(1_800_000_000_999))
+}
+
 #[test]
 fn the_default_profile_is_standard_webhooks() {
     let profile = built_in(DEFAULT).unwrap();
-    let rendered = profile.render(&event());
+    let rendered = rendered(profile, &event());
     assert_eq!(rendered.content_type, "application/json");
     assert_eq!(
         rendered.body.into_bytes(),
@@ -38,14 +59,14 @@ fn the_default_profile_is_standard_webhooks() {
     assert_eq!(profile.classes, Classes::default());
     assert_eq!(profile.timeout, Duration::from_secs(20));
     assert_eq!(profile.user_agent, USER_AGENT);
-    assert!(profile.headers(&event()).is_empty());
+    assert!(headers(profile, &event()).is_empty());
 }
 
 #[test]
 fn plain_sends_the_very_bytes_and_the_type_in_a_header() {
     let profile = built_in("plain").unwrap();
     let event = event();
-    let rendered = profile.render(&event);
+    let rendered = rendered(profile, &event);
     assert_eq!(rendered.content_type, event.content_type);
     let body = rendered.body.into_bytes();
     assert_eq!(body.as_ptr(), event.data.as_ptr(), "no copy is made");
@@ -56,7 +77,7 @@ fn plain_sends_the_very_bytes_and_the_type_in_a_header() {
         ("hookway-event-time", "2026-05-19T16:30:00.000Z"),
         ("hookway-event-type", "alert.created"),
     ];
-    let headers = profile.headers(&event);
+    let headers = headers(profile, &event);
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -87,14 +108,14 @@ fn awkward() -> Event {
 fn cloudevents_in_binary_mode_are_headers_and_the_very_bytes() {
     let profile = built_in("cloudevents-binary").unwrap();
     let event = awkward();
-    let rendered = profile.render(&event);
+    let rendered = rendered(profile, &event);
     assert_eq!(rendered.content_type, event.content_type);
     assert_eq!(
         rendered.body.into_bytes().as_ptr(),
         event.data.as_ptr(),
         "no copy is made"
     );
-    let headers = profile.headers(&event);
+    let headers = headers(profile, &event);
     let headers: BTreeMap<&str, &str> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -136,16 +157,16 @@ fn cloudevents_in_structured_and_batched_mode_are_json_around_the_very_bytes() {
         ),
     ] {
         let profile = built_in(name).unwrap();
-        let rendered = profile.render(&awkward());
-        assert_eq!(rendered.content_type, content_type);
-        assert_eq!(rendered.body.into_bytes(), expected, "{name}");
-        assert!(profile.headers(&awkward()).is_empty());
+        let made = rendered(profile, &awkward());
+        assert_eq!(made.content_type, content_type);
+        assert_eq!(made.body.into_bytes(), expected, "{name}");
+        assert!(headers(profile, &awkward()).is_empty());
         let text = Event {
             content_type: "text/plain".to_owned(),
             data: Bytes::from_static(b"hi"),
             ..event()
         };
-        let body = profile.render(&text).body.into_bytes();
+        let body = rendered(profile, &text).body.into_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert!(
             body.contains(r#""datacontenttype":"text/plain","data_base64":"aGk="}"#),
@@ -153,7 +174,8 @@ fn cloudevents_in_structured_and_batched_mode_are_json_around_the_very_bytes() {
         );
         // What a plugin made is described by its own media type.
         let made = profile
-            .wrap(&event(), Bytes::from_static(b"x"), "text/csv")
+            .wrap(about(&event()), Bytes::from_static(b"x"), "text/csv")
+            .unwrap()
             .body
             .into_bytes();
         let made = String::from_utf8(made.to_vec()).unwrap();

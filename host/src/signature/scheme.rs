@@ -191,16 +191,24 @@ impl Scheme {
 
     /// The headers that signing sets; nobody else may.
     pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.named_headers().map(|header| &header.name)
+    }
+
+    /// The names of these headers as they were written.
+    pub fn spelled_headers(&self) -> impl Iterator<Item = &str> {
+        self.named_headers().map(|header| header.written.as_str())
+    }
+
+    fn named_headers(&self) -> impl Iterator<Item = &Named> {
         let signature = match &self.signature {
             Place::Header(header) => Some(header),
             Place::Pointer(_) => None,
         };
         let timestamp = self.timestamp_header();
-        let all = signature
+        signature
             .into_iter()
             .chain(timestamp)
-            .chain(self.id_header.as_ref());
-        all.map(|header| &header.name)
+            .chain(self.id_header.as_ref())
     }
 
     /// The header that carries the id, if the scheme has one.
