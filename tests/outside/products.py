@@ -202,6 +202,7 @@ class Play:
 
     def __init__(self, checks, router, apps, webhooks):
         self.checks, self.router, self.apps, self.webhooks = checks, router, apps, webhooks
+        self.version = subprocess.run([router.binary, "--version"], capture_output=True, text=True).stdout.split()[-1]
         self.seen = {}  # receiver and path: how many requests were looked at
 
     def call(self, product, method, path, wish=None):
@@ -371,24 +372,37 @@ class Play:
         event = product.samples[0]["event"]
         for kind in kinds:
             made = self.webhook(product, kind, path, [event])
+            secret = {"secret": made["secret"]}
+            tried = self.tried(product, kind, path, secret, 200, None)
+            self.accepted(tried, "a test event on " + kind)
+            self.standard(made["secret"], tried, "a test event on " + kind)
             # As long as the right one, so that only its value is wrong.
             self.apps[kind].put("/secrets", {product.variable: made["secret"][::-1]})
             published = self.publish(product, event, "{}")
             received = self.came(kind, path)[0]
             self.checks.check("another secret: 401", received.status == 401, "%s on %s: %d" % (product.name, kind, received.status))
-            attempt = self.delivery(product, published, made)["attempts"]
-            self.checks.check("history has the 401", attempt and attempt[0]["status_code"] == 401, attempt)
-            self.told(product, kind, path, event, {"secret": made["secret"]}, 401, "signature")
+            deadline = time.monotonic() + PATIENCE
+            attempts = []
+            while not attempts and time.monotonic() < deadline:
+                attempts = self.delivery(product, published, made)["attempts"]
+            self.checks.check("history has the 401", attempts and attempts[0]["status_code"] == 401, attempts)
+            self.tried(product, kind, path, secret, 401, "credentials_refused")
             self.call(product, "DELETE", "/webhooks/" + made["id"])
+            # The header of another product: the published code of Express throws, and the page says so.
+            if product in (WORKFLOWS, INBOUNDFLOW):
+                self.tried(product, kind, path, {"profile": "workflux"}, 500 if kind in EXPRESS else 401,
+                           "signature_mismatch" if kind in EXPRESS else "credentials_refused")
 
-    def told(self, product, kind, path, event, more, status, word):
-        """The test of a webhook that is not stored says what came back and what that means."""
-        wish = {"name": "not stored", "url": self.apps[kind].url + path, "events": [event], "profile": product.name, **more}
-        answer = self.call(product, "POST", "/webhooks/test", {"subscription": wish, "event_type": event})
-        self.came(kind, path)
-        got = answer["response"]["status_code"] if answer.get("response") else None
-        said = json.dumps(answer.get("findings"))
-        self.checks.check("a test says what is wrong", got == status and word in said, "%s on %s: %s" % (product.name, kind, answer))
+    def tried(self, product, kind, path, more, status, code):
+        """Tries a webhook that is not stored: what came back, and what that is said to mean."""
+        wish = {"url": self.apps[kind].url + path, "event": product.samples[0]["event"], **more}
+        answer = self.call(product, "POST", "/webhooks/test", wish)
+        received = self.came(kind, path)[0]
+        got = answer["response"]["status_code"] if answer["response"] else None
+        said = [one["code"] for one in answer["diagnosis"]][:1]
+        self.checks.check("a test says what is wrong, if anything is", (got, said) == (status, [code] if code else []),
+                          "%s on %s: %s" % (product.name, kind, answer))
+        return received
 
     def unsigned(self):
         """InboundFlow without a secret: no signature, and the published code throws."""
@@ -403,7 +417,7 @@ class Play:
                                   received.status == status and product.signature not in received.headers
                                   and (status == 200 or "TypeError" in received.answer), received.answer)
                 self.call(product, "DELETE", "/webhooks/" + made["id"])
-            self.told(product, kind, "/inboundflow", event, {"secret": None}, 500, "signature")
+            self.tried(product, kind, "/inboundflow", {"secret": None}, 500, "unsigned")
 
     def large(self):
         """Beyond what Express takes: 413, and a warning before anybody wonders."""
@@ -417,6 +431,7 @@ class Play:
             for kind in kinds:
                 received = self.came(kind, path)[0]
                 self.checks.check("120 kB: 413 by Express", received.status == 413, received.status)
+                self.tried(product, kind, path, {"data": draft["data"]}, 413, "body_too_large")
             for one in made:
                 self.call(product, "DELETE", "/webhooks/" + one["id"])
 
