@@ -12,7 +12,7 @@ use url::Url;
 use crate::delivery::Request;
 use crate::event;
 use crate::profile::{About, Profile, RenderFault};
-use crate::signature::{Keyring, Outgoing};
+use crate::signature::{Outgoing, Signer};
 use crate::subscription::{self, Subscription};
 use crate::time::Timestamp;
 
@@ -37,6 +37,14 @@ pub enum Fault {
         /// Which.
         method: String,
     },
+    /// More than the target takes.
+    #[error("the body has {bytes} bytes, and the profile sends {max} at the most")]
+    BodyTooLarge {
+        /// How many it has.
+        bytes: u64,
+        /// How many it may have.
+        max: u64,
+    },
     /// The profile cannot make a body of the data.
     #[error(transparent)]
     Body(#[from] RenderFault),
@@ -50,7 +58,7 @@ pub struct Endpoint {
     url: Url,
     headers: HeaderMap,
     spelled: Vec<String>,
-    keyring: Option<Keyring>,
+    signer: Option<Signer>,
     /// When the oldest secret is no longer used, so that the endpoint has to be made anew.
     pub stale_at: Option<Timestamp>,
 }
@@ -86,23 +94,20 @@ impl Endpoint {
             .filter(usable)
             .filter_map(|secret| secret.until)
             .min();
-        let secrets: Vec<_> = endpoint
-            .secrets
-            .iter()
-            .filter(usable)
-            .map(|secret| &secret.secret)
-            .collect();
-        let keyring = match &profile.signature {
-            Some(scheme) if !secrets.is_empty() => {
-                Some(Keyring::for_signing(scheme.clone(), secrets).map_err(Fault::Secret)?)
-            }
-            _ => None,
+        let secrets = endpoint.secrets.iter().filter(usable);
+        let signer = match &profile.signature {
+            Some(signing) => Some(
+                signing
+                    .signer(secrets.map(|secret| &secret.secret))
+                    .map_err(Fault::Secret)?,
+            ),
+            None => None,
         };
         Ok(Self {
             url,
             headers,
             spelled: spelled(subscription, profile),
-            keyring,
+            signer,
             stale_at,
         })
     }
@@ -132,7 +137,7 @@ impl Endpoint {
             headers
                 .entry(http::header::CONTENT_TYPE)
                 .or_insert(content_type(&rendered.content_type)?);
-            let body = rendered.body.into_bytes();
+            let body = within(profile, rendered.body.into_bytes())?;
             return Ok(Outbound {
                 method: Method::POST,
                 url: self.url.clone(),
@@ -154,22 +159,21 @@ impl Endpoint {
             method,
             url: self.joined(request.path.as_deref())?,
             headers,
-            body: request.body.clone(),
+            body: within(profile, request.body.clone())?,
         })
     }
 
     /// The headers that sign a request sent at `now` under this id.
     pub fn sign(&self, id: &str, outbound: &Outbound, now: Timestamp) -> Vec<(String, String)> {
-        let Some(keyring) = &self.keyring else {
+        let Some(signer) = &self.signer else {
             return Vec::new();
         };
-        let signed = keyring.sign(&Outgoing {
+        signer.sign(&Outgoing {
             id,
             timestamp: now,
             url: outbound.url.as_str(),
             body: &[&outbound.body],
-        });
-        signed.expect("the profile's scheme signs any request, and every key can sign: both were checked")
+        })
     }
 
     /// The endpoint's URL with a plugin's path and query; scheme, host and port stay.
@@ -229,6 +233,18 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
     };
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault())?;
     Ok((parsed, HeaderValue::from_str(value).map_err(|_| fault())?))
+}
+
+/// The body, if the profile's target takes one of its size.
+fn within(profile: &Profile, body: Bytes) -> Result<Bytes, Fault> {
+    let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    match profile.body_bytes_max {
+        Some(max) if bytes > max.get() => Err(Fault::BodyTooLarge {
+            bytes,
+            max: max.get(),
+        }),
+        _ => Ok(body),
+    }
 }
 
 fn content_type(text: &str) -> Result<HeaderValue, Fault> {

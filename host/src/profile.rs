@@ -12,16 +12,19 @@
 mod about;
 mod atom;
 mod body;
+mod built_in;
 mod choice;
 pub mod envelope;
 mod form;
 mod headers;
+mod limits;
+mod operational;
 mod shelf;
 mod template;
 mod uri;
 mod warning;
 
-use std::sync::{Arc, LazyLock};
+use std::num::{NonZeroU16, NonZeroU64};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -30,17 +33,21 @@ use url::{Host, Url};
 
 pub use about::About;
 pub use body::{Body, Mode, RenderFault, Rendered};
+pub use built_in::{built_in, built_ins, usual};
 pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
 pub use headers::{HEADERS_MAX, Headers};
+pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
+pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
 pub use shelf::{Edition, Number, Shelf};
 pub use template::{Template, TemplateFault};
 pub use warning::{BODY_BYTES_WARNED, Warning};
 
 use self::about::Facts;
 use self::envelope::{Envelope, FieldValue, SPREAD, Shape};
-use crate::event;
-use crate::retry::Schedule;
-use crate::signature::{Scheme, SignError};
+use crate::event::{self, check_text};
+use crate::retry::{AutoDisable, Schedule};
+use crate::signature::{Need, Signing};
+use crate::subscription::IN_FLIGHT_MAX;
 use crate::time::Timestamp;
 use crate::verdict::Classes;
 
@@ -58,6 +65,10 @@ pub const TIMEOUT_SECONDS_MAX: u32 = 300;
 pub const RESPONSE_BODY_BYTES_MAX_DEFAULT: usize = 16 * 1_024;
 /// Most of an answer's body that a profile may have read.
 pub const RESPONSE_BODY_BYTES_MAX: usize = 1_024 * 1_024;
+/// Longest title of a profile, in bytes: it is a line in a list.
+pub const TITLE_BYTES_MAX: usize = 128;
+/// Longest description of a profile, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 2_048;
 
 /// A profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +78,10 @@ pub struct Profile {
     pub name: String,
     /// Counts up with every change; deliveries that are not rendered yet use the version they began with.
     pub version: u32,
+    /// What it is called in lists, for people.
+    pub title: Option<String>,
+    /// What it is for, for people.
+    pub description: Option<String>,
     /// What is put around the data.
     pub envelope: Envelope,
     /// How the JSON of a body is written.
@@ -74,7 +89,7 @@ pub struct Profile {
     /// Headers, fixed or filled in from the delivery.
     pub headers: Headers,
     /// How requests are signed, if they are.
-    pub signature: Option<Arc<Scheme>>,
+    pub signature: Option<Signing>,
     /// `User-Agent`.
     pub user_agent: HeaderValue,
     /// The whole time for one attempt: connecting, sending, headers and body of the answer.
@@ -87,6 +102,18 @@ pub struct Profile {
     pub response_body_bytes_max: usize,
     /// Which URLs an endpoint may have.
     pub transport: Transport,
+    /// URLs that are not for deliveries.
+    pub refuse_urls: Vec<RefusedUrl>,
+    /// Most bytes of a body; a larger one is not sent and fails.
+    pub body_bytes_max: Option<NonZeroU64>,
+    /// How many requests the target takes, where a subscription says nothing.
+    pub rate_limit: Option<Rate>,
+    /// Requests in flight at once, where a subscription says nothing.
+    pub max_in_flight: Option<NonZeroU16>,
+    /// When failures switch a subscription off.
+    pub auto_disable: Option<AutoDisable>,
+    /// What Hookway's own events are called.
+    pub operational_events: OperationalEvents,
 }
 
 /// Which URLs an endpoint may have.
@@ -148,9 +175,18 @@ pub enum ProfileFault {
         /// Which.
         name: String,
     },
-    /// A signature that not every delivery can have.
-    #[error("the signature's scheme is not for deliveries")]
-    Signature(#[source] SignError),
+    /// A title or a description that cannot be shown.
+    #[error(
+        "title must have 1 to {TITLE_BYTES_MAX} bytes and description 1 to {DESCRIPTION_BYTES_MAX}, without \
+         control characters"
+    )]
+    Text,
+    /// Too many refused URLs.
+    #[error("more than {REFUSED_URLS_MAX} refuse_urls")]
+    TooManyRefused,
+    /// Too much at once.
+    #[error("max_in_flight must lie between 1 and {IN_FLIGHT_MAX}")]
+    InFlight,
     /// A bad user agent.
     #[error("user_agent must be 1 to 256 printable ASCII characters")]
     UserAgent,
@@ -168,6 +204,10 @@ struct Written {
     name: String,
     version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
     #[serde(default = "timeout_default")]
     timeout_seconds: u32,
@@ -175,17 +215,29 @@ struct Written {
     response_body_bytes_max: usize,
     #[serde(default)]
     transport: Transport,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_bytes_max: Option<NonZeroU64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<NonZeroU16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auto_disable: Option<AutoDisable>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refuse_urls: Vec<RefusedUrl>,
     envelope: Envelope,
     #[serde(default, skip_serializing_if = "Mode::is_default")]
     body: Mode,
     #[serde(default)]
     headers: headers::Written,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    signature: Option<Arc<Scheme>>,
+    signature: Option<Signing>,
     #[serde(default)]
     schedule: Schedule,
     #[serde(default)]
     classes: Classes,
+    #[serde(default, skip_serializing_if = "OperationalEvents::is_empty")]
+    operational_events: OperationalEvents,
 }
 
 fn timeout_default() -> u32 {
@@ -194,32 +246,6 @@ fn timeout_default() -> u32 {
 
 fn response_body_default() -> usize {
     RESPONSE_BODY_BYTES_MAX_DEFAULT
-}
-
-static BUILT_IN: LazyLock<[Profile; 5]> = LazyLock::new(|| {
-    let read = |text| toml::from_str(text).expect("the built-in profiles keep the rules, as a test shows");
-    [
-        read(include_str!("profile/standard-webhooks.toml")),
-        read(include_str!("profile/plain.toml")),
-        read(include_str!("profile/cloudevents-binary.toml")),
-        read(include_str!("profile/cloudevents-structured.toml")),
-        read(include_str!("profile/cloudevents-batched.toml")),
-    ]
-});
-
-/// The profiles that are always there.
-pub fn built_ins() -> &'static [Profile] {
-    &*BUILT_IN
-}
-
-/// The profile of this name that is always there.
-pub fn built_in(name: &str) -> Option<&'static Profile> {
-    BUILT_IN.iter().find(|profile| profile.name == name)
-}
-
-/// The profile of a subscription that names none.
-pub fn usual() -> &'static Profile {
-    built_in(DEFAULT).expect("it is one of the built-in profiles")
 }
 
 impl Transport {
@@ -237,6 +263,17 @@ impl Transport {
 }
 
 impl Profile {
+    /// Whether a subscription must have a secret: every delivery is signed.
+    pub fn needs_secret(&self) -> bool {
+        let signing = self.signature.as_ref();
+        signing.is_some_and(|signing| signing.need() == Need::Required)
+    }
+
+    /// Why a URL is not for deliveries, if the profile refuses it.
+    pub fn refused_url(&self, url: &str) -> Option<&str> {
+        self.refuse_urls.iter().find_map(|refused| refused.refuses(url))
+    }
+
     /// The profile's own headers for an attempt at this time, named as they are sent; those without a value
     /// are left out.
     pub fn headers(&self, about: About<'_>, attempt_at: Timestamp) -> Vec<(String, String)> {
@@ -277,12 +314,29 @@ impl TryFrom<Written> for Profile {
         if !is_name(&written.name) {
             return Err(ProfileFault::Name);
         }
-        if let Some(scheme) = &written.signature {
-            scheme.signs_any_request().map_err(ProfileFault::Signature)?;
+        let texts = [
+            (&written.title, TITLE_BYTES_MAX),
+            (&written.description, DESCRIPTION_BYTES_MAX),
+        ];
+        let shown = |text: &str, max| check_text(text, max).is_ok();
+        if !texts
+            .iter()
+            .all(|(text, max)| text.as_deref().is_none_or(|text| shown(text, *max)))
+        {
+            return Err(ProfileFault::Text);
+        }
+        if written.refuse_urls.len() > REFUSED_URLS_MAX {
+            return Err(ProfileFault::TooManyRefused);
+        }
+        if written
+            .max_in_flight
+            .is_some_and(|most| most.get() > IN_FLIGHT_MAX)
+        {
+            return Err(ProfileFault::InFlight);
         }
         check_body(written.body, &written.envelope)?;
-        let scheme = written.signature.iter();
-        let signed: Vec<_> = scheme.flat_map(|scheme| scheme.headers()).cloned().collect();
+        let signing = written.signature.iter();
+        let signed: Vec<_> = signing.flat_map(Signing::headers).cloned().collect();
         let headers = Headers::read(written.headers, &signed)?;
         let user_agent = written.user_agent.as_deref().unwrap_or(USER_AGENT);
         let printable = user_agent.bytes().all(|b| (b' '..=b'~').contains(&b));
@@ -301,6 +355,8 @@ impl TryFrom<Written> for Profile {
         Ok(Self {
             name: written.name,
             version: written.version,
+            title: written.title,
+            description: written.description,
             envelope: written.envelope,
             body: written.body,
             headers,
@@ -311,6 +367,12 @@ impl TryFrom<Written> for Profile {
             classes: written.classes,
             response_body_bytes_max: written.response_body_bytes_max,
             transport: written.transport,
+            refuse_urls: written.refuse_urls,
+            body_bytes_max: written.body_bytes_max,
+            rate_limit: written.rate_limit,
+            max_in_flight: written.max_in_flight,
+            auto_disable: written.auto_disable,
+            operational_events: written.operational_events,
         })
     }
 }
@@ -321,16 +383,24 @@ impl From<Profile> for Written {
         Self {
             name: profile.name,
             version: profile.version,
+            title: profile.title,
+            description: profile.description,
             user_agent: (user_agent != USER_AGENT).then(|| user_agent.to_owned()),
             timeout_seconds: u32::try_from(profile.timeout.as_secs()).unwrap_or(TIMEOUT_SECONDS_MAX),
             response_body_bytes_max: profile.response_body_bytes_max,
             transport: profile.transport,
+            body_bytes_max: profile.body_bytes_max,
+            max_in_flight: profile.max_in_flight,
+            rate_limit: profile.rate_limit,
+            auto_disable: profile.auto_disable,
+            refuse_urls: profile.refuse_urls,
             envelope: profile.envelope,
             body: profile.body,
             headers: profile.headers.written(),
             signature: profile.signature,
             schedule: profile.schedule,
             classes: profile.classes,
+            operational_events: profile.operational_events,
         }
     }
 }

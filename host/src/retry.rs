@@ -2,16 +2,19 @@
 //! into what follows.
 //!
 //! `(schedule, tries so far, verdict, now, random) -> decision`. Nothing else in Hookway computes a due
-//! time of an attempt. Invariants: a request is never due before what its endpoint asked for by
+//! time of an attempt. `now` is when the attempt ended: a wait counts from there, so that an endpoint that
+//! takes its time-out each time is not asked more often than its schedule says. Invariants: a request is never due before what its endpoint asked for by
 //! `Retry-After` (within [`crate::verdict::RETRY_AFTER_MAX`]) nor before the jittered wait of the
 //! schedule; a throttled attempt costs no try until [`Schedule::throttles_max`] came in a row; every
 //! sequence of verdicts that never delivers ends in `Failed`, `Hold` or `Disable` after finitely many
 //! attempts.
 
+mod auto_disable;
 mod schedule;
 
 use std::time::Duration;
 
+pub use auto_disable::{AutoDisable, AutoDisableFault, IN_A_ROW_MAX};
 pub use schedule::{
     JITTER_DEFAULT, JITTER_MAX, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT, THROTTLES_MAX_MAX, WAIT_MAX,
     WAITS_MAX,
@@ -62,6 +65,8 @@ pub enum Decision {
     Hold {
         /// Why.
         reason: FailReason,
+        /// When the endpoint is to be asked again, if by itself.
+        probe_after: Option<Duration>,
     },
     /// The subscription is to be disabled, and the request held with it.
     Disable {
@@ -81,7 +86,7 @@ impl Schedule {
         match verdict {
             Verdict::Delivered => Decision::Delivered,
             Verdict::Fail { reason } => Decision::Failed { reason },
-            Verdict::Hold { reason } => Decision::Hold { reason },
+            Verdict::Hold { reason, probe_after } => Decision::Hold { reason, probe_after },
             Verdict::Disable { reason } => Decision::Disable { reason },
             Verdict::Retry { after, reason } => self.count(counts.tries, 0, after, reason, now, random),
             Verdict::Throttle { after, .. } if counts.throttles < self.throttles_max() => {
@@ -199,9 +204,11 @@ mod tests {
             (
                 Verdict::Hold {
                     reason: reason.clone(),
+                    probe_after: Some(Duration::from_secs(60)),
                 },
                 Decision::Hold {
                     reason: reason.clone(),
+                    probe_after: Some(Duration::from_secs(60)),
                 },
             ),
             (
@@ -269,6 +276,47 @@ mod tests {
             assert_eq!(
                 schedule.decide(counts(0, throttles), throttle(None), NOW, 0.0),
                 expected
+            );
+        }
+    }
+
+    /// IB-17.
+    #[test]
+    fn a_schedule_without_waits_makes_one_attempt() {
+        let schedule = Schedule::new(Vec::new(), 0.0, 0).unwrap();
+        assert_eq!(schedule.attempts_max(), 1);
+        for verdict in [retry(None), retry(Some(Duration::from_secs(1))), throttle(None)] {
+            let decision = schedule.decide(counts(0, 0), verdict, NOW, 0.3);
+            let given_up = matches!(
+                decision,
+                Decision::Failed {
+                    reason: FailReason::Exhausted { tries: 1, .. }
+                }
+            );
+            assert!(given_up, "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn without_jitter_due_times_are_exact_and_count_from_the_end_of_the_attempt() {
+        let schedule =
+            Schedule::new(vec![Duration::from_secs(60), Duration::from_millis(1)], 0.0, 0).unwrap();
+        for random in [0.0, 0.3, 0.999_999] {
+            for (tries, wait) in [(0, 60_000), (1, 1)] {
+                let decision = schedule.decide(counts(tries, 0), retry(None), NOW, random);
+                let due = NOW.plus(Duration::from_millis(wait));
+                assert!(
+                    matches!(decision, Decision::Again { due_at, .. } if due_at == due),
+                    "{decision:?}"
+                );
+            }
+            // A wait that was asked for is not stretched either.
+            let asked = retry(Some(Duration::from_secs(90)));
+            let decision = schedule.decide(counts(0, 0), asked, NOW, random);
+            let due = NOW.plus(Duration::from_secs(90));
+            assert!(
+                matches!(decision, Decision::Again { due_at, .. } if due_at == due),
+                "{decision:?}"
             );
         }
     }

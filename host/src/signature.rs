@@ -6,6 +6,8 @@
 //! request. The same keyring signs ([`Keyring::sign`]) and verifies ([`Keyring::verify`]), as far as its
 //! keys can: of a service that signs with a private key, only the public one is known.
 //!
+//! A [`Signing`] is how a profile's deliveries are signed: a scheme, and what goes beside it.
+//!
 //! Invariants: the body is fed to the MAC piece by piece, never copied to be signed (public-key
 //! algorithms alone need it in one piece); signatures are compared in constant time against every key; no
 //! error and no `Debug` shows a secret or an expected signature.
@@ -17,6 +19,7 @@ mod pointer;
 mod scheme;
 mod secret;
 mod sign;
+mod signing;
 mod template;
 mod verify;
 
@@ -30,6 +33,7 @@ pub use secret::{
     WHSEC_BYTES_MIN, WHSEC_PREFIX, WHSK_PREFIX,
 };
 pub use sign::{Keyring, Outgoing, SignError};
+pub use signing::{Also, Keys, Need, Signer, Signing, SigningFault};
 pub use verify::{CANDIDATES_MAX, Checked, Failure, Incoming, Verified, VerifyError, query_parameter};
 
 #[cfg(test)]

@@ -23,6 +23,13 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const KEY_BYTES_MAX: usize = 64;
 /// Longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 4_096;
+/// Most requests in flight that a subscription may ask for: one endpoint must not take the router's
+/// whole share of sockets.
+pub const IN_FLIGHT_MAX: u16 = 256;
+/// Most requests per `per_seconds`, and the largest burst: beyond it a limit limits nothing.
+pub const RATE_REQUESTS_MAX: u32 = 1_000_000;
+/// Longest `per_seconds`: a day.
+pub const RATE_SECONDS_MAX: u32 = 86_400;
 /// Largest configuration of a plugin, in bytes.
 pub const PLUGIN_CONFIG_BYTES_MAX: usize = 64 * 1_024;
 
@@ -125,6 +132,13 @@ pub struct SigningSecret {
     pub secret: Secret,
     /// Signs beside the newest until then; for ever where none is given (the newest).
     pub until: Option<Timestamp>,
+}
+
+impl SigningSecret {
+    /// A secret that signs until another takes its place.
+    pub const fn newest(secret: Secret) -> Self {
+        Self { secret, until: None }
+    }
 }
 
 /// A token bucket.

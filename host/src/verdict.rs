@@ -1,24 +1,31 @@
 //! What an answer means: the verdict on one attempt.
 //!
-//! The rules are data ([`Classes`]: status ranges and what each means), so that a profile can say that
-//! its service answers 404 while a flow is switched off. What is not a status is fixed here: no answer
-//! is worth another try, unless our own guard or our own configuration is why there was none. What
+//! The rules are data ([`Classes`]: statuses, what the body says, and what each means), so that a profile
+//! can say that its service answers 404 while a flow is switched off. Only what comes from ourselves is
+//! fixed here: what our own guard refused is worth another try, what we could not build is not. What
 //! follows from a verdict (when to try again, when to give up) is the business of [`crate::retry`].
 
+mod answer;
 mod classes;
 mod reason;
+mod statuses;
+mod wait;
 
 use std::time::Duration;
 
-pub use classes::{Class, Classes, ClassesFault, RULES_MAX, Rule, Statuses};
+pub use answer::{Condition, ConditionFault, JsonCondition, JsonPlace, WANTED_BYTES_MAX};
+pub use classes::{
+    Class, Classes, ClassesFault, HOLD_PROBE_SECONDS_MAX, HOLD_PROBE_SECONDS_MIN, Network, REASON_BYTES_MAX,
+    RULES_MAX, RetryAfter, Rule,
+};
 pub use reason::FailReason;
+pub use statuses::{Statuses, StatusesFault};
+pub use wait::{RETRY_AFTER_MAX, retry_after};
+
+use self::answer::Answer;
 
 use crate::delivery::{AttemptResult, ErrorKind};
 use crate::time::Timestamp;
-
-/// Longest wait that a `Retry-After` can ask for. It is the longest wait of the schedule that Standard
-/// Webhooks recommends; an endpoint that asks for more is tried after this all the same.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What one attempt means for its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +55,8 @@ pub enum Verdict {
     Hold {
         /// What was wrong.
         reason: FailReason,
+        /// When the endpoint is to be asked again, if by itself.
+        probe_after: Option<Duration>,
     },
     /// The endpoint is gone; the subscription is disabled.
     Disable {
@@ -75,20 +84,31 @@ impl Classes {
     /// false, a class of [`Class::Disable`] only fails the request.
     pub fn verdict(&self, result: &AttemptResult, disable_on_gone: bool, now: Timestamp) -> Verdict {
         match result {
-            AttemptResult::Response { status, headers, .. } => {
-                let reason = FailReason::of_status(*status);
-                match self.class_of(*status) {
+            AttemptResult::Response {
+                status,
+                headers,
+                body,
+                truncated,
+            } => {
+                let answer = Answer::new(body, *truncated);
+                let (class, words) = self.class_of(*status, &answer);
+                let reason = FailReason::of_answer(*status, words);
+                let after = || self.asked_wait(headers, &answer, now);
+                match class {
                     Class::Delivered => Verdict::Delivered,
                     Class::Retry => Verdict::Retry {
-                        after: retry_after(headers, now),
+                        after: after(),
                         reason,
                     },
                     Class::Throttle => Verdict::Throttle {
-                        after: retry_after(headers, now),
+                        after: after(),
                         reason,
                     },
                     Class::Fail => Verdict::Fail { reason },
-                    Class::Hold => Verdict::Hold { reason },
+                    Class::Hold => Verdict::Hold {
+                        reason,
+                        probe_after: self.hold_probe(),
+                    },
                     Class::Disable if disable_on_gone => Verdict::Disable { reason },
                     Class::Disable => Verdict::Fail { reason },
                 }
@@ -98,41 +118,48 @@ impl Classes {
                     kind: *kind,
                     detail: detail.clone(),
                 };
-                match kind {
-                    ErrorKind::Dns
-                    | ErrorKind::Connect
-                    | ErrorKind::Tls
-                    | ErrorKind::Timeout
-                    | ErrorKind::Protocol
+                match (kind, self.network) {
+                    (
+                        ErrorKind::Dns
+                        | ErrorKind::Connect
+                        | ErrorKind::Tls
+                        | ErrorKind::Timeout
+                        | ErrorKind::Protocol,
+                        Network::Fail,
+                    )
+                    // Decided by us before anything is sent: another try gives the same.
+                    | (ErrorKind::Invalid, _) => Verdict::Fail { reason },
+                    (
+                        ErrorKind::Dns
+                        | ErrorKind::Connect
+                        | ErrorKind::Tls
+                        | ErrorKind::Timeout
+                        | ErrorKind::Protocol,
+                        Network::Retry,
+                    )
                     // The operator's rules and what a name leads to may be other ones at the next try:
                     // a switch that was forgotten at a restart must not make dead letters of everything.
-                    | ErrorKind::Refused => Verdict::Retry { after: None, reason },
-                    // Decided by us before anything is sent: another try gives the same.
-                    ErrorKind::Invalid => Verdict::Fail { reason },
+                    | (ErrorKind::Refused, _) => Verdict::Retry { after: None, reason },
                 }
             }
         }
     }
-}
 
-/// The wait that the first `Retry-After` asks for (RFC 9110, 10.2.3: seconds or an HTTP date), capped
-/// at [`RETRY_AFTER_MAX`]; none where there is none or it makes no sense.
-pub fn retry_after(headers: &[(String, String)], now: Timestamp) -> Option<Duration> {
-    let (_, value) = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
-    Some(parse_retry_after(value.trim(), now)?.min(RETRY_AFTER_MAX))
-}
-
-fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // Digits that do not fit mean "very long", which the cap turns into something useful.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    /// The wait that an answer asks for, where the table heeds it: the header's, or the body's.
+    fn asked_wait(
+        &self,
+        headers: &[(String, String)],
+        answer: &Answer<'_>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        match self.retry_after {
+            RetryAfter::Ignore => None,
+            RetryAfter::Later => retry_after(headers, now).or_else(|| {
+                let place = self.retry_after_json.as_ref()?;
+                wait::in_body(answer, place)
+            }),
+        }
     }
-    let date = httpdate::parse_http_date(value).ok()?;
-    let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let date = Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).ok()?);
-    Some(date.since(now))
 }
 
 #[cfg(test)]
@@ -239,6 +266,107 @@ mod tests {
         }
         let verdict = Classes::default().verdict(&answer(429, &[("retry-after", "3")]), true, NOW);
         assert!(matches!(verdict, Verdict::Throttle { after: Some(after), .. } if after.as_secs() == 3));
+    }
+
+    fn with_body(status: u16, headers: &[(&str, &str)], text: &str) -> AttemptResult {
+        match answer(status, headers) {
+            AttemptResult::Response { status, headers, .. } => AttemptResult::Response {
+                status,
+                headers,
+                body: Bytes::copy_from_slice(text.as_bytes()),
+                truncated: false,
+            },
+            AttemptResult::Error { .. } => panic!(),
+        }
+    }
+
+    #[test]
+    fn a_wait_may_stand_in_the_body_and_the_header_goes_before_it() {
+        let classes: Classes = serde_json::from_str(r#"{"retry_after_json":"/retry_after"}"#).unwrap();
+        let table: [(&[(&str, &str)], &str, Option<u64>); 9] = [
+            (&[], r#"{"retry_after":0.376}"#, Some(376)),
+            (&[], r#"{"retry_after":0.3761}"#, Some(377)),
+            (&[], r#"{"retry_after":2}"#, Some(2_000)),
+            (&[], r#"{"retry_after":1e300}"#, Some(86_400_000)),
+            (&[], r#"{"retry_after":-1}"#, None),
+            (&[], r#"{"retry_after":"2"}"#, None),
+            (&[], "slow down", None),
+            (&[("Retry-After", "1")], r#"{"retry_after":2}"#, Some(1_000)),
+            (&[("Retry-After", "soon")], r#"{"retry_after":2}"#, Some(2_000)),
+        ];
+        for (headers, body, millis) in table {
+            let verdict = classes.verdict(&with_body(429, headers, body), true, NOW);
+            let expected = Verdict::Throttle {
+                after: millis.map(Duration::from_millis),
+                reason: FailReason::of_status(429),
+            };
+            assert_eq!(verdict, expected, "{headers:?} {body}");
+        }
+        let deaf: Classes =
+            serde_json::from_str(r#"{"retry_after":"ignore","retry_after_json":"/retry_after"}"#).unwrap();
+        let verdict = deaf.verdict(
+            &with_body(503, &[("Retry-After", "9")], r#"{"retry_after":2}"#),
+            true,
+            NOW,
+        );
+        assert!(
+            matches!(verdict, Verdict::Retry { after: None, .. }),
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn a_hold_says_when_to_ask_again_and_a_rule_says_why() {
+        let classes: Classes = serde_json::from_str(
+            r#"{"hold_probe_seconds":60,"rules":[{"status":"2xx","class":"delivered"},
+            {"status":"410","body_contains":"no scenario","class":"hold","reason":"the scenario is off"}]}"#,
+        )
+        .unwrap();
+        match classes.verdict(&with_body(410, &[], "There is no scenario"), true, NOW) {
+            Verdict::Hold { reason, probe_after } => {
+                assert_eq!(probe_after, Some(Duration::from_secs(60)));
+                assert_eq!(reason.to_string(), "status 410: the scenario is off");
+                assert_eq!(reason.label(), "gone");
+            }
+            other => panic!("{other:?}"),
+        }
+        let usual: Classes = serde_json::from_str(
+            r#"{"rules":[{"status":"2xx","class":"delivered"},{"status":"404","class":"hold"}]}"#,
+        )
+        .unwrap();
+        let held = usual.verdict(&answer(404, &[]), true, NOW);
+        assert!(
+            matches!(
+                held,
+                Verdict::Hold {
+                    probe_after: None,
+                    ..
+                }
+            ),
+            "{held:?}"
+        );
+    }
+
+    #[test]
+    fn no_answer_fails_where_the_table_says_so_but_what_we_refused_does_not() {
+        let classes: Classes = serde_json::from_str(r#"{"network":"fail"}"#).unwrap();
+        let word = |kind| {
+            let detail = String::new();
+            classes
+                .verdict(&AttemptResult::Error { kind, detail }, true, NOW)
+                .as_str()
+        };
+        for kind in [
+            ErrorKind::Dns,
+            ErrorKind::Connect,
+            ErrorKind::Tls,
+            ErrorKind::Timeout,
+            ErrorKind::Protocol,
+            ErrorKind::Invalid,
+        ] {
+            assert_eq!(word(kind), "fail", "{kind:?}");
+        }
+        assert_eq!(word(ErrorKind::Refused), "retry");
     }
 
     proptest! {

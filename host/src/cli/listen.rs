@@ -220,10 +220,10 @@ impl Check {
                 known.join(", ")
             )));
         };
-        let Some(scheme) = &profile.signature else {
+        let Some(signing) = &profile.signature else {
             return Err(Failure::usage(format!("the profile {name} signs nothing")));
         };
-        let keyring = Keyring::new(Arc::clone(scheme), [secret])
+        let keyring = Keyring::new(Arc::clone(signing.scheme()), [secret])
             .map_err(|error| Failure::because("the signing secret cannot be used", error))?;
         Ok(Self::With { keyring, any_age })
     }

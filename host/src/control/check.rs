@@ -7,14 +7,8 @@ use crate::json::{self, Faults};
 use crate::profile::Profile;
 use crate::secret::Secret;
 use crate::subscription::{self as limits, Endpoint, Subscription};
+pub use crate::subscription::{IN_FLIGHT_MAX, RATE_REQUESTS_MAX, RATE_SECONDS_MAX};
 
-/// Most requests in flight that a subscription may ask for: one endpoint must not take the router's
-/// whole share of sockets.
-pub const IN_FLIGHT_MAX: u16 = 256;
-/// Most requests per `per_seconds`, and the largest burst: beyond it a limit limits nothing.
-pub const RATE_REQUESTS_MAX: u32 = 1_000_000;
-/// Longest `per_seconds`: a day.
-pub const RATE_SECONDS_MAX: u32 = 86_400;
 /// Longest value of a header, in bytes: many servers take 8 KiB for a whole head.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
 
@@ -172,7 +166,7 @@ fn host_owned(name: &HeaderName, profile: &Profile) -> bool {
     let signs = profile.signature.as_ref();
     HOST_OWNED.contains(&text)
         || HOST_OWNED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-        || signs.is_some_and(|scheme| scheme.headers().any(|own| own == name))
+        || signs.is_some_and(|signing| signing.headers().any(|own| own == name))
 }
 
 #[cfg(test)]

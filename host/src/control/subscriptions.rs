@@ -10,6 +10,7 @@ mod wish;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::set::Set;
 use super::{Control, Error, Result, check};
 use crate::egress::check_url;
 use crate::id::{SubscriptionId, TenantId};
@@ -24,7 +25,7 @@ pub use secrets::SECRETS_MAX;
 pub use wish::Wish;
 
 pub(super) use secrets::rotated;
-use secrets::{check_secrets, generate};
+use secrets::{check_secrets, first_secret, generate};
 use wish::{SWITCHED_OFF, blank, lay};
 
 /// Most subscriptions of one tenant: all are compiled and in memory.
@@ -65,7 +66,7 @@ impl Control {
         routes
     }
 
-    /// Makes a subscription. Its secret is in the answer: given, or made here.
+    /// Makes a subscription. Its secret, if it has one, is in the answer: given, or made here.
     pub async fn create_subscription(&self, tenant: TenantId, wish: Wish) -> Result<Arc<Subscription>> {
         let _one_at_a_time = self.changing.lock().await;
         if self.subscriptions(tenant).len() >= SUBSCRIPTIONS_MAX {
@@ -78,8 +79,8 @@ impl Control {
         let mut new = blank(id, tenant, now, self.parts.max_in_flight, default.clone());
         let secret = wish.secret.clone();
         lay(wish, &mut new, now, self.parts.max_in_flight, default);
-        let secret = secret.unwrap_or_else(|| generate(self.look(&new).as_deref()));
-        new.endpoint.secrets = vec![SigningSecret { secret, until: None }];
+        let secret = first_secret(secret, self.look(&new).as_deref())?;
+        new.endpoint.secrets = secret.map(SigningSecret::newest).into_iter().collect();
         let route = self.checked(new).await?;
         self.parts
             .store
@@ -97,7 +98,7 @@ impl Control {
         wish: Wish,
         if_version: Option<u64>,
     ) -> Result<Arc<Subscription>> {
-        if wish.secret.is_some() {
+        if !matches!(wish.secret, Set::Keep) {
             return Err(Faults::one("/secret", "cannot be changed here; use rotate-secret").into());
         }
         let _one_at_a_time = self.changing.lock().await;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::egress::Spelling;
 use crate::id::SubscriptionId;
 use crate::outbound::{Endpoint, Fault};
 use crate::profile::{self, Edition};
@@ -15,7 +16,15 @@ const KEPT_MAX: usize = 20_000;
 
 /// The prepared endpoints.
 #[derive(Default)]
-pub struct Endpoints(Mutex<HashMap<(SubscriptionId, profile::Number), (u64, Arc<Endpoint>)>>);
+pub struct Endpoints(Mutex<HashMap<(SubscriptionId, profile::Number), (u64, Arc<Prepared>)>>);
+
+/// An endpoint with the exact names of its headers.
+pub struct Prepared {
+    /// What requests are made with.
+    pub endpoint: Endpoint,
+    /// How the names of their headers are spelled on the wire.
+    pub spelling: Spelling,
+}
 
 impl Endpoints {
     /// The endpoint of a subscription as it is now, for deliveries that look so.
@@ -24,20 +33,22 @@ impl Endpoints {
         subscription: &Subscription,
         look: &Edition,
         now: Timestamp,
-    ) -> Result<Arc<Endpoint>, Fault> {
+    ) -> Result<Arc<Prepared>, Fault> {
         let key = (subscription.id, look.number);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, endpoint)) = kept.get(&key)
+        if let Some((version, prepared)) = kept.get(&key)
             && *version == subscription.version
-            && endpoint.stale_at.is_none_or(|at| at > now)
+            && prepared.endpoint.stale_at.is_none_or(|at| at > now)
         {
-            return Ok(endpoint.clone());
+            return Ok(prepared.clone());
         }
-        let endpoint = Arc::new(Endpoint::new(subscription, &look.profile, now)?);
+        let endpoint = Endpoint::new(subscription, &look.profile, now)?;
+        let spelling = Spelling::of(endpoint.spelled());
+        let prepared = Arc::new(Prepared { endpoint, spelling });
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }
-        kept.insert(key, (subscription.version, endpoint.clone()));
-        Ok(endpoint)
+        kept.insert(key, (subscription.version, prepared.clone()));
+        Ok(prepared)
     }
 }

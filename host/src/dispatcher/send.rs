@@ -130,7 +130,8 @@ fn build(
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
     let subscription = route.subscription();
-    let endpoint = tools.endpoints.of(subscription, look, now)?;
+    let prepared = tools.endpoints.of(subscription, look, now)?;
+    let endpoint = &prepared.endpoint;
     let about = About {
         event,
         delivery: row.delivery,
@@ -154,7 +155,7 @@ fn build(
             method,
             url,
             headers,
-            spelling: egress::Spelling::default(),
+            spelling: prepared.spelling.clone(),
             body,
             timeout,
             response_body_max,
@@ -209,7 +210,7 @@ async fn next_of(
                 reason: reason.to_string(),
             };
         }
-        Decision::Hold { reason } => (Stop::Hold, reason),
+        Decision::Hold { reason, .. } => (Stop::Hold, reason),
         Decision::Disable { reason } => (Stop::Disable, reason),
     };
     let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;

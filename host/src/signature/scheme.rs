@@ -174,6 +174,20 @@ impl Scheme {
             .expect("the built-in scheme keeps the rules, as a test shows")
     }
 
+    /// The scheme of Standard Webhooks for a request that is signed in another way too: it takes the other
+    /// scheme's secrets as they are.
+    pub fn standard_webhooks_beside() -> Self {
+        Self {
+            secret: SecretKind::WhsecOrUtf8,
+            ..Self::standard_webhooks()
+        }
+    }
+
+    /// Whether a request can carry several signatures at once, one for each secret.
+    pub const fn carries_several(&self) -> bool {
+        self.separator.is_some() || self.format.delimiter.is_some()
+    }
+
     /// What the text of a secret means under this scheme.
     pub const fn secret_kind(&self) -> SecretKind {
         self.secret
@@ -235,6 +249,7 @@ impl Scheme {
     pub const fn secret_form(&self) -> &'static str {
         match (self.secret, self.algorithm) {
             (SecretKind::Utf8, _) => "a text",
+            (SecretKind::WhsecOrUtf8, _) => "`whsec_` and base64, or a text",
             (SecretKind::WhsecBase64, _) => "`whsec_` and base64",
             (SecretKind::WhpkBase64, _) => "`whpk_` and base64, an ed25519 public key",
             (SecretKind::Base64, Algorithm::Ed25519) => "an ed25519 public key in base64",

@@ -37,6 +37,10 @@ pub enum SecretKind {
     /// The key is the base64 decoding of what stands after `whsec_` (Standard Webhooks).
     #[serde(rename = "whsec-base64")]
     WhsecBase64,
+    /// As `whsec-base64` where the text is such a secret, of any length; else the key is the text itself.
+    /// For Standard Webhooks beside a service's own scheme: one secret serves both, whatever it looks like.
+    #[serde(rename = "whsec-or-utf8")]
+    WhsecOrUtf8,
     /// The key is the base64 decoding of the text.
     #[serde(rename = "base64")]
     Base64,
@@ -121,8 +125,17 @@ impl SecretKind {
                 .map_err(|_| fault)
         };
         let key = match self {
-            Self::Utf8 | Self::Text if is_key_of_another_kind(text) => return Err(SecretFault::ForeignKey),
+            Self::Utf8 | Self::WhsecOrUtf8 | Self::Text if is_key_of_another_kind(text) => {
+                return Err(SecretFault::ForeignKey);
+            }
             Self::Utf8 | Self::Text => Zeroizing::new(text.as_bytes().to_vec()),
+            Self::WhsecOrUtf8 => {
+                let decoded = text.strip_prefix(WHSEC_PREFIX).and_then(|rest| {
+                    let key = BASE64.decode(rest.as_bytes()).ok().map(Zeroizing::new);
+                    key.filter(|key| !key.is_empty())
+                });
+                decoded.unwrap_or_else(|| Zeroizing::new(text.as_bytes().to_vec()))
+            }
             Self::Base64 => decode(&BASE64, text, SecretFault::NotBase64)?,
             Self::Hex => decode(&HEXLOWER_PERMISSIVE, text, SecretFault::NotHex)?,
             Self::WhsecBase64 => {
@@ -165,7 +178,7 @@ impl SecretKind {
     /// that only the service itself can give.
     pub fn generate(self, random: &Zeroizing<[u8; 32]>) -> Option<Secret> {
         let text = match self {
-            Self::Utf8 | Self::WhsecBase64 => format!("{WHSEC_PREFIX}{}", BASE64.encode(&random[..])),
+            Self::Utf8 | Self::WhsecBase64 | Self::WhsecOrUtf8 => format!("{WHSEC_PREFIX}{}", BASE64.encode(&random[..])),
             Self::Base64 => BASE64.encode(&random[..]),
             Self::Hex => HEXLOWER.encode(&random[..]),
             Self::WhpkBase64 => {
@@ -215,9 +228,10 @@ pub(super) fn whole_key_pair(mut key: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Ve
 mod tests {
     use super::*;
 
-    const KINDS: [SecretKind; 5] = [
+    const KINDS: [SecretKind; 6] = [
         SecretKind::Utf8,
         SecretKind::WhsecBase64,
+        SecretKind::WhsecOrUtf8,
         SecretKind::Base64,
         SecretKind::Hex,
         SecretKind::WhpkBase64,
@@ -253,6 +267,8 @@ mod tests {
         let table = [
             (SecretKind::Utf8, "whpk_abc", SecretFault::ForeignKey),
             (SecretKind::Utf8, "whsk_abc", SecretFault::ForeignKey),
+            (SecretKind::WhsecOrUtf8, "whpk_abc", SecretFault::ForeignKey),
+            (SecretKind::WhsecOrUtf8, "", SecretFault::Empty),
             (
                 SecretKind::Utf8,
                 "-----BEGIN PUBLIC KEY-----",
@@ -292,6 +308,23 @@ mod tests {
         ];
         for (kind, text, fault) in table {
             assert_eq!(kind.key(&Secret::new(text)).unwrap_err(), fault, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_text_is_a_secret_for_both_schemes() {
+        let table: [(&str, &[u8]); 6] = [
+            ("whsec_AAECAw==", &[0, 1, 2, 3]),
+            // The text of the seeds' vectors: it looks like one and is no base64.
+            ("whsec_test_s3cr3t", b"whsec_test_s3cr3t"),
+            ("whsec_", b"whsec_"),
+            ("AAECAw==", b"AAECAw=="),
+            ("hush", b"hush"),
+            ("crítico", "crítico".as_bytes()),
+        ];
+        for (text, key) in table {
+            let read = SecretKind::WhsecOrUtf8.key(&Secret::new(text)).unwrap();
+            assert_eq!(&read[..], key, "{text}");
         }
     }
 

@@ -61,6 +61,17 @@ pub struct Keyring {
 }
 
 impl Scheme {
+    /// The headers that go along with a request that is not signed, since there is no secret: id and time
+    /// stamp, where the scheme has headers for them.
+    pub(super) fn unsigned_headers(&self, id: &str, time: Timestamp) -> Vec<(String, String)> {
+        let pair = |named: &Named, value: &str| (named.written.clone(), value.to_owned());
+        let id = self.id_header.as_ref().map(|named| pair(named, id));
+        let stamp = self
+            .timestamp_header()
+            .map(|named| pair(named, &self.written_time(time)));
+        id.into_iter().chain(stamp).collect()
+    }
+
     /// Whether any request can be signed by it, whatever its body, given a key that can sign: what
     /// deliveries need.
     pub fn signs_any_request(&self) -> Result<(), SignError> {
@@ -182,7 +193,7 @@ impl Keyring {
             kind,
         };
         let message = Message::of(scheme, &parts).map_err(SignError::Request)?;
-        let several = scheme.separator.is_some() || scheme.format.delimiter.is_some();
+        let several = scheme.carries_several();
         let mut any_usable = false;
         let signatures: Vec<String> = self
             .keys

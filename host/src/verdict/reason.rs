@@ -29,7 +29,7 @@ pub enum FailReason {
         /// The status.
         status: u16,
     },
-    /// Any other 4xx: the endpoint does not accept this request.
+    /// Any other 4xx, or a 2xx that is none: the endpoint does not accept this request.
     Rejected {
         /// The status.
         status: u16,
@@ -43,6 +43,13 @@ pub enum FailReason {
     Unexpected {
         /// The status.
         status: u16,
+    },
+    /// A rule of the profile says in its own words what the answer means.
+    Said {
+        /// The status.
+        status: u16,
+        /// The rule's words.
+        words: String,
     },
     /// There was no answer.
     Error {
@@ -75,14 +82,26 @@ impl FailReason {
             408 | 425 => Self::NotYet { status },
             410 => Self::Gone,
             429 => Self::RateLimited,
-            400..=499 => Self::Rejected { status },
+            // A 2xx comes here where the body, or the profile's table, says that it is no success.
+            200..=299 | 400..=499 => Self::Rejected { status },
             500..=599 => Self::Server { status },
             _ => Self::Unexpected { status },
         }
     }
 
+    /// The reason that an answer stands for, in a rule's own words if it has some.
+    pub fn of_answer(status: u16, words: Option<&str>) -> Self {
+        match words {
+            Some(words) => Self::Said {
+                status,
+                words: words.to_owned(),
+            },
+            None => Self::of_status(status),
+        }
+    }
+
     /// The word for metrics and filters.
-    pub const fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Auth { .. } => "auth",
             Self::Redirect { .. } => "redirect",
@@ -93,6 +112,8 @@ impl FailReason {
             Self::Rejected { .. } => "rejected",
             Self::Server { .. } => "server",
             Self::Unexpected { .. } => "unexpected_status",
+            // The words are for people; what it is filtered by stays what the status says.
+            Self::Said { status, .. } => Self::of_status(*status).label(),
             Self::Error { kind, .. } => kind.as_str(),
             Self::Plugin { .. } => "plugin",
             Self::Exhausted { .. } => "exhausted",
@@ -119,6 +140,7 @@ impl fmt::Display for FailReason {
             }
             Self::Server { status } => write!(f, "status {status}: the endpoint is in trouble"),
             Self::Unexpected { status } => write!(f, "status {status}: not an answer to a request"),
+            Self::Said { status, words } => write!(f, "status {status}: {words}"),
             Self::Error { kind, detail } if detail.is_empty() => f.write_str(kind.as_str()),
             Self::Error { kind, detail } => write!(f, "{}: {detail}", kind.as_str()),
             Self::Plugin { reason } => f.write_str(reason),

@@ -9,7 +9,6 @@ use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
 use crate::api::rate_limit::{RateLimitIn, rate_limit};
 use crate::api::wishes::{Wishes, kept};
-use crate::control::set::Set;
 use crate::control::subscriptions::Wish;
 use crate::json::{self, Faults, Fields, Given};
 use crate::secret::Secret;
@@ -38,7 +37,8 @@ pub struct SubscriptionIn {
     envelope: Option<String>,
     /// `subscription` (default) or `event`.
     isolation: Option<String>,
-    /// The signing secret; made where none is given. Only for a new subscription.
+    /// The signing secret; made where nothing is said and the profile signs. `null` for none, where the
+    /// profile lets requests go unsigned. Only for a new subscription.
     secret: Option<String>,
     /// Headers added to every request, by name.
     headers: Option<std::collections::BTreeMap<String, String>>,
@@ -86,10 +86,7 @@ pub(super) fn wish(body: &JsonBody) -> Result<Wish, Problem> {
         rate_limit: wishes.set_with("rate_limit", rate_limit),
         disable_on_gone: wishes.set("disable_on_gone", "true or false"),
         enabled: wishes.set("enabled", "true or false"),
-        secret: match wishes.set("secret", "a string") {
-            Set::To(secret) => Some(secret),
-            Set::Keep | Set::Clear => None,
-        },
+        secret: wishes.set("secret", "a string"),
     };
     wishes.fields.finish(wishes.faults);
     Ok(faults.or(wish)?)

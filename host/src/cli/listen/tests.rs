@@ -34,7 +34,11 @@ fn received(headers: HeaderMap, body: &'static [u8]) -> Received {
 
 fn signed(body: &'static [u8], at: Timestamp) -> Received {
     let profile = profile::built_in(profile::DEFAULT).unwrap();
-    let keyring = Keyring::new(profile.signature.clone().unwrap(), [&Secret::new(SECRET)]).unwrap();
+    let keyring = Keyring::new(
+        profile.signature.as_ref().unwrap().scheme().clone(),
+        [&Secret::new(SECRET)],
+    )
+    .unwrap();
     let outgoing = Outgoing {
         id: "req_1",
         timestamp: at,

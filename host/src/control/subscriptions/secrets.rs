@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::super::set::Set;
 use crate::json::Faults;
 use crate::profile::{Edition, Profile};
 use crate::secret::Secret;
@@ -17,7 +18,7 @@ pub const SECRETS_MAX: usize = 4;
 
 fn secret_kind(profile: Option<&Profile>) -> SecretKind {
     match profile.and_then(|profile| profile.signature.as_ref()) {
-        Some(scheme) => scheme.secret_kind(),
+        Some(signing) => signing.scheme().secret_kind(),
         // Nothing is signed; the secret waits for a profile that does.
         None => SecretKind::WhsecBase64,
     }
@@ -30,16 +31,44 @@ pub(super) fn generate(edition: Option<&Edition>) -> Secret {
         .expect("a profile's scheme signs, so that a secret of its kind can be made")
 }
 
-/// Checks that every secret can sign.
+/// The secret of a new subscription under a profile: the one that was given, else one that is made. None
+/// where nothing is signed, and where the caller wants none and the profile allows that.
+pub(super) fn first_secret(given: Set<Secret>, edition: Option<&Edition>) -> Result<Option<Secret>, Faults> {
+    let profile = edition.map(|edition| &edition.profile);
+    match given {
+        Set::To(secret) => Ok(Some(secret)),
+        Set::Clear => match profile.filter(|profile| profile.needs_secret()) {
+            None => Ok(None),
+            Some(profile) => {
+                let detail = format!(
+                    "cannot be null: the profile {} signs every request; leave it out and one is made",
+                    profile.name
+                );
+                Err(Faults::one("/secret", detail))
+            }
+        },
+        Set::Keep if profile.is_some_and(|profile| profile.signature.is_none()) => Ok(None),
+        Set::Keep => Ok(Some(generate(edition))),
+    }
+}
+
+/// Checks that every secret can sign, in every way that the profile signs, and that there is one if there
+/// has to be.
 pub(super) fn check_secrets(
     subscription: &Subscription,
     profile: &Profile,
     pointer: &str,
     faults: &mut Faults,
 ) {
-    let kind = secret_kind(Some(profile));
+    if profile.needs_secret() && subscription.endpoint.secrets.is_empty() {
+        faults.add(pointer, "must be there: the profile signs every request");
+    }
     for known in &subscription.endpoint.secrets {
-        if let Err(fault) = kind.key(&known.secret) {
+        let accepted = match &profile.signature {
+            Some(signing) => signing.accepts(&known.secret),
+            None => secret_kind(Some(profile)).key(&known.secret).map(drop),
+        };
+        if let Err(fault) = accepted {
             faults.add(pointer, format!("does not suit the profile: {fault}"));
         }
     }
@@ -78,6 +107,36 @@ mod tests {
             .iter()
             .map(|known| (known.secret.reveal(), known.until.map(Timestamp::as_millis)))
             .collect()
+    }
+
+    fn edition(name: &str) -> Edition {
+        let profile = crate::profile::built_in(name).unwrap().clone();
+        Edition::unstored(profile, Timestamp::from_millis(0))
+    }
+
+    /// AE-02, WX-11, IB-06: where requests are signed a secret is made; only where a signature is optional
+    /// may there be none.
+    #[test]
+    fn a_secret_is_made_where_one_is_needed() {
+        let first = |given, name: &str| first_secret(given, Some(&edition(name)));
+        for profile in crate::profile::built_ins() {
+            let name = profile.name.as_str();
+            let made = first(Set::Keep, name).unwrap();
+            assert_eq!(made.is_some(), profile.signature.is_some(), "{name}");
+            if let Some(secret) = made {
+                assert!(secret.reveal().starts_with("whsec_"), "{name}");
+                let signing = profile.signature.as_ref().unwrap();
+                assert_eq!(signing.accepts(&secret), Ok(()), "{name}");
+            }
+            match (first(Set::Clear, name), profile.needs_secret()) {
+                (Ok(None), false) => {}
+                (Err(faults), true) => assert_eq!(faults.into_vec()[0].pointer, "/secret", "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+            let given = first(Set::To(Secret::new("x")), name).unwrap();
+            assert_eq!(given.unwrap().reveal(), "x");
+        }
+        assert!(first_secret(Set::Keep, None).unwrap().is_some());
     }
 
     #[test]

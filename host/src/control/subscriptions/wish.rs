@@ -43,8 +43,8 @@ pub struct Wish {
     pub disable_on_gone: Set<bool>,
     /// Whether deliveries go out.
     pub enabled: Set<bool>,
-    /// The signing secret; only for a new subscription.
-    pub secret: Option<Secret>,
+    /// The signing secret, or none at all; only for a new subscription.
+    pub secret: Set<Secret>,
 }
 
 /// A subscription with nothing but defaults.

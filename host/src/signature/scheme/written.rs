@@ -175,7 +175,7 @@ fn timestamp(
 fn check_secret(written: &Written, input: &Input) -> Result<(), SchemeFault> {
     let (algorithm, kinds) = match written.algorithm {
         Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 => {
-            ("hmac-…", "`utf8`, `whsec-base64`, `base64` or `hex`")
+            ("hmac-…", "`utf8`, `whsec-base64`, `whsec-or-utf8`, `base64` or `hex`")
         }
         Algorithm::Ed25519 => ("ed25519", "`whpk-base64`, `hex`, `base64` or `spki-base64`"),
         Algorithm::EcdsaP256Sha256 => ("ecdsa-p256-sha256", "`spki-base64`"),
@@ -186,11 +186,15 @@ fn check_secret(written: &Written, input: &Input) -> Result<(), SchemeFault> {
         (Algorithm::EcdsaP256Sha256, kind) => kind == SecretKind::SpkiBase64,
         (Algorithm::Ed25519, kind) => !matches!(
             kind,
-            SecretKind::Utf8 | SecretKind::WhsecBase64 | SecretKind::Text
+            SecretKind::Utf8 | SecretKind::WhsecBase64 | SecretKind::WhsecOrUtf8 | SecretKind::Text
         ),
         (_, kind) => matches!(
             kind,
-            SecretKind::Utf8 | SecretKind::WhsecBase64 | SecretKind::Base64 | SecretKind::Hex
+            SecretKind::Utf8
+                | SecretKind::WhsecBase64
+                | SecretKind::WhsecOrUtf8
+                | SecretKind::Base64
+                | SecretKind::Hex
         ),
     };
     if !fits {
