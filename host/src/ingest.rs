@@ -5,11 +5,13 @@
 //! that limits, matching and the promise "accepted is durable" are in one place.
 
 mod unmatched;
+mod warned;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use unmatched::Unmatched;
+pub use warned::Warned;
 
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
@@ -51,6 +53,15 @@ pub enum Error {
     /// The store says no.
     #[error("the events could not be stored")]
     Store(#[from] store::Error),
+}
+
+/// What became of one event of a call.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// What is stored.
+    pub accepted: AcceptedEvent,
+    /// What its producer should know; nothing of one that had been accepted before.
+    pub warnings: Vec<Warned>,
 }
 
 /// Gives accepted deliveries to the dispatcher. Never blocks and never fails: what does not fit in
@@ -96,19 +107,28 @@ impl Ingest {
         tenant: TenantId,
         drafts: Vec<Draft>,
         idempotency: Option<Idempotency>,
-    ) -> Result<Vec<AcceptedEvent>, Error> {
+    ) -> Result<Vec<Taken>, Error> {
         let now = self.clock.now();
+        let events = self.routed(tenant, drafts, now)?;
+        let warnings: Vec<_> = events.iter().map(|new| self.warnings(new)).collect();
         let call = Accept {
             tenant,
             idempotency,
-            events: self.routed(tenant, drafts, now)?,
+            events,
             now,
             window: self.idempotency_window,
             series: Series::Api,
             on_conflict: Conflict::Refuse,
             reception: None,
         };
-        self.commit(call).await
+        let accepted = self.commit(call).await?.into_iter();
+        let taken = accepted.zip(warnings).map(|(accepted, mut warnings)| {
+            if accepted.duplicate {
+                warnings.clear();
+            }
+            Taken { accepted, warnings }
+        });
+        Ok(taken.collect())
     }
 
     /// Accepts a request to a source whole or not at all, and keeps the reception with its events.
@@ -136,6 +156,16 @@ impl Ingest {
     fn routed(&self, tenant: TenantId, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<NewEvent>, Error> {
         let events = self.events_from(tenant, drafts, now)?;
         Ok(events.into_iter().map(|event| self.route(event, now)).collect())
+    }
+
+    /// What the profiles of the subscriptions that get an event warn of.
+    fn warnings(&self, new: &NewEvent) -> Vec<Warned> {
+        let snapshot = self.registry.snapshot();
+        let matched = new.deliveries.iter().filter_map(|delivery| {
+            let route = snapshot.routes.get(&delivery.subscription)?;
+            Some((delivery.subscription, &route.edition().profile))
+        });
+        warned::warned(&new.event, matched)
     }
 
     async fn commit(&self, call: Accept) -> Result<Vec<AcceptedEvent>, Error> {

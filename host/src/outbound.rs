@@ -252,3 +252,6 @@ fn content_type(text: &str) -> Result<HeaderValue, Fault> {
         name: "content-type".to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,8 @@ pub use pattern::{Pattern, PatternFault};
 pub use table::{Explanation, Matches, Table};
 
 use crate::event::Event;
-use crate::profile::Edition;
+use crate::id::DeliveryId;
+use crate::profile::{About, Edition};
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
 /// A subscription, compiled.
@@ -98,6 +99,16 @@ impl Route {
     /// What its tenant is called in deliveries.
     pub fn owner(&self) -> &Arc<str> {
         &self.owner
+    }
+
+    /// What a delivery of an event to this subscription is about.
+    pub fn about<'a>(&'a self, event: &'a Event, delivery: DeliveryId) -> About<'a> {
+        About {
+            event,
+            delivery,
+            subscription: self.subscription.id,
+            tenant: &self.owner,
+        }
     }
 
     /// The first pattern that matches an event type.

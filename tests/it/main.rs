@@ -25,6 +25,7 @@ mod documents;
 mod ingest;
 mod interference;
 mod listening;
+mod looks;
 mod plugins;
 mod profiles;
 mod restart;

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::RequestId;
 use crate::outbound::{self, Endpoint};
-use crate::profile::{About, Edition, Profile};
+use crate::profile::{Edition, Profile};
 use crate::routing::Route;
 use crate::secret::masked_url;
 use crate::store::DeliveryDetail;
@@ -182,20 +182,16 @@ pub struct ResponseOut {
 /// it cannot be told any more.
 fn sent(
     route: &Route,
-    look: &Profile,
+    profile: &Profile,
     event: &Event,
     request: Option<&Request>,
     attempt: &Attempt,
 ) -> Option<Sent> {
-    let subscription = route.subscription();
-    let endpoint = Endpoint::new(subscription, look, attempt.started_at).ok()?;
-    let about = About {
-        event,
-        delivery: attempt.delivery,
-        subscription: subscription.id,
-        tenant: route.owner(),
-    };
-    let mut outbound = endpoint.request(look, about, attempt.started_at, request).ok()?;
+    let endpoint = Endpoint::new(route.subscription(), profile, attempt.started_at).ok()?;
+    let about = route.about(event, attempt.delivery);
+    let mut outbound = endpoint
+        .request(profile, about, attempt.started_at, request)
+        .ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some(Sent {

@@ -28,10 +28,10 @@ pub use posted::Posted;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{EventId, SubscriptionId};
-use crate::ingest;
+use crate::ingest::{self, Taken};
 use crate::json::Faults;
 use crate::routing::Explanation;
-use crate::store::{AcceptedEvent, EventQuery, Idempotency, StoredEvent};
+use crate::store::{EventQuery, Idempotency, StoredEvent};
 use crate::time::Timestamp;
 
 /// Longest `Idempotency-Key`, in bytes.
@@ -55,11 +55,30 @@ pub struct AcceptedOut {
     /// What to look at where it matched none.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
+    /// What receivers may see otherwise, or refuse; each said once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningOut>,
 }
 
-impl From<&AcceptedEvent> for AcceptedOut {
-    fn from(accepted: &AcceptedEvent) -> Self {
+/// What a receiver may see otherwise than it was sent, or refuse.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct WarningOut {
+    /// The subscription, where it is about one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    subscription_id: Option<SubscriptionId>,
+    /// What, and what would help.
+    detail: String,
+}
+
+impl From<Taken> for AcceptedOut {
+    fn from(Taken { accepted, warnings }: Taken) -> Self {
+        let warnings = warnings.into_iter().map(|warned| WarningOut {
+            subscription_id: warned.subscription,
+            detail: warned.detail,
+        });
         Self {
+            warnings: warnings.collect(),
             id: accepted.id,
             matched: accepted.matched,
             duplicate: accepted.duplicate,
@@ -191,7 +210,7 @@ pub async fn create(
     let (drafts, form) = posted.drafts(state.limits.events_max)?;
     let accepted = state.ingest.accept(caller.tenant, drafts, idempotency).await;
     let accepted = accepted.map_err(|error| problem_of(error, form))?;
-    let mut shown: Vec<AcceptedOut> = accepted.iter().map(AcceptedOut::from).collect();
+    let mut shown: Vec<AcceptedOut> = accepted.into_iter().map(AcceptedOut::from).collect();
     let answer = match (form, shown.pop()) {
         (Form::One | Form::Headers, Some(one)) => Json(one).into_response(),
         (_, last) => {

@@ -161,7 +161,12 @@ pub(super) fn accepted(context: &Context, answer: &Answer) -> Result<(), Failure
         "{}  {}{again}",
         output.tone(Tone::Title, &id),
         output.tone(tone, &subscriptions)
-    ))
+    ))?;
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        let detail = cell(&warning["detail"]);
+        output.line(&format!("  {}", output.tone(Tone::Odd, &detail)))?;
+    }
+    Ok(())
 }
 
 /// Follows an accepted event to its end, tells its story, and fails if a delivery did not end well.

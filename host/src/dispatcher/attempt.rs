@@ -19,7 +19,6 @@ use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
 use crate::delivery::{AfterRun, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
-use crate::profile::About;
 use crate::render::{self, Rendered};
 use crate::routing::Route;
 use crate::store::{self, AcceptedEvent};
@@ -179,12 +178,7 @@ async fn run_plugins(
                 let reason = "its version of the profile cannot be read any more";
                 return abandon(tools, row, reason).await.map(Ready::Ended);
             };
-            let about = About {
-                event,
-                delivery: row.delivery,
-                subscription: row.subscription,
-                tenant: route.owner(),
-            };
+            let about = route.about(event, row.delivery);
             let envelope = route.subscription().envelope;
             let requests = match render::requests_of(made, envelope, &look.profile, about, &tools.ids, now) {
                 Ok(requests) => requests,

@@ -11,7 +11,7 @@ use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, 
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
-use crate::profile::{About, Edition, Profile};
+use crate::profile::{Edition, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
 use crate::store;
@@ -129,15 +129,9 @@ fn build(
     request: Option<&Request>,
     now: Timestamp,
 ) -> Result<(egress::Outbound, Vec<(String, String)>), outbound::Fault> {
-    let subscription = route.subscription();
-    let prepared = tools.endpoints.of(subscription, look, now)?;
+    let prepared = tools.endpoints.of(route.subscription(), look, now)?;
     let endpoint = &prepared.endpoint;
-    let about = About {
-        event,
-        delivery: row.delivery,
-        subscription: subscription.id,
-        tenant: route.owner(),
-    };
+    let about = route.about(event, row.delivery);
     let mut outbound = endpoint.request(&look.profile, about, now, request)?;
     let signature = endpoint.sign(&row.request.to_string(), &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signature)?;

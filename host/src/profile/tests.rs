@@ -1,8 +1,11 @@
 //! What the built-in profiles send, and what is refused when a profile is saved.
 
-use bytes::Bytes;
+mod modes;
+mod products;
 
 use std::collections::BTreeMap;
+
+use bytes::Bytes;
 
 use super::*;
 use crate::event::Event;
