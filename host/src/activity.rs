@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::delivery::Pending;
-use crate::id::{DeliveryId, EventId, SourceId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, OperationId, SourceId, SubscriptionId, TenantId};
 use crate::reception::{Outcome, Reception};
 use crate::time::Timestamp;
 
@@ -115,6 +115,22 @@ pub enum What {
         subscription_id: SubscriptionId,
         /// Why.
         reason: String,
+    },
+    /// A background operation ended.
+    OperationEnded {
+        /// The operation.
+        operation_id: OperationId,
+        /// `recover` or `replay`.
+        kind: &'static str,
+        /// The only subscription that it was about, if it was only one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subscription_id: Option<SubscriptionId>,
+        /// `finished`, `cancelled` or `failed`.
+        state: &'static str,
+        /// Deliveries that it put in.
+        done: u64,
+        /// Deliveries that were wanted and not put in.
+        skipped: u64,
     },
 }
 

@@ -15,6 +15,7 @@ pub mod health;
 pub mod inbound;
 pub mod keys;
 pub mod openapi;
+pub mod operations;
 pub mod page;
 pub mod plugins;
 pub mod problem;
@@ -48,6 +49,7 @@ use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
+use crate::recovery::Recovery;
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::telemetry::Budget;
@@ -76,6 +78,8 @@ pub struct State {
     pub clock: Clock,
     /// Is told of rows that are due because a person asked for it.
     pub wake: Arc<dyn Wake>,
+    /// Carries out background operations.
+    pub recovery: Arc<Recovery>,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// What a request may cost.
@@ -140,9 +144,14 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/events", post(events::create).get(events::list)),
         ("/events/{id}", get(events::show)),
         ("/events/{id}/matches", get(events::matches)),
+        ("/events/{id}/replay", post(operations::once::replay_event)),
         ("/deliveries", get(deliveries::list)),
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/resend", post(deliveries::resend)),
+        ("/deliveries/resend", post(operations::once::resend)),
+        ("/operations", post(operations::begin).get(operations::list)),
+        ("/operations/{id}", get(operations::show)),
+        ("/operations/{id}/cancel", post(operations::cancel)),
         ("/plugins", get(plugins::list)),
         (
             "/plugins/{name}",
@@ -188,6 +197,8 @@ fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),
         ("/{id}/deliveries", get(deliveries::list_of_subscription)),
+        ("/{id}/recover", post(operations::recover)),
+        ("/{id}/replay", post(operations::replay)),
     ]
 }
 

@@ -29,6 +29,7 @@ mod input;
 mod keys;
 mod listen;
 mod openapi;
+mod operations;
 mod output;
 mod plugin;
 pub mod problem;
@@ -161,6 +162,16 @@ enum Command {
         after_help = "Examples:\n  hookway deliveries list --status failed\n  hookway deliveries show dlv_01j…"
     )]
     Deliveries(deliveries::Verb),
+    /// Send again what failed: the same requests, under the same ids
+    Recover(operations::RecoverArgs),
+    /// Make new deliveries of old events, through today's plugins
+    Replay(operations::ReplayArgs),
+    /// What `recover` and `replay` do in the background
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway operations list --running\n  hookway operations cancel op_01j…"
+    )]
+    Operations(operations::Verb),
     /// Plugins: make, build, test, upload and look at them
     #[command(
         subcommand,
@@ -241,6 +252,9 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Sources(verb) => sources::run(verb, context).await,
         Command::Events(verb) => events::run(verb, context).await,
         Command::Deliveries(verb) => deliveries::run(verb, context).await,
+        Command::Recover(args) => operations::recover(args, context).await,
+        Command::Replay(args) => operations::replay(args, context).await,
+        Command::Operations(verb) => operations::run(verb, context).await,
         Command::Plugin(verb) => plugin::run(verb, context).await,
         Command::Profiles(verb) => profiles::run(verb, context).await,
         Command::Sign(args) => signature::sign(args, context),
@@ -394,6 +408,14 @@ mod tests {
             "hookway subscriptions create --name n --url https://example.com --event alert.* --plugin slack",
             "hookway webhooks list --server https://example.com",
             "hookway deliveries list --status failed --subscription sub_1 --limit 5",
+            "hookway deliveries resend dlv_1 dlv_2",
+            "hookway recover leads --since 2026-05-19T16:30:00Z --type a.* --cause timeout --code 503 --rate 5 --wait",
+            "hookway recover --preview --json",
+            "hookway replay leads --status none --until 2026-05-19T16:30:00Z",
+            "hookway replay leads --event evt_1",
+            "hookway operations list --running --limit 3",
+            "hookway operations show op_1 --wait",
+            "hookway operations cancel op_1",
             "hookway plugin run slack --event e.json",
             "hookway plugin new leads --template filter --sdk-path ../guest-sdk",
             "hookway plugin build . --offline --target-dir t",
@@ -432,6 +454,9 @@ mod tests {
             "hookway trigger a.b --count 0",
             "hookway trigger a.b --secret-file s",
             "hookway listen --status 99",
+            "hookway deliveries resend",
+            "hookway recover --preview --wait",
+            "hookway replay --event evt_1 --status none",
             "hookway deliveries show dlv_1 --curl --body",
             "hookway subscriptions create --file a --url https://example.com",
         ] {

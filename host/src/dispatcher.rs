@@ -166,9 +166,13 @@ impl Dispatcher {
                 Message::Settled { .. } => Vec::new(),
             };
             let lowest = rows.iter().map(|row| row.request.number()).min();
-            self.lost.fetch_min(lowest.unwrap_or(i64::MAX), Ordering::SeqCst);
-            self.lost_some.notify_one();
+            self.read_from(lowest.unwrap_or(i64::MAX));
         }
+    }
+
+    fn read_from(&self, number: i64) {
+        self.lost.fetch_min(number, Ordering::SeqCst);
+        self.lost_some.notify_one();
     }
 }
 
@@ -181,6 +185,10 @@ impl Handover for Dispatcher {
 impl Wake for Dispatcher {
     fn queue(&self, rows: Vec<Pending>) {
         self.send(Message::Queue { rows });
+    }
+
+    fn unread(&self, from: RequestId) {
+        self.read_from(from.number());
     }
 }
 

@@ -17,7 +17,7 @@ use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
 use crate::delivery::{NewDelivery, NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
-use crate::id::{EventId, Generator, TenantId};
+use crate::id::{EventId, Generator, RequestId, TenantId};
 use crate::reception::Reception;
 use crate::registry::Registry;
 use crate::source::Conflict;
@@ -76,6 +76,9 @@ pub trait Handover: Send + Sync + 'static {
 pub trait Wake: Send + Sync + 'static {
     /// These rows are due now. Rows that it holds already are moved up, not doubled.
     fn queue(&self, rows: Vec<Pending>);
+
+    /// New rows are in the ledger, from this number on, of which nobody handed over anything.
+    fn unread(&self, from: RequestId);
 }
 
 /// The way in.

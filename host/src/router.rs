@@ -30,6 +30,7 @@ use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
+use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::secret::Secret;
@@ -106,6 +107,7 @@ pub struct Router {
     draining: watch::Sender<bool>,
     serving: JoinHandle<api::server::Drained>,
     dispatching: JoinHandle<()>,
+    recovering: JoinHandle<()>,
     dispatcher: Dispatcher,
     store: Arc<dyn Store>,
     drain: Duration,
@@ -190,7 +192,7 @@ impl Router {
             renderer: Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone()),
             egress,
             ingest: ingest.clone(),
-            ids,
+            ids: ids.clone(),
             clock: clock.clone(),
             feed: feed.clone(),
             told: crate::dispatcher::Told::default(),
@@ -214,6 +216,15 @@ impl Router {
         };
         tokio::spawn(housekeeping.run(stop.clone()));
         let dispatching = tokio::spawn(work.run(Arc::new(tools)));
+        let recovery = Recovery::new(recovery::Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            ids,
+            clock: clock.clone(),
+            wake: Arc::new(dispatcher.clone()),
+            announce: Arc::new(recovery::ToFeed(feed.clone())),
+        });
+        let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
         let app = api::router(api::State {
             control,
             ingest,
@@ -225,6 +236,7 @@ impl Router {
             feed,
             clock,
             wake: Arc::new(dispatcher.clone()),
+            recovery,
             draining: stop.clone(),
             limits: settings::api(&config),
         });
@@ -236,6 +248,7 @@ impl Router {
             draining,
             serving,
             dispatching,
+            recovering,
             dispatcher,
             store,
             drain,
@@ -266,6 +279,11 @@ impl Router {
     pub async fn shutdown(self) -> store::Result<Ended> {
         self.draining.send_replace(true);
         let served = self.serving.await.unwrap_or(api::server::Drained::CutOff);
+        // A step is short; what one of them cannot end is in the store as it was before it.
+        let mut recovering = self.recovering;
+        if tokio::time::timeout(self.drain, &mut recovering).await.is_err() {
+            recovering.abort();
+        }
         let stopped = tokio::time::timeout(self.drain, self.dispatcher.stop()).await;
         // What is cut off here is in the ledger and goes on after the next start.
         self.dispatching.abort();

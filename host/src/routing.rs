@@ -91,6 +91,23 @@ impl Route {
         &self.subscription
     }
 
+    /// Whether a pattern matches this event type.
+    pub fn wants_type(&self, event_type: &str) -> bool {
+        self.pattern_for(event_type).is_some()
+    }
+
+    /// Whether it has a filter, which has to see the event.
+    pub fn has_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// Whether its filter lets the event through. A filter that fails does not.
+    pub fn lets_through(&self, event: &Event) -> bool {
+        let mut context = FilterContext::new(event);
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.matches(&mut context).unwrap_or(false))
+    }
+
     /// The version of its profile that the subscription has now.
     pub fn edition(&self) -> &Arc<Edition> {
         &self.edition

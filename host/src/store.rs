@@ -11,6 +11,7 @@
 //! - An outcome is written only under the epoch of its owner: a second owner makes the writes of the
 //!   first fail with [`Error::Fenced`].
 
+mod candidates;
 #[cfg(test)]
 mod contract;
 pub mod files;
@@ -27,13 +28,19 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::id::{
+    DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
+};
+use crate::operation::{self, Operation, Renewed, Step, Stepped};
 use crate::profile::{self, Choice};
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
+pub use self::candidates::{
+    Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Walked,
+};
 pub use self::query::{DeliveryQuery, EventQuery, OutcomeFilter, ReceptionQuery, StateFilter};
 
 /// [`Error::Damaged`] of everything at once.
@@ -467,6 +474,36 @@ pub trait Store: Send + Sync + 'static {
     fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>>>;
     /// Removes all versions of a name.
     fn remove_plugin(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>>;
+
+    /// Walks upwards through failed deliveries.
+    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>>;
+    /// Walks upwards through events whose bodies are kept.
+    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>>;
+    /// Makes new deliveries of events that are stored, in the order given; `None` where the event has
+    /// expired. How many subscriptions an event matched when it came stays as it was.
+    fn renew(
+        &self,
+        tenant: TenantId,
+        new: Vec<Renewed>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>>;
+
+    /// Adds an operation; `false` where [`operation::RUNNING_MAX`] of its tenant run.
+    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>>;
+    /// One operation.
+    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>>;
+    /// Operations, newest first.
+    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>>;
+    /// Puts in what a step says and moves its operation, all or nothing. Durable when it answers.
+    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>>;
+    /// Ends an operation between two steps; `None` where it has ended or there is none.
+    fn end_operation(
+        &self,
+        id: OperationId,
+        state: operation::State,
+        error: Option<String>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Operation>>>;
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;

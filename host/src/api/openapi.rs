@@ -15,7 +15,7 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, events, health, inbound, keys, plugins, profiles, receptions, sources,
+    attempts, deliveries, events, health, inbound, keys, operations, plugins, profiles, receptions, sources,
     subscriptions, tail, tenants,
 };
 use crate::json::Fault;
@@ -33,6 +33,8 @@ use crate::json::Fault;
         subscriptions::create, subscriptions::list, subscriptions::show, subscriptions::update,
         subscriptions::remove, subscriptions::enable, subscriptions::disable, subscriptions::rotate_secret,
         deliveries::list_of_subscription, deliveries::list, deliveries::show, deliveries::resend,
+        operations::recover, operations::replay, operations::begin, operations::list, operations::show,
+        operations::cancel, operations::once::replay_event, operations::once::resend,
         plugins::list, plugins::show, plugins::upload, plugins::remove, plugins::run::run,
         keys::create, keys::list, keys::revoke,
         tenants::create, tenants::list, tenants::show, tenants::update,

@@ -60,6 +60,8 @@ pub enum List {
     Sources,
     /// Receptions.
     Receptions,
+    /// Background operations.
+    Operations,
 }
 
 impl List {
@@ -70,6 +72,7 @@ impl List {
             Self::Subscriptions => b's',
             Self::Sources => b'w',
             Self::Receptions => b'r',
+            Self::Operations => b'o',
         }
     }
 }

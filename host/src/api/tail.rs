@@ -81,6 +81,7 @@ impl Only {
             (Self::Failures, What::Received { outcome, .. }) => *outcome == "refused",
             (Self::Failures, What::Attempted { outcome, .. }) => *outcome != "delivered",
             (Self::Failures, What::Ended { status, .. }) => *status == "failed",
+            (Self::Failures, What::OperationEnded { state, .. }) => *state == "failed",
             (Self::Failures, What::RunFailed { .. } | What::Stopped { .. }) => true,
         }
     }
@@ -155,12 +156,16 @@ impl Wanted {
             }
             // With an event alone it is shown too: it may be why nothing more happens to it.
             What::Stopped { subscription_id, .. } => of_subscription(*subscription_id) && !follows,
+            What::OperationEnded { subscription_id, .. } => {
+                let concerned = subscription_id.is_none_or(of_subscription);
+                concerned && !follows && filter.event.is_none()
+            }
         }
     }
 }
 
-/// Shows what happens from now on: `received`, `accepted`, `attempted`, `run_failed`, `ended`, `stopped`; and
-/// `missed` to a watcher that is too slow.
+/// Shows what happens from now on: `received`, `accepted`, `attempted`, `run_failed`, `ended`, `stopped`,
+/// `operation_ended`; and `missed` to a watcher that is too slow.
 #[utoipa::path(
     get, path = "/api/v1/tail", tag = "tail", operation_id = "tail",
     params(
@@ -242,6 +247,7 @@ fn shown(entry: &Activity) -> SseEvent {
         What::RunFailed { .. } => "run_failed",
         What::Ended { .. } => "ended",
         What::Stopped { .. } => "stopped",
+        What::OperationEnded { .. } => "operation_ended",
     };
     // Ids, texts and numbers always serialise, and JSON has no line breaks.
     SseEvent::default()

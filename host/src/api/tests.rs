@@ -23,11 +23,12 @@ use crate::control::{Control, Parts};
 use crate::delivery::{Attempt, Pending};
 use crate::egress::{self, Egress, Policy};
 use crate::event::Event;
-use crate::id::Generator;
+use crate::id::{Generator, RequestId};
 use crate::ingest::{Handover, Ingest, Wake};
 use crate::intake::{self, Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
 use crate::profile::{self, Edition, Shelf};
+use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::routing::Route;
 use crate::store::Store;
@@ -64,6 +65,8 @@ impl Wake for Taken {
     fn queue(&self, rows: Vec<Pending>) {
         self.queued.lock().unwrap().extend(rows);
     }
+
+    fn unread(&self, _from: RequestId) {}
 }
 
 /// A whole API with a directory of its own.
@@ -190,7 +193,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         ingest: Arc::clone(&ingest),
         certificates: Certificates::new(egress, clock.clone()),
         recorder: Recorder::new(Arc::clone(&store), NonZeroU32::MIN),
-        ids,
+        ids: Arc::clone(&ids),
         clock: clock.clone(),
         feed: feed.clone(),
         failures: crate::telemetry::Budget::default(),
@@ -202,6 +205,14 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         },
     };
     let (stop, draining) = watch::channel(false);
+    let recovery = Recovery::new(recovery::Parts {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        ids,
+        clock: clock.clone(),
+        wake: Arc::clone(&taken) as Arc<dyn Wake>,
+        announce: Arc::new(recovery::ToFeed(feed.clone())),
+    });
     let router = super::router(State {
         control: Arc::clone(&control),
         ingest,
@@ -213,6 +224,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         feed,
         clock,
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
+        recovery,
         draining,
         limits,
     });

@@ -73,11 +73,15 @@ pub(super) enum Verb {
   hookway deliveries show dlv_01j… --curl | sh          # sends the last attempt again, as it was
   hookway deliveries show dlv_01j… --body > body.json   # exactly the bytes that are sent")]
     Show(Shown),
-    /// Send the same request again
-    #[command(after_help = "Example:\n  hookway deliveries resend dlv_01j…")]
+    /// Send the same request again, of one delivery or of several
+    #[command(after_help = "Examples:
+  hookway deliveries resend dlv_01j…
+  hookway deliveries resend dlv_01j… dlv_01k… --json
+  hookway recover leads          # everything that failed")]
     Resend {
-        /// Its id
-        id: String,
+        /// Their ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
 }
 
@@ -133,22 +137,49 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             )
         }
         Verb::Show(args) => show(args, &client, context).await,
-        Verb::Resend { id } => {
-            let answer = client
-                .call(Method::POST, &["deliveries", &id, "resend"], &[], Body::Nothing)
-                .await?;
-            if output.json {
-                return if answer.is_null() {
-                    output.json(&json!({ "id": id }))
-                } else {
-                    output.answer(&answer)
-                };
-            }
-            output.line(&format!(
-                "{id} is on its way again; `hookway deliveries show {id}` tells how it goes"
-            ))
-        }
+        Verb::Resend { ids } => match ids.as_slice() {
+            [id] => resend(id, &client, output).await,
+            ids => resend_all(ids, &client, output).await,
+        },
     }
+}
+
+async fn resend(id: &str, client: &Client, output: &Output) -> Result<(), Failure> {
+    let answer = client
+        .call(Method::POST, &["deliveries", id, "resend"], &[], Body::Nothing)
+        .await?;
+    if output.json {
+        return if answer.is_null() {
+            output.json(&json!({ "id": id }))
+        } else {
+            output.answer(&answer)
+        };
+    }
+    output.line(&format!(
+        "{id} is on its way again; `hookway deliveries show {id}` tells how it goes"
+    ))
+}
+
+/// Sends several again. It fails where one of them is not sent.
+async fn resend_all(ids: &[String], client: &Client, output: &Output) -> Result<(), Failure> {
+    let body = Body::Json(json!({ "ids": ids }).to_string());
+    let answer = client
+        .call(Method::POST, &["deliveries", "resend"], &[], body)
+        .await?;
+    if output.json {
+        output.answer(&answer)?;
+    } else {
+        let rows = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        output.rows(rows, &[("ID", "/id"), ("RESULT", "/result")])?;
+    }
+    let sent = answer["sent"].as_u64().unwrap_or_default();
+    if sent == ids.len() as u64 {
+        return Ok(());
+    }
+    Err(Failure::other(format!(
+        "{sent} of {} are on their way again",
+        ids.len()
+    )))
 }
 
 async fn show(args: Shown, client: &Client, context: &Context) -> Result<(), Failure> {

@@ -269,6 +269,17 @@ pub(super) fn line(output: &Output, activity: &Value, subscription: &str) -> Str
             said(Tone::of_status(&status), &status, rest)
         }
         "stopped" => said(Tone::Bad, "stopped", format!("{subscription}  {}", at("reason"))),
+        "operation_ended" => {
+            let (kind, state) = (at("kind"), at("state"));
+            let rest = format!(
+                "{}  {state}: {} sent, {} skipped",
+                at("operation_id"),
+                at("done"),
+                at("skipped")
+            );
+            let tone = if state == "failed" { Tone::Bad } else { Tone::Plain };
+            said(tone, &kind, rest)
+        }
         _ if activity["missed"].is_u64() => {
             let note = format!(
                 "{} lines were missed: more happens than is read here",

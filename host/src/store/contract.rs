@@ -4,12 +4,14 @@
 //! A backend is a [`Backend`]: something that can be opened, left and opened again. It calls
 //! `contract_tests!` with it and gets all of these as tests of its own.
 
+pub(super) mod candidates;
 pub(super) mod config;
 pub(super) mod expiry;
 pub(super) mod histories;
 pub(super) mod history;
 pub(super) mod ingest;
 mod model;
+pub(super) mod operations;
 pub(super) mod outcomes;
 pub(super) mod profiles;
 pub(super) mod receptions;
@@ -84,6 +86,14 @@ macro_rules! contract_tests {
             an_old_epoch_is_fenced outcomes::an_old_epoch_is_fenced;
             resend_puts_back_what_ended resends::resend_puts_back_what_ended;
             resend_of_parts_sends_what_failed resends::resend_of_parts_sends_what_failed;
+            a_step_is_one_transaction operations::a_step_is_one_transaction;
+            a_bad_step_leaves_nothing operations::a_bad_step_leaves_nothing;
+            failed_deliveries_are_walked candidates::failed_deliveries_are_walked;
+            old_events_say_what_became_last candidates::old_events_say_what_became_last;
+            a_new_delivery_keeps_its_event operations::a_new_delivery_keeps_its_event;
+            what_expired_is_not_sent_again operations::what_expired_is_not_sent_again;
+            operations_are_kept operations::operations_are_kept;
+            old_operations_make_room operations::old_operations_make_room;
             everything_that_happened_can_be_read history::everything_that_happened_can_be_read;
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
             what_is_missing_is_none history::what_is_missing_is_none;

@@ -12,6 +12,7 @@
 
 mod accept;
 mod append;
+mod candidates;
 mod checkpoint;
 mod config_rows;
 mod expire;
@@ -22,6 +23,7 @@ mod ledger;
 mod migrations;
 mod newest;
 mod opening;
+mod operation_rows;
 mod pack;
 mod profile_rows;
 mod readers;
@@ -51,20 +53,26 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, Expired,
-    Key, NewProfile, PluginVersion, ReceptionQuery, Resend, Result, Retention, Store, StoredEvent,
-    StoredProfile, Tenant,
+    Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, EventWalk,
+    Expired, FailedDelivery, FailedWalk, Key, NewProfile, OldEvent, OperationQuery, PluginVersion,
+    ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::id::{
+    DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
+};
+use crate::operation::{self, Operation, Renewed, Step, Stepped};
 use crate::profile;
 use crate::reception::Reception;
 use crate::source::Source;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
 use crate::vault::Vault;
+
+/// About what a row that goes into the ledger takes, in bytes.
+const ROW_WEIGHT: usize = 256;
 
 /// The store in one SQLite file.
 #[derive(Debug)]
@@ -348,6 +356,55 @@ impl Store for SqliteStore {
 
     fn remove_plugin(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| config_rows::remove_plugin(work, tenant, &name))
+    }
+
+    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>> {
+        self.read(move |conn| candidates::failed(conn, &walk))
+    }
+
+    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>> {
+        self.read(move |conn| candidates::events(conn, &walk))
+    }
+
+    fn renew(
+        &self,
+        tenant: TenantId,
+        new: Vec<Renewed>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>> {
+        self.write(Kind::Ingest, ROW_WEIGHT * new.len(), move |work| {
+            operation_rows::renew_all(work, tenant, &new, now)
+        })
+    }
+
+    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>> {
+        self.configure(move |work| {
+            operation_rows::add(work, &operation, operation::RUNNING_MAX, operation::KEPT_MAX)
+        })
+    }
+
+    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>> {
+        self.read(move |conn| operation_rows::operation(conn, id))
+    }
+
+    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>> {
+        self.read(move |conn| operation_rows::operations(conn, &query))
+    }
+
+    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>> {
+        self.write(Kind::Ingest, ROW_WEIGHT * (1 + step.put.len()), move |work| {
+            operation_rows::step(work, &step)
+        })
+    }
+
+    fn end_operation(
+        &self,
+        id: OperationId,
+        state: operation::State,
+        error: Option<String>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Operation>>> {
+        self.configure(move |work| operation_rows::end(work, id, state, error.as_deref(), now))
     }
 
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {

@@ -5,6 +5,7 @@
 //! backend's choice) and insists that nothing pending is among them.
 
 mod accept;
+mod operations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,6 +31,10 @@ pub(in crate::store) enum Step {
     Record { which: usize, what: u8, many: usize },
     /// Resends something.
     Resend { which: usize },
+    /// Recovers everything that failed.
+    Recover,
+    /// Makes a new delivery of an old event.
+    Renew { which: usize },
     /// Leaves the store and opens it again.
     Reopen,
     /// Lets time pass.
@@ -46,6 +51,8 @@ pub(in crate::store) fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (any::<usize>(), 0_u8..12, 1_usize..4)
             .prop_map(|(which, what, many)| Step::Record { which, what, many }),
         2 => any::<usize>().prop_map(|which| Step::Resend { which }),
+        1 => Just(Step::Recover),
+        2 => any::<usize>().prop_map(|which| Step::Renew { which }),
         1 => Just(Step::Reopen),
         1 => (1_u64..30).prop_map(|hours| Step::Pass { hours }),
         1 => (1_u64..4, 2_u64..40).prop_map(|(days, kilobytes)| Step::Expire { days, kilobytes }),
@@ -90,6 +97,8 @@ pub(in crate::store) async fn agrees<B: Backend>(steps: Vec<Step>) {
             Step::Refuse => pair.refuse().await,
             Step::Record { which, what, many } => pair.record(which, what, many).await,
             Step::Resend { which } => pair.resend(which).await,
+            Step::Recover => pair.recover().await,
+            Step::Renew { which } => pair.renew(which).await,
             Step::Reopen => {
                 pair.store.close().await.unwrap();
                 pair.store = pair.backend.open(pair.maker.now);
@@ -285,30 +294,12 @@ impl<B: Backend> Pair<B> {
             assert_eq!(answer, Resend::Filtered);
             return;
         }
-        let plain = |row: &Pending| row.stage == Stage::Accepted;
-        let requests = &self.model.requests;
-        let kept = self.model.events.contains(&delivery.event)
-            && delivery
-                .ended
-                .iter()
-                .all(|row| plain(row) || requests.contains(&row.request.number()));
-        if !kept {
+        let delivery = &self.model.deliveries[&id];
+        if !self.model.is_kept(delivery) {
             assert_eq!(answer, Resend::Expired);
             return;
         }
-        let was_failed = matches!(delivery.state, State::Failed { .. });
-        let again = |row: &Pending| Pending {
-            tries: 0,
-            throttles: 0,
-            due_at: now,
-            stage: match row.stage {
-                Stage::Accepted => Stage::Accepted,
-                Stage::PartDelivered if was_failed => Stage::PartDelivered,
-                _ => Stage::Rendered,
-            },
-            ..*row
-        };
-        let rows: Vec<_> = delivery.ended.iter().map(again).collect();
+        let rows = delivery.again(now);
         assert_eq!(answer, Resend::Queued(rows.clone()));
         self.model.set(id, State::Pending { due_at: now });
         self.model.deliveries.get_mut(&id).unwrap().rows = rows;
@@ -419,5 +410,6 @@ impl<B: Backend> Pair<B> {
                 .iter()
                 .eq(self.model.receptions.values().rev())
         );
+        self.compare_walks().await;
     }
 }

@@ -22,6 +22,25 @@ pub(super) struct Delivery {
     pub(super) attempts: u32,
 }
 
+impl Delivery {
+    /// Its rows when it is sent again.
+    pub(super) fn again(&self, now: Timestamp) -> Vec<Pending> {
+        let was_failed = matches!(self.state, State::Failed { .. });
+        let again = |row: &Pending| Pending {
+            tries: 0,
+            throttles: 0,
+            due_at: now,
+            stage: match row.stage {
+                Stage::Accepted => Stage::Accepted,
+                Stage::PartDelivered if was_failed => Stage::PartDelivered,
+                _ => Stage::Rendered,
+            },
+            ..*row
+        };
+        self.ended.iter().map(again).collect()
+    }
+}
+
 /// What was accepted under a producer's id.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
@@ -43,6 +62,13 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// Whether everything that is needed to send an ended delivery again is kept.
+    pub(super) fn is_kept(&self, delivery: &Delivery) -> bool {
+        let sendable =
+            |row: &Pending| row.stage == Stage::Accepted || self.requests.contains(&row.request.number());
+        self.events.contains(&delivery.event) && delivery.ended.iter().all(sendable)
+    }
+
     pub(super) fn ledger(&self) -> Vec<Pending> {
         let mut rows: Vec<Pending> = self
             .deliveries

@@ -5,9 +5,9 @@
 //! retry schedule starts anew. Of a failed delivery with several requests, those that were accepted
 //! stay accepted; of a delivered one, all are sent again.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::segments::{self, Phase};
+use super::segments::{self, Phase, Segment};
 use super::work::{End, Work};
 use super::{ledger, row};
 use crate::delivery::{Pending, Stage};
@@ -64,6 +64,15 @@ impl Finished {
         } else {
             Vec::new()
         }
+    }
+
+    /// Whether everything that is needed to send it again is in these segments.
+    pub(super) fn is_kept(&self, conn: &Connection, segments: &[Segment]) -> Result<bool> {
+        let mut kept = segments::has(conn, segments, "event", self.event)?;
+        for request in self.requests() {
+            kept = kept && segments::has(conn, segments, "request", request)?;
+        }
+        Ok(kept)
     }
 
     /// The rows of the ledger that send it again.
@@ -126,17 +135,65 @@ pub(super) fn apply(
     if finished.end == End::Filtered {
         return Ok(Resend::Filtered);
     }
+    Ok(match put_back(work, &mut all, n, finished, now)? {
+        Some(rows) => Resend::Queued(rows),
+        None => Resend::Expired,
+    })
+}
+
+/// What became of a failed delivery that was to be pending again.
+#[derive(Clone, Debug)]
+pub(super) enum Reopened {
+    /// It is; these are its rows.
+    Rows(Vec<Pending>),
+    /// It is pending already.
+    Pending,
+    /// It was delivered or filtered in the meantime.
+    EndedOtherwise,
+    /// It, or what is needed to send it, is not kept any more.
+    Expired,
+}
+
+/// Makes a failed delivery pending again.
+pub(super) fn reopen_failed(
+    work: &mut Work<'_>,
+    tenant: i64,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<Reopened> {
+    if ledger::entry(work.conn, id.number())?.is_some() {
+        return Ok(Reopened::Pending);
+    }
+    let mut all = segments::load(work.conn)?;
+    let found = segments::find(work.conn, &all, "delivery", id.number(), Finished::read)?;
+    let Some((n, finished)) = found.filter(|(_, finished)| finished.tenant == tenant) else {
+        return Ok(Reopened::Expired);
+    };
+    if finished.end != End::Failed {
+        return Ok(Reopened::EndedOtherwise);
+    }
+    Ok(match put_back(work, &mut all, n, finished, now)? {
+        Some(rows) => Reopened::Rows(rows),
+        None => Reopened::Expired,
+    })
+}
+
+/// Moves a finished delivery from its segment into the ledger; none where its body is not kept.
+fn put_back(
+    work: &mut Work<'_>,
+    all: &mut Vec<Segment>,
+    n: i64,
+    finished: Finished,
+    now: Timestamp,
+) -> Result<Option<Vec<Pending>>> {
     // What is leaving may be gone before it is sent.
     all.retain(|segment| segment.phase != Phase::Leaving);
-    let mut kept = segments::has(work.conn, &all, "event", finished.event)?;
-    for request in finished.requests() {
-        kept = kept && segments::has(work.conn, &all, "request", request)?;
-    }
-    if !kept {
-        return Ok(Resend::Expired);
+    if !finished.is_kept(work.conn, all)? {
+        return Ok(None);
     }
     work.conn
-        .execute(&format!("DELETE FROM delivery_{n} WHERE id = ?"), [number])?;
+        .prepare_cached(&format!("DELETE FROM delivery_{n} WHERE id = ?"))?
+        .execute([finished.id])?;
     let parts = finished.reopened(now);
     let entry = ledger::Entry {
         tenant: finished.tenant,
@@ -145,5 +202,5 @@ pub(super) fn apply(
     };
     ledger::insert(work.conn, &entry)?;
     work.reopened(finished.subscription, finished.end);
-    Ok(Resend::Queued(entry.parts))
+    Ok(Some(entry.parts))
 }

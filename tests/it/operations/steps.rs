@@ -1,0 +1,87 @@
+//! How operations go on, stop, and do not run in circles.
+
+use super::*;
+
+#[tokio::test]
+async fn a_cancelled_operation_stops_between_steps_and_stays_stopped() {
+    let receiver = Receiver::scripted([], Reply::Status(400)).await;
+    let mut router = TestRouter::start().await;
+    let subscription = json!({"name": "orders", "url": receiver.url(), "events": ["*"]});
+    let id = router.subscribe(&subscription).await;
+    send_many(&router, 30).await;
+    until(&router, &id, "failed", 30).await;
+    receiver.now_answer(Reply::Status(200));
+    let slow = begun(&router, &id, "recover", &json!({"rate": 10})).await;
+    // Time stands still: the first step is what may go within a second, and no more.
+    until(&router, &id, "delivered", 10).await;
+    router.settle().await;
+    assert_eq!(done(&operation(&router, &slow).await), 10);
+    let cancel = format!("/api/v1/operations/{slow}/cancel");
+    let cancelled = router.post(&cancel, &json!({})).await.expect(200).body;
+    assert_eq!((&cancelled["state"], done(&cancelled)), (&json!("cancelled"), 10));
+    assert!(cancelled["ended_at"].is_string());
+    router.post(&cancel, &json!({})).await.expect(409);
+    router.advance(Duration::from_secs(5)).await;
+    router.restart().await;
+    router.advance(Duration::from_secs(5)).await;
+    assert_eq!(counters(&router, &id).await["failed"], 20);
+    let list = router.get("/api/v1/operations").await.expect(200).body;
+    assert_eq!(list["data"][0]["id"], slow);
+    let running = router.get("/api/v1/operations?running").await.expect(200).body;
+    assert_eq!(running["data"], json!([]));
+}
+
+#[tokio::test]
+async fn what_fails_again_is_not_recovered_again_and_what_is_off_waits() {
+    let receiver = Receiver::scripted([], Reply::Status(400)).await;
+    let router = TestRouter::start().await;
+    let subscription = json!({"name": "orders", "url": receiver.url(), "events": ["*"]});
+    let id = router.subscribe(&subscription).await;
+    send_many(&router, 20).await;
+    until(&router, &id, "failed", 20).await;
+    let recover = begun(&router, &id, "recover", &json!({"rate": 3})).await;
+    assert_eq!(done(&ended(&router, &recover).await), 20);
+    until(&router, &id, "failed", 20).await;
+    assert_eq!(
+        receiver.received().len(),
+        40,
+        "each once more, although all failed again"
+    );
+
+    let path = format!("/api/v1/subscriptions/{id}");
+    router
+        .post(&format!("{path}/disable"), &json!({}))
+        .await
+        .expect(200);
+    let recover = begun(&router, &id, "recover", &json!({})).await;
+    assert_eq!(done(&ended(&router, &recover).await), 20);
+    let held = router
+        .get("/api/v1/deliveries?status=held")
+        .await
+        .expect(200)
+        .body;
+    assert_eq!(held["data"].as_array().unwrap().len(), 20);
+    receiver.now_answer(Reply::Status(200));
+    router
+        .post(&format!("{path}/enable"), &json!({}))
+        .await
+        .expect(200);
+    until(&router, &id, "delivered", 20).await;
+}
+
+#[tokio::test]
+async fn only_so_many_operations_run_at_once() {
+    let receiver = Receiver::scripted([], Reply::Status(400)).await;
+    let router = TestRouter::start().await;
+    let id = router
+        .subscribe(&json!({"name": "orders", "url": receiver.url(), "events": ["*"]}))
+        .await;
+    send_many(&router, 5).await;
+    until(&router, &id, "failed", 5).await;
+    // Time stands still, so that none of these ends.
+    for _ in 0..hookway::operation::RUNNING_MAX {
+        begun(&router, &id, "replay", &json!({"rate": 1})).await;
+    }
+    let refused = ask(&router, &id, "replay", &json!({})).await.expect(409);
+    assert!(refused.str("/detail").contains("cancel"), "{}", refused.text);
+}
