@@ -49,6 +49,7 @@ use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
+use crate::meter::Meters;
 use crate::recovery::Recovery;
 use crate::registry::Registry;
 use crate::store::Store;
@@ -78,6 +79,8 @@ pub struct State {
     pub clock: Clock,
     /// Is told of rows that are due because a person asked for it.
     pub wake: Arc<dyn Wake>,
+    /// How subscriptions do.
+    pub meters: Arc<Meters>,
     /// Carries out background operations.
     pub recovery: Arc<Recovery>,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
@@ -146,6 +149,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/events/{id}/matches", get(events::matches)),
         ("/events/{id}/replay", post(operations::once::replay_event)),
         ("/deliveries", get(deliveries::list)),
+        ("/deliveries/causes", get(deliveries::causes::list)),
         ("/deliveries/{id}", get(deliveries::show)),
         ("/deliveries/{id}/resend", post(deliveries::resend)),
         ("/deliveries/resend", post(operations::once::resend)),
@@ -199,6 +203,7 @@ fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/{id}/deliveries", get(deliveries::list_of_subscription)),
         ("/{id}/recover", post(operations::recover)),
         ("/{id}/replay", post(operations::replay)),
+        ("/{id}/stats", get(subscriptions::stats::show)),
     ]
 }
 

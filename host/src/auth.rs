@@ -1,6 +1,7 @@
 //! Who may do what: API keys, scopes, and the principal that a key stands for.
 //!
-//! A key is `hw_` and 56 characters: 32 random bytes and three bytes of checksum, in base32. The
+//! A key is a prefix, `hw_` where the operator chose no other, and 56 characters: 32 random bytes and three
+//! bytes of checksum, in base32. Keys of every prefix stay valid whatever prefix new ones get. The
 //! checksum tells a mistyped or cut key from an unknown one without a lookup, and lets scanners for
 //! leaked secrets be sure. Only the SHA-256 of a key is kept: a key has 256 random bits, so a slow
 //! hash would protect nothing. The operator's own admin key (`HOOKWAY_ADMIN_KEY` or `admin.key`) may
@@ -16,8 +17,10 @@ use crate::digest::Digest;
 use crate::id::{KeyId, TenantId};
 use crate::secret::Secret;
 
-/// Every key starts so.
-pub const KEY_PREFIX: &str = "hw_";
+/// How keys begin where the operator says nothing.
+pub const KEY_PREFIX_DEFAULT: &str = "hw_";
+/// Longest prefix of keys: scanners for leaked secrets look for a short fixed text.
+pub const KEY_PREFIX_BYTES_MAX: usize = 24;
 /// Shortest admin key that an operator may choose: 32 characters of hexadecimal are 128 bits.
 pub const ADMIN_KEY_CHARS_MIN: usize = 32;
 /// Longest key that is looked at; longer ones are nobody's.
@@ -158,29 +161,69 @@ pub struct Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
     /// Does not look like one.
-    #[error("a key is `hw_` and 56 characters")]
+    #[error("a key is a prefix such as `hw_` and 56 characters")]
     Form,
     /// Looks like one, but was cut or mistyped.
     #[error("the key is mistyped: its checksum does not fit")]
     Checksum,
 }
 
+/// How keys begin: lower-case letters, digits and `_`, with a `_` at the end, such as `hw_` or `wf_live_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPrefix(String);
+
+/// A text that is no prefix of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {KEY_PREFIX_BYTES_MAX} lower-case letters, digits and `_`, the last of them `_`")]
+pub struct NotAKeyPrefix;
+
+impl KeyPrefix {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self(KEY_PREFIX_DEFAULT.to_owned())
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for KeyPrefix {
+    type Err = NotAKeyPrefix;
+
+    fn from_str(text: &str) -> Result<Self, NotAKeyPrefix> {
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let fits = text.len() <= KEY_PREFIX_BYTES_MAX && text.ends_with('_') && text.bytes().all(good);
+        fits.then(|| Self(text.to_owned())).ok_or(NotAKeyPrefix)
+    }
+}
+
 /// Makes a key from random bytes.
-pub fn key_from(random: [u8; RANDOM_BYTES]) -> Secret {
+pub fn key_from(prefix: &KeyPrefix, random: [u8; RANDOM_BYTES]) -> Secret {
     let mut bytes = [0_u8; RANDOM_BYTES + CHECK_BYTES];
     bytes[..RANDOM_BYTES].copy_from_slice(&random);
     bytes[RANDOM_BYTES..].copy_from_slice(&checksum(&random));
-    Secret::new(format!("{KEY_PREFIX}{}", BASE32_DNSSEC.encode(&bytes)))
+    Secret::new(format!("{prefix}{}", BASE32_DNSSEC.encode(&bytes)))
 }
 
 /// Makes a key from the system's randomness.
-pub fn generate_key() -> Secret {
-    key_from(rand::random())
+pub fn generate_key(prefix: &KeyPrefix) -> Secret {
+    key_from(prefix, rand::random())
 }
 
-/// Checks form and checksum of a key, without knowing whose it is.
+/// Checks form and checksum of a key of any prefix, without knowing whose it is.
 pub fn check_key(text: &str) -> Result<(), KeyFault> {
-    let digits = text.strip_prefix(KEY_PREFIX).ok_or(KeyFault::Form)?;
+    // The digits have no `_`, so the last one ends the prefix.
+    let (prefix, digits) = text.split_at(text.rfind('_').map_or(0, |at| at + 1));
+    let _any: KeyPrefix = prefix.parse().map_err(|_| KeyFault::Form)?;
     // One way to write a key, so that its hash is one.
     if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(KeyFault::Form);
@@ -217,16 +260,39 @@ mod tests {
 
     #[test]
     fn a_key_looks_like_a_key() {
-        let key = key_from([7; 32]);
+        let key = key_from(&KeyPrefix::default(), [7; 32]);
         assert_eq!(key.reveal().len(), 59);
         assert!(key.reveal().starts_with("hw_"));
         assert_eq!(check_key(key.reveal()), Ok(()));
-        assert_ne!(generate_key(), generate_key());
+        let prefix = KeyPrefix::default();
+        assert_ne!(generate_key(&prefix), generate_key(&prefix));
+    }
+
+    #[test]
+    fn a_key_may_have_another_prefix() {
+        for prefix in ["wf_live_", "_", "a1_", "abcdefghijklmnopqrstuvw_"] {
+            let key = key_from(&prefix.parse().unwrap(), [7; 32]).reveal().to_owned();
+            assert!(key.starts_with(prefix) && check_key(&key) == Ok(()), "{key}");
+            let last = if key.ends_with('0') { "1" } else { "0" };
+            let mistyped = format!("{}{last}", &key[..key.len() - 1]);
+            assert_eq!(check_key(&mistyped), Err(KeyFault::Checksum), "{mistyped}");
+        }
+        for prefix in [
+            "",
+            "hw",
+            "HW_",
+            "wf-live_",
+            "wf live_",
+            "é_",
+            "abcdefghijklmnopqrstuvwx_",
+        ] {
+            assert_eq!(prefix.parse::<KeyPrefix>(), Err(NotAKeyPrefix), "{prefix}");
+        }
     }
 
     #[test]
     fn what_is_no_key_is_told_apart() {
-        let key = key_from([7; 32]).reveal().to_owned();
+        let key = key_from(&KeyPrefix::default(), [7; 32]).reveal().to_owned();
         for text in [
             "",
             "hw_",
@@ -262,7 +328,7 @@ mod tests {
         fn every_key_checks_and_every_changed_one_does_not(
             random: [u8; 32], place in 3_usize..59, digit in 0_usize..32,
         ) {
-            let key = key_from(random).reveal().to_owned();
+            let key = key_from(&KeyPrefix::default(), random).reveal().to_owned();
             prop_assert_eq!(check_key(&key), Ok(()));
             let mut changed = key.clone().into_bytes();
             changed[place] = b"0123456789abcdefghijklmnopqrstuv"[digit];

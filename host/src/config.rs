@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::auth::KeyPrefix;
 use crate::secret::Secret;
 
 pub mod environment;
@@ -33,7 +34,9 @@ pub use value::LogFormat;
 use network::{Networks, WebAddress};
 use rule::Rules;
 use setting::settings;
-use value::{Address, Choice, Count, List, Millis, Optional, PathText, SecretText, Size, Switch, Text, Time};
+use value::{
+    Address, Choice, Count, List, Millis, Optional, PathText, Prefix, SecretText, Size, Switch, Text, Time,
+};
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -80,6 +83,13 @@ settings! {
         /// Where the router is reached from outside, such as `https://hooks.example.com`. Addresses of
         /// sources are shown below it, and some services sign the address that they send to.
         public_url: Option<String> = Optional<WebAddress>, "";
+    }
+
+    /// API keys.
+    keys: Keys {
+        /// How keys that are made from now on begin: 1 to 24 lower-case letters, digits and `_`, the last of
+        /// them `_`. Keys that were made with another prefix stay valid.
+        prefix: KeyPrefix = Prefix, "hw_";
     }
 
     /// What a call that brings events in may do.
@@ -258,6 +268,27 @@ settings! {
         pool_table_resident_bytes: usize = Size, "8 KiB", in 0..=1 << 20;
         /// Slots that are given back to the kernel at once.
         pool_decommit_batch: usize = Count, "16", in 1..=1_024;
+    }
+
+    /// Alerts: when the router tells of trouble by an event. 0 switches a condition off.
+    alerts: Alerts {
+        /// Failed attempts of one subscription within five minutes, in percent of all, from which on
+        /// `hookway.alert.error_rate` is raised. 0 for never.
+        error_rate_percent: u32 = Count, "50", in 0..=100;
+        /// Fewer attempts than these within five minutes are no rate.
+        error_rate_attempts_min: u32 = Count, "20", in 1..=1_000_000;
+        /// How long a delivery that is due may wait for its turn before `hookway.alert.retry_lag` is raised. 0s
+        /// for never.
+        retry_lag: Duration = Time, "5min", in Duration::ZERO..=7 * DAY;
+        /// Events of one tenant within five minutes that repeat earlier ones, in percent of all, from which on
+        /// `hookway.alert.duplicates` is raised. 0 for never.
+        duplicates_percent: u32 = Count, "50", in 0..=100;
+        /// Fewer events than these within five minutes are no rate.
+        duplicates_events_min: u32 = Count, "100", in 1..=1_000_000_000;
+        /// Whether `hookway.alert.subscription_disabled` is raised where the router itself stops a subscription.
+        subscription_disabled: bool = Switch, "true";
+        /// How long everything must be well before an alert is over; until then it is not raised again.
+        calm: Duration = Time, "10min", in Duration::ZERO..=DAY;
     }
 
     /// What the router says about itself, on standard error.

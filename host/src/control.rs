@@ -25,13 +25,16 @@ use tokio::sync::Mutex;
 
 use self::keyring::Keyring;
 
+use crate::auth::KeyPrefix;
 use crate::catalogue::{self, Catalogue};
 use crate::clock::Clock;
 use crate::digest::Digest;
 use crate::egress::Policy;
-use crate::id::Generator;
+use crate::id::{Generator, TenantId};
+use crate::ingest::Ingest;
 use crate::intake::Sources;
 use crate::json::Faults;
+use crate::own_event::OwnEvent;
 use crate::plugin::{LoadError, Runtime};
 use crate::registry::Registry;
 use crate::store::{self, Store, Tenant};
@@ -135,6 +138,10 @@ pub struct Parts {
     pub operator_key: Option<Digest>,
     /// Requests in flight for a subscription that says nothing about it.
     pub max_in_flight: NonZeroU16,
+    /// Where it is told what was changed.
+    pub ingest: Arc<Ingest>,
+    /// How new keys begin.
+    pub key_prefix: KeyPrefix,
 }
 
 /// The verbs.
@@ -163,6 +170,26 @@ impl Control {
     /// The keys that open something now.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
+    }
+
+    /// How keys that are made now begin.
+    pub fn key_prefix(&self) -> &KeyPrefix {
+        &self.parts.key_prefix
+    }
+
+    /// Tells of a change that is stored already: what cannot be told now changes nothing about it. A verb
+    /// tells before it lets the next one begin, so that events come in the order of the changes.
+    async fn announce(&self, tenant: TenantId, own: OwnEvent) {
+        let (event_type, subject) = (own.event_type, own.subject.clone());
+        if let Err(error) = self.parts.ingest.tell(tenant, own).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(
+                error,
+                event_type,
+                subject,
+                "a change was made, but could not be told"
+            );
+        }
     }
 
     /// The catalogue of plugins.

@@ -13,6 +13,8 @@
 //!
 //! `held` is not a state: a pending delivery is held while its subscription is not enabled.
 
+mod cause;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +25,8 @@ use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
 use crate::profile;
 use crate::time::Timestamp;
+
+pub use cause::{Cause, GivenUp, Place};
 
 /// Where a delivery stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -343,8 +347,12 @@ pub enum Next {
     Delivered,
     /// This request failed for good. The ledger says whether others of the delivery are open.
     Failed {
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
+        /// After how much.
+        given_up: GivenUp,
     },
 }
 
@@ -394,6 +402,8 @@ pub enum Change {
     Abandoned {
         /// The row.
         pending: Pending,
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
         /// When.
@@ -411,6 +421,8 @@ pub enum AfterRun {
     },
     /// Failed, for good.
     Failed {
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
     },

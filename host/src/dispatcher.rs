@@ -8,6 +8,7 @@
 mod attempt;
 mod endpoints;
 mod lane;
+mod life;
 mod payloads;
 mod permit;
 mod queue;
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 
 pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
+pub use life::disabled_by;
 pub use tell::Told;
 pub use tools::{Steward, Stop, Tools};
 
@@ -34,7 +36,7 @@ use crate::event::Event;
 use crate::id::{RequestId, SubscriptionId};
 use crate::ingest::{Handover, Wake};
 use crate::store;
-use lane::LaneMode;
+use crate::time::Timestamp;
 use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
 use queue::{Offered, Queue};
@@ -84,6 +86,18 @@ enum Message {
     Settled {
         answer: tokio::sync::oneshot::Sender<()>,
     },
+    Waits {
+        answer: tokio::sync::oneshot::Sender<Option<Waits>>,
+    },
+}
+
+/// What is due and waits longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Whose it is.
+    pub subscription: SubscriptionId,
+    /// Since when it waits.
+    pub since: Timestamp,
 }
 
 /// The loop, before it is started: the handle exists first because the way in needs it.
@@ -159,11 +173,19 @@ impl Dispatcher {
         }
     }
 
+    /// What waits longest for its turn, after everything that could start has. Nothing where nothing waits,
+    /// or where the loop has no time to say so now.
+    pub async fn waits(&self) -> Option<Waits> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.inbox.send(Message::Waits { answer }).await.ok()?;
+        answered.await.ok().flatten()
+    }
+
     fn send(&self, message: Message) {
         if let Err(refused) = self.inbox.try_send(message) {
             let rows = match refused.into_inner() {
                 Message::Offer { rows, .. } | Message::Queue { rows } => rows,
-                Message::Settled { .. } => Vec::new(),
+                Message::Settled { .. } | Message::Waits { .. } => Vec::new(),
             };
             let lowest = rows.iter().map(|row| row.request.number()).min();
             self.read_from(lowest.unwrap_or(i64::MAX));
@@ -202,6 +224,8 @@ struct Running {
     /// Rows whose next attempt a person asked for.
     asked_for: HashSet<RequestId>,
     outcomes: mpsc::Sender<Outcome>,
+    /// Who wants to know what waits longest.
+    asking: Vec<tokio::sync::oneshot::Sender<Option<Waits>>>,
     stopping: bool,
     reading_from: Option<RequestId>,
 }
@@ -218,6 +242,7 @@ impl Loop {
             tasks: JoinSet::new(),
             asked_for: HashSet::new(),
             outcomes,
+            asking: Vec::new(),
             stopping: false,
             reading_from: None,
             tools: tools.clone(),
@@ -226,6 +251,7 @@ impl Loop {
         let mut page: Option<BoxFuture<'static, Page>> = None;
         let mut batch = Vec::with_capacity(INBOX_BATCH);
         let mut retry_at = None;
+        let mut next_probe = life::next_probe(&tools.registry, tools.clock.now());
         loop {
             let now = tools.clock.now();
             let lost = self.lost.swap(i64::MAX, Ordering::SeqCst);
@@ -233,9 +259,13 @@ impl Loop {
                 running.queue.unread(RequestId::from_number(lost));
             }
             // Before anything starts: a subscription that was just stopped gets nothing more.
-            if changes.has_changed().unwrap_or(false) {
+            let probes = next_probe.is_some_and(|at| at <= now);
+            if probes || changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
-                running.queue.refresh(now, |id| mode_of(&tools.registry, id));
+                running
+                    .queue
+                    .refresh(now, |id| life::mode_of(&tools.registry, id, now));
+                next_probe = life::next_probe(&tools.registry, now);
             }
             running.queue.tick(now);
             if page.is_none() && retry_at.is_none_or(|at| at <= now) && !running.stopping {
@@ -243,6 +273,7 @@ impl Loop {
                 page = running.begin_reading(now);
             }
             running.start_what_may(now);
+            running.answer_what_waits();
             let progress = running.progress(page.is_none() && retry_at.is_none());
             self.state.send_if_modified(|state| {
                 let changed = *state != progress;
@@ -252,7 +283,9 @@ impl Loop {
             if running.stopping && progress.under_way == 0 {
                 break;
             }
-            let wakes = [running.queue.next_due(), retry_at].into_iter().flatten();
+            let wakes = [running.queue.next_due(), retry_at, next_probe]
+                .into_iter()
+                .flatten();
             let wake = wakes.min().filter(|_| !running.stopping);
             tokio::select! {
                 biased;
@@ -286,20 +319,6 @@ async fn wait_until(tools: &Tools, due: Option<crate::time::Timestamp>) {
     }
 }
 
-fn mode_of(registry: &crate::registry::Registry, id: SubscriptionId) -> LaneMode {
-    match registry.route(id) {
-        None => LaneMode::Gone,
-        Some(route) if route.subscription().status.is_enabled() => {
-            let endpoint = &route.subscription().endpoint;
-            LaneMode::Open {
-                max_in_flight: endpoint.max_in_flight.get(),
-                rate: endpoint.rate_limit,
-            }
-        }
-        Some(_) => LaneMode::Held,
-    }
-}
-
 impl Running {
     fn take_in(&mut self, message: Message) {
         match message {
@@ -328,14 +347,24 @@ impl Running {
             }
             // Nobody waits any more: fine.
             Message::Settled { answer } => drop(answer.send(())),
+            Message::Waits { answer } => self.asking.push(answer),
+        }
+    }
+
+    fn answer_what_waits(&mut self) {
+        for answer in self.asking.drain(..) {
+            let waits = self.queue.longest_wait();
+            let waits = waits.map(|(since, subscription)| Waits { subscription, since });
+            // Nobody waits any more: fine.
+            let _nobody = answer.send(waits);
         }
     }
 
     fn offer(&mut self, row: Pending) -> Offered {
         let registry = &self.tools.registry;
-        self.queue.offer(row, self.tools.clock.now(), || {
-            mode_of(registry, row.subscription)
-        })
+        let now = self.tools.clock.now();
+        self.queue
+            .offer(row, now, || life::mode_of(registry, row.subscription, now))
     }
 
     fn start_what_may(&mut self, now: crate::time::Timestamp) {

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::activity::{Activity, Feed};
 use crate::clock::Clock;
-use crate::delivery::{Change, Pending};
+use crate::delivery::{Cause, Change, Pending};
 use crate::id::RequestId;
+use crate::ingest::Ingest;
 use crate::registry::Registry;
 use crate::store::{self, Retention, Store};
 use crate::subscription::Status;
@@ -31,6 +32,8 @@ pub struct Housekeeping {
     pub clock: Clock,
     /// Hears of what it fails.
     pub feed: Feed,
+    /// Where that is told as an event.
+    pub ingest: Arc<Ingest>,
     /// How long things are kept.
     pub keeping: Keeping,
 }
@@ -103,14 +106,20 @@ impl Housekeeping {
     async fn fail(&self, pending: Pending, at: Timestamp) -> store::Result<()> {
         let reason = "it was held longer than dispatch.held_max".to_owned();
         let why = reason.clone();
-        let change = Change::Abandoned { pending, reason, at };
+        let change = Change::Abandoned {
+            pending,
+            cause: Cause::HeldTooLong,
+            reason,
+            at,
+        };
         match self.store.record(self.store.epoch(), vec![change]).await {
-            Ok(()) => {
+            Ok(_) => {
                 tracing::warn!(delivery.id = %pending.delivery, "a delivery was held too long and has failed");
                 if let Some(route) = self.registry.route(pending.subscription) {
                     let tenant = route.subscription().tenant;
                     self.feed
                         .tell(|| Activity::ended(tenant, &pending, "failed", Some(why), at));
+                    self.ingest.tell_failed(tenant, pending.delivery).await;
                 }
                 Ok(())
             }

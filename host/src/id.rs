@@ -98,6 +98,13 @@ impl<K: Kind> Id<K> {
         Timestamp::from_millis((self.0 >> (NODE_BITS + COUNTER_BITS)) + EPOCH_MILLIS)
     }
 
+    /// The least id that can have been made at or after `time`: a bound for lists by time.
+    pub fn first_at(time: Timestamp) -> Self {
+        let millis = time.as_millis().saturating_sub(EPOCH_MILLIS);
+        let last = i64::MAX >> (NODE_BITS + COUNTER_BITS);
+        Self::from_number(millis.clamp(0, last) << (NODE_BITS + COUNTER_BITS))
+    }
+
     /// The same number as an id of another kind, where two kinds share numbers on purpose.
     pub const fn same_number<L: Kind>(self) -> Id<L> {
         Id(self.0, PhantomData)
@@ -252,6 +259,17 @@ mod tests {
         assert_eq!(text.parse::<EventId>().unwrap(), id);
         assert!(text.parse::<DeliveryId>().is_err());
         assert_eq!(id.time().as_millis(), 1_779_208_200_000);
+    }
+
+    #[test]
+    fn a_time_is_a_bound_of_ids() {
+        let now = Timestamp::from_millis(1_779_208_200_000);
+        let id: EventId = Generator::new(255).next(now);
+        assert!(EventId::first_at(now) <= id);
+        assert!(id < EventId::first_at(Timestamp::from_millis(now.as_millis() + 1)));
+        for extreme in [i64::MIN, 0, i64::MAX] {
+            assert!(EventId::first_at(Timestamp::from_millis(extreme)).number() >= 0);
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The way in: drafts become events, meet their subscriptions in memory, and are accepted in one
 //! durable transaction; then, and only then, the dispatcher hears of them.
 //!
-//! Every way in (API, inbound sources, events that plugins emit) goes through [`Ingest`], so
+//! Every way in (API, inbound sources, events that plugins emit, Hookway's own) goes through [`Ingest`], so
 //! that limits, matching and the promise "accepted is durable" are in one place.
 
+mod failed;
+mod own;
 mod unmatched;
 mod warned;
 
@@ -18,8 +20,10 @@ use crate::clock::Clock;
 use crate::delivery::{NewDelivery, NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, RequestId, TenantId};
+use crate::own_event;
 use crate::reception::Reception;
 use crate::registry::Registry;
+use crate::sentinel::Gauges;
 use crate::source::Conflict;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
@@ -95,6 +99,8 @@ pub struct Ingest {
     pub dispatcher: Arc<dyn Handover>,
     /// Hears of it too.
     pub feed: Feed,
+    /// Counts it.
+    pub gauges: Arc<Gauges>,
     /// Says in the log what nobody wanted.
     pub unmatched: Unmatched,
     /// Within this time an id or key of the API counts as seen.
@@ -175,11 +181,23 @@ impl Ingest {
         let (events, now) = (call.events.clone(), call.now);
         match self.store.accept(call).await? {
             Accepted::Done(accepted) => {
+                self.count(&events, &accepted, now);
                 self.hand_over(events, &accepted, now);
                 Ok(accepted)
             }
             Accepted::KeyConflict => Err(Error::KeyConflict),
             Accepted::EventConflict { index } => Err(Error::EventConflict { index }),
+        }
+    }
+
+    /// What Hookway tells of itself says nothing about producers.
+    fn count(&self, events: &[NewEvent], accepted: &[AcceptedEvent], now: Timestamp) {
+        if let Some(first) = events.first()
+            && !own_event::is_own(&first.event.event_type)
+        {
+            let repeated = accepted.iter().filter(|answer| answer.duplicate).count();
+            self.gauges
+                .accepted(first.event.tenant, accepted.len(), repeated, now);
         }
     }
 
@@ -204,7 +222,7 @@ impl Ingest {
             if answer.duplicate {
                 continue;
             }
-            if answer.matched == 0 {
+            if answer.matched == 0 && !own_event::is_own(&new.event.event_type) {
                 self.unmatched.tell(&new.event, now);
             }
             self.feed.tell(|| Activity {

@@ -5,6 +5,7 @@
 //! an event through them; [`router::Router`] is where they are put together.
 
 pub mod activity;
+pub mod alert;
 pub mod api;
 pub mod auth;
 pub mod bucket;
@@ -25,9 +26,11 @@ pub mod id;
 pub mod ingest;
 pub mod intake;
 pub mod json;
+pub mod meter;
 pub mod network;
 pub mod operation;
 pub mod outbound;
+pub mod own_event;
 pub mod plugin;
 pub mod profile;
 pub mod reception;
@@ -38,6 +41,7 @@ pub mod retry;
 pub mod router;
 pub mod routing;
 pub mod secret;
+pub mod sentinel;
 pub mod signature;
 pub mod source;
 pub mod store;

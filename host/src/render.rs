@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::control::Control;
-use crate::delivery::{FaultKind, PluginRun, Request, RunOutcome};
+use crate::delivery::{Cause, FaultKind, PluginRun, Request, RunOutcome};
 use crate::event::{self, Event};
 use crate::id::{DeliveryId, Generator};
 use crate::plugin::{
@@ -51,6 +51,8 @@ pub enum Rendered {
     },
     /// Nothing can ever be sent.
     Failed {
+        /// Why, as one word.
+        cause: Cause,
         /// Why.
         reason: String,
     },
@@ -430,13 +432,17 @@ fn hand_on(output: GuestOutput) -> Result<Input, String> {
 fn ended_early(outcome: GuestOutcome) -> Rendered {
     match outcome {
         GuestOutcome::Filtered(reason) => Rendered::Filtered { reason },
-        GuestOutcome::Reject(reason) => Rendered::Failed { reason },
+        GuestOutcome::Reject(reason) => Rendered::Failed {
+            cause: Cause::PluginRejected,
+            reason,
+        },
         GuestOutcome::Retry { reason, after_ms } => Rendered::Again {
             reason,
             after: after_ms.map(|after| Duration::from_millis(u64::from(after))),
         },
         GuestOutcome::Misconfigured(reason) => Rendered::Misconfigured { reason },
         GuestOutcome::Deliver(_) => Rendered::Failed {
+            cause: Cause::PluginFault,
             reason: "no request".to_owned(),
         },
     }
@@ -447,7 +453,10 @@ fn after_fault(step: &PluginStep, run: u16, fault: &Fault) -> Rendered {
     if fault.kind == FaultKind::Unavailable {
         Rendered::Unavailable { reason }
     } else if run >= FAULT_RUNS_MAX {
-        Rendered::Failed { reason }
+        Rendered::Failed {
+            cause: Cause::PluginFault,
+            reason,
+        }
     } else {
         Rendered::Again { reason, after: None }
     }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::activity::Feed;
+use crate::auth::KeyPrefix;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,11 +30,13 @@ use crate::housekeeping::Housekeeping;
 use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Intake, Recorder, Sources};
+use crate::meter::Meters;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::secret::Secret;
+use crate::sentinel::{Gauges, Sentinel};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
 use crate::{api, auth};
@@ -149,6 +152,20 @@ impl Router {
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
+        let gauges = Arc::new(Gauges::default());
+        let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
+        let ingest = Arc::new(Ingest {
+            store: store.clone(),
+            registry: registry.clone(),
+            ids: ids.clone(),
+            clock: clock.clone(),
+            dispatcher: Arc::new(dispatcher.clone()),
+            feed: feed.clone(),
+            gauges: gauges.clone(),
+            unmatched: crate::ingest::Unmatched::default(),
+            idempotency_window: config.ingest.idempotency_window,
+            repetition_window: config.sources.repetition_window,
+        });
         let control = Control::open(control::Parts {
             store: store.clone(),
             registry: registry.clone(),
@@ -160,20 +177,10 @@ impl Router {
             clock: clock.clone(),
             operator_key: Some(auth::hash_key(operator_key.reveal())),
             max_in_flight: config.dispatch.in_flight_per_subscription,
+            ingest: ingest.clone(),
+            key_prefix: config.keys.prefix.clone(),
         })
         .await?;
-        let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
-        let ingest = Arc::new(Ingest {
-            store: store.clone(),
-            registry: registry.clone(),
-            ids: ids.clone(),
-            clock: clock.clone(),
-            dispatcher: Arc::new(dispatcher.clone()),
-            feed: feed.clone(),
-            unmatched: crate::ingest::Unmatched::default(),
-            idempotency_window: config.ingest.idempotency_window,
-            repetition_window: config.sources.repetition_window,
-        });
         let intake = Intake {
             sources,
             ingest: ingest.clone(),
@@ -186,6 +193,14 @@ impl Router {
             public_url: config.server.public_url.clone(),
             limits: settings::intake(&config),
         };
+        let keeper = Keeper {
+            control: control.clone(),
+            clock: clock.clone(),
+            feed: feed.clone(),
+            gauges: gauges.clone(),
+        };
+        keeper.catch_up().await?;
+        let meters = Arc::new(Meters::new(clock.now()));
         let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
@@ -196,11 +211,9 @@ impl Router {
             clock: clock.clone(),
             feed: feed.clone(),
             told: crate::dispatcher::Told::default(),
-            steward: Arc::new(Keeper {
-                control: control.clone(),
-                clock: clock.clone(),
-                feed: feed.clone(),
-            }),
+            gauges: gauges.clone(),
+            meters: meters.clone(),
+            steward: Arc::new(keeper),
             endpoints: Endpoints::default(),
             schedule: settings::schedule(&config)?,
         };
@@ -212,9 +225,20 @@ impl Router {
             registry: registry.clone(),
             clock: clock.clone(),
             feed: feed.clone(),
+            ingest: ingest.clone(),
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
+        let sentinel = Sentinel {
+            store: store.clone(),
+            registry: registry.clone(),
+            ingest: ingest.clone(),
+            dispatcher: dispatcher.clone(),
+            gauges,
+            clock: clock.clone(),
+            limits: settings::alerts(&config),
+        };
+        tokio::spawn(sentinel.run(stop.clone()));
         let dispatching = tokio::spawn(work.run(Arc::new(tools)));
         let recovery = Recovery::new(recovery::Parts {
             store: store.clone(),
@@ -237,6 +261,7 @@ impl Router {
             clock,
             wake: Arc::new(dispatcher.clone()),
             recovery,
+            meters,
             draining: stop.clone(),
             limits: settings::api(&config),
         });
@@ -334,13 +359,13 @@ fn operator_key(config: &Config) -> Result<(Secret, Option<PathBuf>), StartError
         return Ok((key.clone(), None));
     }
     let path = config.data_dir.join(ADMIN_KEY_FILE);
-    match admin_key_file(&path) {
+    match admin_key_file(&path, &config.keys.prefix) {
         Ok(key) => Ok((key, Some(path))),
         Err(source) => Err(StartError::AdminKey { path, source }),
     }
 }
 
-fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
+fn admin_key_file(path: &Path, prefix: &KeyPrefix) -> std::io::Result<Secret> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     match std::fs::OpenOptions::new()
@@ -350,7 +375,7 @@ fn admin_key_file(path: &Path) -> std::io::Result<Secret> {
         .open(path)
     {
         Ok(mut file) => {
-            let key = auth::generate_key();
+            let key = auth::generate_key(prefix);
             writeln!(file, "{}", key.reveal())?;
             file.sync_all()?;
             Ok(key)

@@ -4,6 +4,9 @@
 //! subscription is checked when it is saved. The [`Table`] finds the routes of an event by a few hash
 //! lookups, whatever the number of subscriptions, and asks the filters of these candidates only.
 //!
+//! An event of Hookway's own goes to every subscription that wants it but the one that it is about
+//! ([`own_event`]): a failing endpoint is not told that it fails.
+//!
 //! Status plays no part here: a disabled or held subscription still gets its deliveries, which wait.
 
 mod filter;
@@ -22,6 +25,7 @@ pub use table::{Explanation, Matches, Table};
 
 use crate::event::Event;
 use crate::id::DeliveryId;
+use crate::own_event;
 use crate::profile::{About, Edition};
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
@@ -135,6 +139,9 @@ impl Route {
 
     /// Whether the event goes here, and why not.
     fn explain(&self, event: &Event, context: &mut FilterContext<'_>) -> Explanation {
+        if own_event::about(event) == Some(self.subscription.id) {
+            return Explanation::AboutItself;
+        }
         let Some(pattern) = self.pattern_for(&event.event_type) else {
             return Explanation::NoPattern;
         };

@@ -25,13 +25,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::{Attempt, Change, NewEvent, Pending, PluginRun, Request, State};
+use crate::alert;
+use crate::delivery::{Attempt, Cause, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
-use crate::id::{
-    DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
-};
-use crate::operation::{self, Operation, Renewed, Step, Stepped};
+use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
 use crate::profile::{self, Choice};
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
@@ -39,9 +37,11 @@ use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 pub use self::candidates::{
-    Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Walked,
+    Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
-pub use self::query::{DeliveryQuery, EventQuery, OutcomeFilter, ReceptionQuery, StateFilter};
+pub use self::query::{
+    CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
+};
 
 /// [`Error::Damaged`] of everything at once.
 pub const WHOLE_DATABASE: &str = "the database file";
@@ -171,6 +171,66 @@ pub struct AcceptedEvent {
     pub duplicate: bool,
 }
 
+/// What writing a change came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where the change ended a delivery that failed at its endpoint: the row of failures with it, as it
+    /// was after this change, whatever came behind it.
+    pub failing: Option<InARow>,
+}
+
+/// Deliveries of a subscription that failed at the endpoint since the last one that it accepted, or
+/// since the subscription was enabled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InARow {
+    /// All of them.
+    pub failed: u64,
+    /// Those with which the retry schedule was at its end.
+    pub exhausted: u64,
+}
+
+/// A page of deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryPage {
+    /// The deliveries, in the order that was asked for.
+    pub deliveries: Vec<DeliverySummary>,
+    /// Where the walk goes on, to be given as `before` or `after`; none at its end. A page may be short,
+    /// or empty, and have one: one call looks at a bounded number of rows.
+    pub next: Option<DeliveryId>,
+}
+
+/// Dead letters that one call counts by cause: about a second of reading. Where there are more, the
+/// oldest segments of history are left out, and the answer says so.
+pub const DEAD_LETTERS_COUNTED_MAX: u64 = 1_000_000;
+
+/// Dead letters, grouped.
+#[derive(Clone, Debug, Default)]
+pub struct Causes {
+    /// The groups, the largest first.
+    pub groups: Vec<CauseGroup>,
+    /// Whether there are more than [`DEAD_LETTERS_COUNTED_MAX`] and the oldest are not counted.
+    pub truncated: bool,
+}
+
+/// Dead letters with the same cause and the same status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseGroup {
+    /// Why they failed; none where they failed before causes were kept.
+    pub cause: Option<Cause>,
+    /// The status of the last answer; none where there was none.
+    pub code: Option<u16>,
+    /// How many.
+    pub count: u64,
+    /// When the first of them failed.
+    pub first_at: Timestamp,
+    /// When the last of them failed.
+    pub last_at: Timestamp,
+    /// The newest of them.
+    pub sample: DeliveryId,
+    /// Why that one failed, in words.
+    pub sample_reason: String,
+}
+
 /// A delivery as history shows it.
 #[derive(Clone, Debug)]
 pub struct DeliverySummary {
@@ -190,6 +250,23 @@ pub struct DeliverySummary {
     pub attempts: u32,
     /// The version of the profile that it looks like, as in [`Pending::profile`].
     pub profile: Option<profile::Number>,
+    /// Why it failed, if it has; none where it failed before causes were kept.
+    pub cause: Option<Cause>,
+    /// The status of the last answer, if it has ended and there was one.
+    pub code: Option<u16>,
+    /// The last attempt, where a list was asked for it.
+    pub last_attempt: Option<LastAttempt>,
+}
+
+/// The last attempt of a delivery, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u32,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
 }
 
 /// A delivery with everything that happened to it.
@@ -368,7 +445,7 @@ pub struct Expired {
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Operations + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
 
@@ -389,8 +466,10 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`Error::Missing`] where a row is not pending. Whether a delivery with several requests has
     /// ended is decided by the ledger, not by the caller's guess: it ends with the last open one, and
-    /// is delivered if every request was.
-    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>>;
+    /// is delivered if every request was. One entry a change, in their order.
+    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Recorded>>>;
+    /// Subscriptions with a row of failures. One that is enabled begins anew, in the same transaction.
+    fn failing(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, InARow)>>>;
 
     /// Rows of the ledger with a greater request number, in order; for the start and for refills.
     fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>>;
@@ -419,8 +498,10 @@ pub trait Store: Send + Sync + 'static {
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<StoredEvent>>>;
     /// One delivery with everything that happened to it.
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetail>>>;
-    /// Deliveries, newest first.
-    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<Vec<DeliverySummary>>>;
+    /// Deliveries by id, in either order.
+    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>>;
+    /// Dead letters grouped by cause and status, each counted.
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>>;
     /// Counts, of one subscription or of all.
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>>;
 
@@ -466,6 +547,13 @@ pub trait Store: Send + Sync + 'static {
     /// Revokes a key; `false` where it was revoked before.
     fn revoke_key(&self, id: KeyId, now: Timestamp) -> BoxFuture<'_, Result<bool>>;
 
+    /// Alerts that were raised and are not over. Those whose condition this version does not know are left out.
+    fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>>;
+    /// Keeps an alert that was raised. One about the same that is kept already stays as it is.
+    fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>>;
+    /// Forgets an alert that is over, if it is kept.
+    fn end_alert(&self, about: alert::About) -> BoxFuture<'_, Result<()>>;
+
     /// All versions of all plugins.
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>>;
     /// Adds a version and makes it the current one of its name.
@@ -474,36 +562,6 @@ pub trait Store: Send + Sync + 'static {
     fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>>>;
     /// Removes all versions of a name.
     fn remove_plugin(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>>;
-
-    /// Walks upwards through failed deliveries.
-    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>>;
-    /// Walks upwards through events whose bodies are kept.
-    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>>;
-    /// Makes new deliveries of events that are stored, in the order given; `None` where the event has
-    /// expired. How many subscriptions an event matched when it came stays as it was.
-    fn renew(
-        &self,
-        tenant: TenantId,
-        new: Vec<Renewed>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>>;
-
-    /// Adds an operation; `false` where [`operation::RUNNING_MAX`] of its tenant run.
-    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>>;
-    /// One operation.
-    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>>;
-    /// Operations, newest first.
-    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>>;
-    /// Puts in what a step says and moves its operation, all or nothing. Durable when it answers.
-    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>>;
-    /// Ends an operation between two steps; `None` where it has ended or there is none.
-    fn end_operation(
-        &self,
-        id: OperationId,
-        state: operation::State,
-        error: Option<String>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Operation>>>;
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;

@@ -87,6 +87,9 @@ pub enum Status {
         since: Timestamp,
         /// Why, and what would end it.
         reason: String,
+        /// When one delivery tries whether it can go on, if the router tries by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        probe_at: Option<Timestamp>,
     },
 }
 
@@ -94,6 +97,23 @@ impl Status {
     /// Whether deliveries go out.
     pub fn is_enabled(&self) -> bool {
         matches!(self, Self::Enabled)
+    }
+
+    /// Why they do not, where they do not.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Enabled => None,
+            Self::Disabled { reason, .. } | Self::Held { reason, .. } => Some(reason),
+        }
+    }
+
+    /// When one delivery tries whether a subscription that is held can go on, if the router tries by
+    /// itself.
+    pub fn probe_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Held { probe_at, .. } => *probe_at,
+            Self::Enabled | Self::Disabled { .. } => None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod dev;
 mod program;
+mod recipe;
 mod swap;
 
 use std::path::Path;

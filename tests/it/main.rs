@@ -17,16 +17,20 @@
 
 mod support;
 
+mod alerts;
 mod author;
 mod bad_input;
+mod behaviour;
 mod cloudevents;
 mod delivery;
 mod documents;
 mod ingest;
 mod interference;
+mod keys;
 mod listening;
 mod looks;
 mod operations;
+mod own_events;
 mod plugins;
 mod profiles;
 mod restart;

@@ -416,7 +416,7 @@ async fn emitted_events_enter_like_others_and_cannot_loop() {
         router.settle().await;
         router.advance(Duration::from_secs(60)).await;
     }
-    let page = router.get("/api/v1/events").await.expect(200);
+    let page = router.get("/api/v1/events?source=api").await.expect(200);
     let events = page.body["data"].as_array().unwrap();
     assert_eq!(
         events.len(),

@@ -9,6 +9,7 @@ const LINES_MAX: usize = 500;
 
 /// Rooms without I/O, clock or async.
 const PURE: &[&str] = &[
+    "alert",
     "auth",
     "bucket",
     "cloudevents",
@@ -18,9 +19,11 @@ const PURE: &[&str] = &[
     "first_party",
     "id",
     "json",
+    "meter",
     "network",
     "operation",
     "outbound",
+    "own_event",
     "profile",
     "reception",
     "retry",
@@ -48,6 +51,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "sentinel",
     "workbench",
 ];
 /// Where people and programs come in.

@@ -1,8 +1,11 @@
 //! `/deliveries`: what became of events, attempt by attempt, and sending one again.
 //!
 //! `held` is no stored state: a pending delivery whose subscription is not enabled is shown as held,
-//! with that subscription's reason. So a list by `held` or `pending` sorts what the store gives; it
-//! looks at a bounded number of rows for one page and lets the cursor go on from there.
+//! with that subscription's reason. So a list by `held` or `pending` sorts what the store gives. One
+//! page looks at a bounded number of rows, whatever is asked for, and the cursor goes on from there.
+
+pub mod causes;
+mod filters;
 
 use std::sync::Arc;
 
@@ -16,12 +19,15 @@ use super::attempts::{AttemptOut, RequestOut, RunOut, shown};
 use super::extract::{Caller, May, Query, ToManage, ToRead};
 use super::page::{List, Page, cursor};
 use super::problem::{Kind, Problem};
-use crate::delivery::State as Stands;
+use crate::delivery::{Cause, State as Stands};
 use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
 use crate::registry::Snapshot;
 use crate::store::{DeliveryDetail, DeliveryQuery, DeliverySummary, Resend, StateFilter};
 use crate::subscription::Status;
 use crate::time::Timestamp;
+
+use filters::Filters;
+pub(super) use filters::read_time;
 
 /// Rows that one page by `held` or `pending` looks at, so that a request costs a bounded time.
 const ROWS_LOOKED_AT_MAX: usize = 2_000;
@@ -44,6 +50,11 @@ pub struct DeliveryOut {
     status: &'static str,
     /// Why it is filtered, failed or held.
     reason: Option<String>,
+    /// Why it failed, as one word: what was wrong the last time.
+    #[schema(value_type = Option<String>)]
+    cause: Option<Cause>,
+    /// The status of the last answer, if there was one.
+    status_code: Option<u16>,
     /// When it ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
@@ -52,6 +63,11 @@ pub struct DeliveryOut {
     next_attempt_at: Option<Timestamp>,
     /// How many attempts there were.
     attempt_count: u32,
+    /// When the last one began.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_attempt_at: Option<Timestamp>,
+    /// How long the last one took.
+    last_duration_ms: Option<u32>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -87,9 +103,13 @@ impl DeliveryOut {
             subscription_id: summary.subscription,
             status,
             reason,
+            cause: summary.cause,
+            status_code: summary.code.or_else(|| summary.last_attempt?.status),
             ended_at,
             next_attempt_at,
             attempt_count: summary.attempts,
+            last_attempt_at: summary.last_attempt.map(|last| last.started_at),
+            last_duration_ms: summary.last_attempt.map(|last| last.duration_ms),
             created_at: summary.id.time(),
         }
     }
@@ -155,8 +175,13 @@ impl Wanted {
         ("status" = Option<String>, Query, description = "pending, held, delivered, filtered or failed"),
         ("subscription" = Option<String>, Query, description = "`sub_…` or a key"),
         ("event" = Option<String>, Query, description = "`evt_…`"),
+        ("type" = Option<String>, Query, description = "A type, or a pattern such as `alert.*`"),
+        ("cause" = Option<String>, Query, description = "Why it failed: `auth`, `timeout`, `server`, …"),
+        ("code" = Option<String>, Query, description = "The status of the last answer: `404`, `4xx`, `500-599`, or several, joined by commas"),
+        ("since" = Option<String>, Query, description = "Made at this time or later (RFC 3339)"),
+        ("until" = Option<String>, Query, description = "Made before this time (RFC 3339)"),
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next` of the page before; a page by `held` or `pending` may be short and have a next one"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before; a page may be short, or empty, and have a next one"),
     ),
     responses((status = 200, description = "A page", body = Page<DeliveryOut>))
 )]
@@ -180,6 +205,11 @@ pub async fn list(
         ("id" = String, Path, description = "`sub_…` or its key"),
         ("status" = Option<String>, Query, description = "pending, held, delivered, filtered or failed"),
         ("event" = Option<String>, Query, description = "`evt_…`"),
+        ("type" = Option<String>, Query, description = "A type, or a pattern such as `alert.*`"),
+        ("cause" = Option<String>, Query, description = "Why it failed: `auth`, `timeout`, `server`, …"),
+        ("code" = Option<String>, Query, description = "The status of the last answer: `404`, `4xx`, `500-599`, or several, joined by commas"),
+        ("since" = Option<String>, Query, description = "Made at this time or later (RFC 3339)"),
+        ("until" = Option<String>, Query, description = "Made before this time (RFC 3339)"),
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
@@ -215,37 +245,48 @@ async fn page(
 ) -> Result<Json<Page<DeliveryOut>>, Problem> {
     let limit = query.limit()?;
     let wanted = Wanted::of(query.text("status").as_deref())?;
-    let mut before = query.cursor(List::Deliveries)?.map(DeliveryId::from_number);
+    let before = query.cursor(List::Deliveries)?.map(DeliveryId::from_number);
     let event = query.read::<EventId>("event", "the id of an event, `evt_…`")?;
+    let filters = Filters::of(&mut query)?;
     query.finish()?;
+    let mut walk = filters.onto(DeliveryQuery {
+        tenant: Some(caller.tenant),
+        subscription,
+        event,
+        state: wanted.filter(),
+        before,
+        last_attempts: true,
+        limit,
+        ..DeliveryQuery::default()
+    });
     let snapshot = state.registry.snapshot();
-    let (mut data, mut looked_at, mut more) = (Vec::new(), 0, true);
-    while more && data.len() < limit && looked_at < ROWS_LOOKED_AT_MAX {
-        let wanted_rows = DeliveryQuery {
-            tenant: Some(caller.tenant),
-            subscription,
-            event,
-            state: wanted.filter(),
-            before,
-            limit: limit + 1,
-        };
-        let rows = state.store.deliveries(wanted_rows).await?;
-        more = rows.len() > limit;
-        for row in rows.iter().take(limit) {
-            if data.len() == limit {
-                more = true;
-                break;
-            }
-            looked_at += 1;
-            before = Some(row.id);
-            if wanted.keeps(row, &snapshot) {
-                data.push(DeliveryOut::new(row, &snapshot));
-            }
+    let (mut data, mut looked_at) = (Vec::new(), 0);
+    let next = loop {
+        let page = state.store.deliveries(walk.clone()).await?;
+        let (found, fits) = (page.deliveries.len(), limit - data.len());
+        let mut kept = page
+            .deliveries
+            .iter()
+            .filter(|row| wanted.keeps(row, &snapshot))
+            .peekable();
+        let mut last = None;
+        for row in kept.by_ref().take(fits) {
+            last = Some(row.id);
+            data.push(DeliveryOut::new(row, &snapshot));
         }
-    }
-    let next = before
-        .filter(|_| more)
-        .map(|last| cursor(List::Deliveries, last.number()));
+        if kept.peek().is_some() {
+            break last;
+        }
+        looked_at += found;
+        // A page that is short and has a next one cost as much as one call may.
+        let enough = data.len() == limit || looked_at >= ROWS_LOOKED_AT_MAX || found < limit;
+        match page.next {
+            None => break None,
+            Some(next) if enough => break Some(next),
+            Some(next) => walk.before = Some(next),
+        }
+    };
+    let next = next.map(|last| cursor(List::Deliveries, last.number()));
     Ok(Json(Page { data, next }))
 }
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Shared;
+use super::deliveries::read_time;
 use super::extract::{May, Query, ToIngest, ToRead};
 use super::page::{List, Page};
 use super::problem::{Kind, Problem};
@@ -272,6 +273,8 @@ pub(super) fn problem_of(error: ingest::Error, form: Form) -> Problem {
     params(
         ("type" = Option<String>, Query, description = "Only this type"),
         ("source" = Option<String>, Query, description = "Only from this source"),
+        ("since" = Option<String>, Query, description = "Received at this time or later (RFC 3339)"),
+        ("until" = Option<String>, Query, description = "Received before this time (RFC 3339)"),
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
@@ -284,6 +287,8 @@ pub async fn list(
 ) -> Result<Json<Page<EventOut>>, Problem> {
     let limit = query.limit()?;
     let wanted = EventQuery {
+        since: read_time(&mut query, "since")?,
+        until: read_time(&mut query, "until")?,
         tenant: Some(caller.tenant),
         event_type: whole_type(query.text("type"))?,
         source: query.text("source"),
@@ -381,6 +386,7 @@ const PATTERNS_SHOWN_MAX: usize = 5;
 fn reason(explanation: Explanation, patterns: &[String]) -> String {
     match explanation {
         Explanation::Matched { pattern } => format!("`{pattern}` matches the type, and no filter says no"),
+        Explanation::AboutItself => "it is about this very subscription, which is not told".to_owned(),
         Explanation::NoPattern => {
             let shown = patterns.iter().take(PATTERNS_SHOWN_MAX);
             let mut named: Vec<String> = shown.map(|pattern| format!("`{pattern}`")).collect();

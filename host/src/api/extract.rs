@@ -89,7 +89,7 @@ impl<N: Needs> FromRequestParts<Shared> for May<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
-        let key = bearer(&parts.headers)?;
+        let key = bearer(&parts.headers, state)?;
         let Some(principal) = state.control.keyring().principal(key) else {
             return Err(Problem::unauthorized(match check_key(key) {
                 Err(crate::auth::KeyFault::Checksum) => {
@@ -111,9 +111,12 @@ impl<N: Needs> FromRequestParts<Shared> for May<N> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer<'h>(headers: &'h HeaderMap, state: &Shared) -> Result<&'h str, Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else {
-        return Err(Problem::unauthorized("send `Authorization: Bearer hw_…`"));
+        let prefix = state.control.key_prefix();
+        return Err(Problem::unauthorized(&format!(
+            "send `Authorization: Bearer {prefix}…`"
+        )));
     };
     let value = value.to_str().unwrap_or_default();
     match value.split_once(' ') {

@@ -2,6 +2,7 @@
 
 mod body;
 mod shown;
+pub mod stats;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -162,6 +162,20 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         .await
         .unwrap();
     let sources = Arc::new(Sources::default());
+    let (taken, feed) = (Arc::<Taken>::default(), Feed::default());
+    let ingest = Ingest {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        ids: Arc::clone(&ids),
+        clock: clock.clone(),
+        dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
+        feed: feed.clone(),
+        gauges: Arc::default(),
+        unmatched: crate::ingest::Unmatched::default(),
+        idempotency_window: Duration::from_secs(86_400),
+        repetition_window: Duration::from_secs(7 * 86_400),
+    };
+    let ingest = Arc::new(ingest);
     let control = Control::open(Parts {
         store: Arc::clone(&store),
         registry: Arc::clone(&registry),
@@ -173,20 +187,10 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         clock: clock.clone(),
         operator_key: Some(auth::hash_key(ADMIN)),
         max_in_flight: std::num::NonZeroU16::new(16).unwrap(),
+        ingest: Arc::clone(&ingest),
+        key_prefix: auth::KeyPrefix::default(),
     });
-    let (control, taken, feed) = (control.await.unwrap(), Arc::<Taken>::default(), Feed::default());
-    let ingest = Ingest {
-        store: Arc::clone(&store),
-        registry: Arc::clone(&registry),
-        ids: Arc::clone(&ids),
-        clock: clock.clone(),
-        dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
-        feed: feed.clone(),
-        unmatched: crate::ingest::Unmatched::default(),
-        idempotency_window: Duration::from_secs(86_400),
-        repetition_window: Duration::from_secs(7 * 86_400),
-    };
-    let ingest = Arc::new(ingest);
+    let control = control.await.unwrap();
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
     let intake = Intake {
         sources,
@@ -222,7 +226,8 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         store: Arc::clone(&store),
         registry,
         feed,
-        clock,
+        clock: clock.clone(),
+        meters: Arc::new(crate::meter::Meters::new(clock.now())),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
         recovery,
         draining,

@@ -12,14 +12,25 @@ pub(super) use super::story::{pretty, run_line};
 use super::{Context, Failure};
 use crate::clock::Clock;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     ("ID", "/id"),
     ("STATUS", "/status"),
     ("EVENT", "/event_type"),
     ("SUBSCRIPTION", "/subscription_id"),
     ("ATTEMPTS", "/attempt_count"),
+    ("CODE", "/status_code"),
+    ("CAUSE", "/cause"),
     ("NEXT", "/next_attempt_at"),
     ("REASON", "/reason"),
+];
+const CAUSE_COLUMNS: [Column; 7] = [
+    ("CAUSE", "/cause"),
+    ("CODE", "/code"),
+    ("COUNT", "/count"),
+    ("FIRST", "/first_at"),
+    ("LAST", "/last_at"),
+    ("SAMPLE", "/sample_delivery_id"),
+    ("REASON", "/sample_reason"),
 ];
 const FIELDS: [Column; 4] = [
     ("event", "/event_id"),
@@ -48,7 +59,8 @@ pub(super) enum Status {
 pub(super) enum Verb {
     /// List deliveries, newest first
     #[command(after_help = "Examples:
-  hookway deliveries list --status failed
+  hookway deliveries list --status failed --cause auth
+  hookway deliveries list --type 'alert.*' --code 5xx --since 2026-05-19T00:00:00Z
   hookway deliveries list --subscription slack-alerts --limit 20 --json")]
     List {
         /// Only those that stand so
@@ -60,12 +72,31 @@ pub(super) enum Verb {
         /// Only this event's
         #[arg(long)]
         event: Option<String>,
+        #[command(flatten)]
+        narrowed: Narrowed,
+        /// Only those that failed of this, such as auth, timeout or server
+        #[arg(long)]
+        cause: Option<String>,
+        /// Only those whose last answer had such a status: 404, 4xx, 500-599, or several with commas
+        #[arg(long, value_name = "STATUS")]
+        code: Option<String>,
         /// How many at the most
         #[arg(long)]
         limit: Option<u32>,
         /// Goes on where the page before ended
         #[arg(long)]
         cursor: Option<String>,
+    },
+    /// Group the dead letters by why they failed, the largest group first
+    #[command(after_help = "Examples:
+  hookway deliveries causes
+  hookway deliveries causes --subscription slack-alerts --since 2026-05-19T00:00:00Z")]
+    Causes {
+        /// Only this subscription's (id or key)
+        #[arg(long)]
+        subscription: Option<String>,
+        #[command(flatten)]
+        narrowed: Narrowed,
     },
     /// Show one delivery: plugin runs, requests, attempts, what comes next, and how to repeat it
     #[command(after_help = "Examples:
@@ -83,6 +114,20 @@ pub(super) enum Verb {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
+}
+
+/// Which deliveries are meant, by type and time.
+#[derive(Debug, clap::Args)]
+pub(super) struct Narrowed {
+    /// Only those of events of this type, or of a pattern such as alert.*
+    #[arg(long = "type", value_name = "PATTERN")]
+    event_type: Option<String>,
+    /// Only those made at this time or later (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only those made before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 /// What is shown of a delivery.
@@ -113,6 +158,9 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             status,
             subscription,
             event,
+            narrowed,
+            cause,
+            code,
             limit,
             cursor,
         } => {
@@ -123,18 +171,32 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 ("status", status),
                 ("subscription", subscription),
                 ("event", event),
+                ("type", narrowed.event_type),
+                ("since", narrowed.since),
+                ("until", narrowed.until),
+                ("cause", cause),
+                ("code", code),
                 ("limit", limit.map(|limit| limit.to_string())),
                 ("cursor", cursor),
             ];
-            let query: Vec<_> = query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect();
-            output.page(
-                &client.get(&["deliveries"], &query).await?,
-                &COLUMNS,
-                "no deliveries",
-            )
+            let page = client.get(&["deliveries"], &given(query)).await?;
+            output.page(&page, &COLUMNS, "no deliveries")
+        }
+        Verb::Causes {
+            subscription,
+            narrowed,
+        } => {
+            let query = [
+                ("subscription", subscription),
+                ("type", narrowed.event_type),
+                ("since", narrowed.since),
+                ("until", narrowed.until),
+            ];
+            let causes = client.get(&["deliveries", "causes"], &given(query)).await?;
+            if causes["truncated"] == true {
+                output.note("there are more than these: the oldest dead letters are not counted");
+            }
+            output.page(&causes, &CAUSE_COLUMNS, "no dead letters")
         }
         Verb::Show(args) => show(args, &client, context).await,
         Verb::Resend { ids } => match ids.as_slice() {
@@ -203,6 +265,12 @@ async fn show(args: Shown, client: &Client, context: &Context) -> Result<(), Fai
     output.fields(&delivery, &FIELDS)?;
     output.line("")?;
     output.lines(&delivery_lines(&telling, &delivery, &to))
+}
+
+/// The parameters that were given.
+fn given<const N: usize>(query: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    let given = query.into_iter();
+    given.filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// How the subscription of a delivery is called.

@@ -32,6 +32,12 @@ pub(super) enum Verb {
         /// Only this source's
         #[arg(long)]
         source: Option<String>,
+        /// Only those received at this time or later (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only those received before this time (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
         /// How many at the most
         #[arg(long)]
         limit: Option<u32>,
@@ -73,12 +79,16 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::List {
             event_type,
             source,
+            since,
+            until,
             limit,
             cursor,
         } => {
             let query = [
                 ("type", event_type),
                 ("source", source),
+                ("since", since),
+                ("until", until),
                 ("limit", limit.map(|n| n.to_string())),
                 ("cursor", cursor),
             ];

@@ -137,7 +137,8 @@ impl Output {
         }
         let rows = page["data"].as_array().map(Vec::as_slice).unwrap_or_default();
         if rows.is_empty() {
-            return self.line(nothing);
+            self.line(nothing)?;
+            return self.more(page);
         }
         self.rows(rows, columns)?;
         self.more(page)

@@ -15,12 +15,13 @@ const COLUMNS: [Column; 6] = [
     ("EVENTS", "/events"),
     ("URL", "/url"),
 ];
-const FIELDS: [Column; 20] = [
+const FIELDS: [Column; 21] = [
     ("id", "/id"),
     ("key", "/key"),
     ("name", "/name"),
     ("status", "/status"),
     ("because", "/status_reason"),
+    ("tries again", "/probe_at"),
     ("events", "/events"),
     ("filter", "/filter"),
     ("plugins", "/plugins"),
@@ -36,6 +37,19 @@ const FIELDS: [Column; 20] = [
     ("filtered", "/deliveries/filtered"),
     ("failed", "/deliveries/failed"),
     ("pending", "/deliveries/pending"),
+];
+
+const STATS: [Column; 10] = [
+    ("LAST", "/last"),
+    ("ATTEMPTS", "/attempts"),
+    ("DELIVERED", "/delivered"),
+    ("RETRIED", "/retried"),
+    ("FAILED", "/failed"),
+    ("SUCCESS", "/success"),
+    ("P50", "/response_ms/p50"),
+    ("P95", "/response_ms/p95"),
+    ("P99", "/response_ms/p99"),
+    ("MAX (MS)", "/response_ms/max"),
 ];
 
 /// Characters of a pinned digest that are shown; as many as where a run is.
@@ -94,6 +108,12 @@ pub(super) enum Verb {
     /// Hold its deliveries back
     #[command(after_help = "Example:\n  hookway subscriptions disable leads")]
     Disable {
+        /// Its id or key
+        id: String,
+    },
+    /// Show its success rate and response times of the last hour and day
+    #[command(after_help = "Example:\n  hookway subscriptions stats leads")]
+    Stats {
         /// Its id or key
         id: String,
     },
@@ -303,6 +323,24 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         }
         Verb::Enable { id } => shown(context, &post(&context.client()?, &id, "enable").await?),
         Verb::Disable { id } => shown(context, &post(&context.client()?, &id, "disable").await?),
+        Verb::Stats { id } => {
+            let stats = context
+                .client()?
+                .get(&["subscriptions", &id, "stats"], &[])
+                .await?;
+            if output.json {
+                return output.answer(&stats);
+            }
+            output.rows(
+                &[
+                    window(&stats, "hour", "last_hour"),
+                    window(&stats, "24 hours", "last_day"),
+                ],
+                &STATS,
+            )?;
+            output.note(&format!("counted since {}", cell(&stats["since"])));
+            Ok(())
+        }
         Verb::RotateSecret { id } => {
             let rotated = post(&context.client()?, &id, "rotate-secret").await?;
             if output.json {
@@ -312,6 +350,17 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// A stretch of time as a row of the table.
+fn window(stats: &Value, name: &str, field: &str) -> Value {
+    let mut row = stats[field].clone();
+    if row.is_object() {
+        row["last"] = json!(name);
+        let rate = row["success_rate"].as_f64();
+        row["success"] = rate.map_or(Value::Null, |rate| json!(format!("{:.1} %", rate * 100.0)));
+    }
+    row
 }
 
 async fn post(client: &Client, id: &str, verb: &str) -> Result<Answer, Failure> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::ADMIN_KEY_CHARACTERS_MIN;
+use crate::auth::KeyPrefix;
 use crate::secret::Secret;
 
 /// Most entries of a list in the configuration.
@@ -47,6 +48,8 @@ pub enum PathText {}
 pub enum SecretText {}
 /// One word of several.
 pub enum Choice {}
+/// How API keys begin.
+pub enum Prefix {}
 /// Nothing (an empty text), or what the inner kind says.
 pub struct Optional<K>(std::marker::PhantomData<K>);
 /// Several of the inner kind; as a text, joined by commas.
@@ -320,6 +323,16 @@ impl<K: Kind<T>, T> Kind<Vec<T>> for List<K> {
     }
     fn show(value: &Vec<T>) -> String {
         value.iter().map(K::show).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Kind<KeyPrefix> for Prefix {
+    const FORM: &'static str = "text of lower-case letters, digits and _ that ends with _, such as hw_";
+    fn parse(value: &Value) -> Result<KeyPrefix, String> {
+        from_text(value, Self::FORM)
+    }
+    fn show(value: &KeyPrefix) -> String {
+        value.to_string()
     }
 }
 

@@ -74,7 +74,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::generate_key;
+    use crate::auth::{KeyPrefix, generate_key};
     use crate::id::{KeyId, TenantId};
     use crate::time::Timestamp;
 
@@ -82,7 +82,8 @@ mod tests {
     fn only_known_and_unrevoked_keys_open() {
         let admin = "an admin key of thirty-two chars";
         let ring = Keyring::new(Some(hash_key(admin)));
-        let (good, gone) = (generate_key(), generate_key());
+        let prefix = KeyPrefix::default();
+        let (good, gone) = (generate_key(&prefix), generate_key(&prefix));
         let key = |secret: &crate::secret::Secret, revoked_at| Key {
             id: KeyId::from_number(5),
             tenant: Some(TenantId::from_number(1)),

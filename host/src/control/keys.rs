@@ -4,6 +4,7 @@ use super::{Control, Error, Result, check};
 use crate::auth::{self, Scopes};
 use crate::id::{KeyId, TenantId};
 use crate::json::Faults;
+use crate::own_event::{self, KeyFacts, OwnEvent};
 use crate::secret::Secret;
 use crate::store::Key;
 
@@ -41,7 +42,7 @@ impl Control {
                 "there are {KEYS_MAX} keys, the most that are allowed; revoke some"
             )));
         }
-        let secret = auth::generate_key();
+        let secret = auth::generate_key(&self.parts.key_prefix);
         let now = self.parts.clock.now();
         let key = Key {
             id: self.parts.ids.next(now),
@@ -54,6 +55,7 @@ impl Control {
         };
         self.parts.store.add_key(key.clone()).await?;
         self.refresh_keys().await?;
+        self.announce_key(own_event::KEY_CREATED, &key).await;
         Ok((key, secret))
     }
 
@@ -71,13 +73,27 @@ impl Control {
         let keys = self.parts.store.keys().await?;
         let known = keys
             .iter()
-            .any(|key| key.id == id && (tenant.is_none() || key.tenant == tenant));
-        if !known {
-            return Err(Error::Missing("key"));
+            .find(|key| key.id == id && (tenant.is_none() || key.tenant == tenant));
+        let key = known.ok_or(Error::Missing("key"))?;
+        // Revoked before is as good as revoked now, but nothing to tell.
+        let first_time = self.parts.store.revoke_key(id, self.parts.clock.now()).await?;
+        self.refresh_keys().await?;
+        if first_time {
+            self.announce_key(own_event::KEY_DELETED, key).await;
         }
-        // Revoked before is as good as revoked now.
-        let _first_time = self.parts.store.revoke_key(id, self.parts.clock.now()).await?;
-        self.refresh_keys().await
+        Ok(())
+    }
+
+    /// Of a key of the whole router the default tenant hears.
+    async fn announce_key(&self, event_type: &'static str, key: &Key) {
+        let facts = KeyFacts {
+            id: key.id,
+            name: &key.name,
+            tenant: key.tenant,
+            scopes: &key.scopes,
+        };
+        let tenant = key.tenant.unwrap_or_else(|| self.default_tenant());
+        self.announce(tenant, OwnEvent::of_key(event_type, facts)).await;
     }
 
     async fn refresh_keys(&self) -> Result<()> {

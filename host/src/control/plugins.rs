@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{SubscriptionId, TenantId};
 use crate::json::{self, Faults};
+use crate::own_event::{By, OwnEvent};
 use crate::plugin::{ConfigError, Manifest, Plugin, Run};
 use crate::routing::Route;
 use crate::store::PluginVersion;
@@ -298,7 +299,14 @@ impl Control {
             // What a person switched off stays theirs to switch on.
             if !matches!(route.subscription().status, Status::Disabled { .. }) {
                 let since = self.parts.clock.now();
-                self.set_status(route, Status::Held { since, reason }).await?;
+                let own = OwnEvent::plugin_held(route.subscription(), name, &reason);
+                let status = Status::Held {
+                    since,
+                    reason,
+                    probe_at: None,
+                };
+                self.set_status(route, status, By::Router).await?;
+                self.announce(route.subscription().tenant, own).await;
                 held.push(route.subscription().id);
             }
         }

@@ -15,6 +15,7 @@ use super::{Control, Error, Result, check};
 use crate::egress::check_url;
 use crate::id::{SubscriptionId, TenantId};
 use crate::json::Faults;
+use crate::own_event::{self, By, OwnEvent};
 use crate::profile::{self, Edition, Profile};
 use crate::routing::Route;
 use crate::secret::Secret;
@@ -87,7 +88,10 @@ impl Control {
             .add_subscription(Arc::clone(route.subscription()))
             .await?;
         self.parts.registry.put(Arc::clone(&route));
-        Ok(Arc::clone(route.subscription()))
+        let made = Arc::clone(route.subscription());
+        let own = OwnEvent::of_subscription(own_event::SUBSCRIPTION_CREATED, &made, By::Person);
+        self.announce(tenant, own).await;
+        Ok(made)
     }
 
     /// Changes a subscription, and so ends a hold. With `if_version` only if it still has that version.
@@ -111,7 +115,7 @@ impl Control {
         let default = self.default_profile(tenant);
         lay(wish, &mut new, now, self.parts.max_in_flight, default);
         let route = self.checked(next_version(new, now)).await?;
-        self.replace(&old, route).await
+        self.replace(&old, route, By::Person).await
     }
 
     /// Removes a subscription. What is still pending for it is failed by the dispatcher.
@@ -122,10 +126,14 @@ impl Control {
         if_version: Option<u64>,
     ) -> Result<()> {
         let _one_at_a_time = self.changing.lock().await;
-        let id = self.known(tenant, id_or_key, if_version)?.subscription().id;
+        let known = self.known(tenant, id_or_key, if_version)?;
+        let id = known.subscription().id;
         self.parts.store.remove_subscription(id).await?;
         self.parts.registry.remove(id);
         self.parts.runtime.forget(id);
+        let gone = known.subscription();
+        let own = OwnEvent::of_subscription(own_event::SUBSCRIPTION_DELETED, gone, By::Person);
+        self.announce(tenant, own).await;
         Ok(())
     }
 
@@ -133,7 +141,7 @@ impl Control {
     pub async fn enable_subscription(&self, tenant: TenantId, id_or_key: &str) -> Result<Arc<Subscription>> {
         let _one_at_a_time = self.changing.lock().await;
         let old = self.known(tenant, id_or_key, None)?;
-        self.set_status(&old, Status::Enabled).await
+        self.set_status(&old, Status::Enabled, By::Person).await
     }
 
     /// Holds deliveries until it is enabled.
@@ -150,12 +158,14 @@ impl Control {
         let _one_at_a_time = self.changing.lock().await;
         let old = self.known(tenant, id_or_key, None)?;
         let since = self.parts.clock.now();
-        self.set_status(&old, Status::Disabled { since, reason }).await
+        self.set_status(&old, Status::Disabled { since, reason }, By::Person)
+            .await
     }
 
     /// Holds or disables a subscription on the router's own account: the endpoint is gone, a plugin's
-    /// configuration is at fault. Gives nothing where the subscription is gone, not enabled, or has
-    /// another version by now than the one that went wrong.
+    /// configuration is at fault. Gives nothing where the subscription is gone, disabled already, or has
+    /// another version by now than the one that went wrong. One that is held can be held again: a
+    /// delivery tried whether it can go on, and it cannot.
     pub async fn stop(
         &self,
         id: SubscriptionId,
@@ -164,8 +174,23 @@ impl Control {
     ) -> Result<Option<Arc<Subscription>>> {
         let _one_at_a_time = self.changing.lock().await;
         match self.parts.registry.route(id) {
-            Some(old) if old.subscription().status.is_enabled() && old.subscription().version == version => {
-                self.set_status(&old, status).await.map(Some)
+            Some(old) if !is_disabled(&old) && old.subscription().version == version => {
+                self.set_status(&old, status, By::Router).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Ends a hold on the router's own account: a delivery tried whether it can go on, and it can. Gives
+    /// nothing where the subscription is gone, not held, or has another version by now.
+    pub async fn resume(&self, id: SubscriptionId, version: u64) -> Result<Option<Arc<Subscription>>> {
+        let _one_at_a_time = self.changing.lock().await;
+        match self.parts.registry.route(id) {
+            Some(old)
+                if matches!(old.subscription().status, Status::Held { .. })
+                    && old.subscription().version == version =>
+            {
+                self.set_status(&old, Status::Enabled, By::Router).await.map(Some)
             }
             _ => Ok(None),
         }
@@ -195,7 +220,7 @@ impl Control {
         check_secrets(&new, &old.edition().profile, "/secret", &mut faults);
         faults.or(())?;
         let route = recompiled(next_version(new, now), &old)?;
-        self.replace(&old, route).await
+        self.replace(&old, route, By::Person).await
     }
 
     /// The subscription, if it is there and has the version that was named.
@@ -210,14 +235,15 @@ impl Control {
     }
 
     /// Changes the status alone. Whoever calls holds `changing`.
-    pub(super) async fn set_status(&self, old: &Route, status: Status) -> Result<Arc<Subscription>> {
+    pub(super) async fn set_status(&self, old: &Route, status: Status, by: By) -> Result<Arc<Subscription>> {
         let mut new = Subscription::clone(old.subscription());
         new.status = status;
         let route = recompiled(next_version(new, self.parts.clock.now()), old)?;
-        self.replace(old, route).await
+        self.replace(old, route, by).await
     }
 
-    async fn replace(&self, old: &Route, new: Arc<Route>) -> Result<Arc<Subscription>> {
+    /// Stores a change, lets the hot path know, and tells where it goes on or stops by it.
+    async fn replace(&self, old: &Route, new: Arc<Route>, by: By) -> Result<Arc<Subscription>> {
         let subscription = Arc::clone(new.subscription());
         self.parts
             .store
@@ -225,6 +251,10 @@ impl Control {
             .await?;
         self.parts.registry.put(new);
         self.parts.runtime.forget(subscription.id);
+        if let Some(event_type) = turn(&old.subscription().status, &subscription.status) {
+            let own = OwnEvent::of_subscription(event_type, &subscription, by);
+            self.announce(subscription.tenant, own).await;
+        }
         Ok(subscription)
     }
 
@@ -309,10 +339,25 @@ impl Control {
     }
 }
 
+fn is_disabled(route: &Route) -> bool {
+    matches!(route.subscription().status, Status::Disabled { .. })
+}
+
 fn next_version(mut subscription: Subscription, now: Timestamp) -> Subscription {
     subscription.version += 1;
     subscription.updated_at = now;
     subscription
+}
+
+/// What is to be told where one status follows another. One that says the same again is no news.
+fn turn(old: &Status, new: &Status) -> Option<&'static str> {
+    match (old, new) {
+        (Status::Enabled, Status::Enabled)
+        | (Status::Disabled { .. }, Status::Disabled { .. })
+        | (Status::Held { .. }, Status::Held { .. }) => None,
+        (_, Status::Enabled) => Some(own_event::SUBSCRIPTION_ENABLED),
+        (_, Status::Disabled { .. } | Status::Held { .. }) => Some(own_event::SUBSCRIPTION_DISABLED),
+    }
 }
 
 /// A subscription of which nothing changed that its profile depends on.

@@ -17,11 +17,11 @@ use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
 use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
-use crate::delivery::{AfterRun, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
+use crate::delivery::{AfterRun, Cause, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
 use crate::render::{self, Rendered};
 use crate::routing::Route;
-use crate::store::{self, AcceptedEvent};
+use crate::store::{self, AcceptedEvent, Recorded};
 use crate::time::Timestamp;
 
 /// A row under way for longer gives its permit to others.
@@ -69,7 +69,8 @@ async fn after_store_error(tools: &Tools, row: Pending, error: store::Error) -> 
         store::Error::Missing { .. } => Fate::Misread,
         store::Error::Damaged { what } if *what != store::WHOLE_DATABASE => {
             tracing::error!(delivery.id = %row.delivery, what, "stored data is damaged; the delivery fails");
-            match abandon(tools, row, &format!("stored data is damaged: {what}")).await {
+            let reason = format!("stored data is damaged: {what}");
+            match abandon(tools, row, Cause::Damaged, &reason).await {
                 Ok(fate) => fate,
                 Err(_) => Fate::Unrecorded,
             }
@@ -98,7 +99,13 @@ async fn see_through(
     report: &mut Report,
 ) -> store::Result<Fate> {
     let Some(route) = tools.registry.route(row.subscription) else {
-        return abandon(tools, row, "the subscription was deleted").await;
+        return abandon(
+            tools,
+            row,
+            Cause::SubscriptionDeleted,
+            "the subscription was deleted",
+        )
+        .await;
     };
     let event = match event {
         Some(event) => Some(event),
@@ -111,7 +118,7 @@ async fn see_through(
             .flatten(),
     };
     let Some(event) = event else {
-        return abandon(tools, row, "the event's payload has expired").await;
+        return abandon(tools, row, Cause::Expired, "the event's payload has expired").await;
     };
     let (row, request, share) = match row.stage {
         // What was sent once without plugins stays what it was: the same id never carries other bytes.
@@ -124,7 +131,7 @@ async fn see_through(
         Stage::Accepted => (row, None, Share::Whole),
         Stage::Rendered => match tools.store.request(row.request).await? {
             Some(request) => (row, Some(request), Share::Perhaps),
-            None => return abandon(tools, row, "the request's body has expired").await,
+            None => return abandon(tools, row, Cause::Expired, "the request's body has expired").await,
         },
         // The ledger keeps these for the count only; nothing is left to be done for them.
         Stage::PartDelivered | Stage::PartFailed => return Ok(Fate::Finished),
@@ -176,7 +183,9 @@ async fn run_plugins(
         Rendered::Requests(made) => {
             let Some(look) = tools.registry.edition(row.profile, route) else {
                 let reason = "its version of the profile cannot be read any more";
-                return abandon(tools, row, reason).await.map(Ready::Ended);
+                return abandon(tools, row, Cause::ProfileMissing, reason)
+                    .await
+                    .map(Ready::Ended);
             };
             let about = route.about(event, row.delivery);
             let envelope = route.subscription().envelope;
@@ -207,7 +216,7 @@ async fn run_plugins(
             return Ok(Ready::Ended(Fate::Parts(rows)));
         }
         Rendered::Filtered { reason } => AfterRun::Filtered { reason },
-        Rendered::Failed { reason } => AfterRun::Failed { reason },
+        Rendered::Failed { cause, reason } => AfterRun::Failed { cause, reason },
         Rendered::Unavailable { reason } => {
             tracing::warn!(delivery.id = %row.delivery, reason, "a plugin is not available");
             AfterRun::Again {
@@ -215,6 +224,7 @@ async fn run_plugins(
             }
         }
         Rendered::Again { reason, .. } if row.runs >= RUNS_MAX => AfterRun::Failed {
+            cause: Cause::PluginGaveUp,
             reason: format!("given up after {RUNS_MAX} plugin runs: {reason}"),
         },
         Rendered::Again { after, .. } => {
@@ -224,7 +234,10 @@ async fn run_plugins(
             }
         }
         Rendered::Misconfigured { reason } => {
-            let stopped = tools.steward.stop(route.subscription(), Stop::Hold, reason).await;
+            let how = Stop::HoldForPlugin {
+                plugin: plugin.clone(),
+            };
+            let stopped = tools.steward.stop(route.subscription(), how, reason).await;
             AfterRun::Again {
                 due_at: if stopped { now } else { now.plus(STOP_RETRY) },
             }
@@ -244,7 +257,7 @@ async fn run_plugins(
     enter(tools, emitted, now);
     let (status, reason) = match fate {
         AfterRun::Filtered { reason } => ("filtered", Some(reason)),
-        AfterRun::Failed { reason } => ("failed", Some(reason)),
+        AfterRun::Failed { reason, .. } => ("failed", Some(reason)),
         AfterRun::Again { due_at } => {
             let row = Pending { due_at, ..row };
             tell::run_failed(tools, &row, event, plugin, again, now);
@@ -274,6 +287,7 @@ async fn fail(
         pending: row,
         runs,
         next: AfterRun::Failed {
+            cause: Cause::Invalid,
             reason: reason.clone(),
         },
         emitted: Vec::new(),
@@ -311,10 +325,11 @@ fn enter(tools: &Tools, emitted: Vec<NewEvent>, now: Timestamp) {
 }
 
 /// Ends a row without an attempt.
-pub(super) async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store::Result<Fate> {
+pub(super) async fn abandon(tools: &Tools, row: Pending, cause: Cause, reason: &str) -> store::Result<Fate> {
     let now = tools.clock.now();
     let change = Change::Abandoned {
         pending: row,
+        cause,
         reason: reason.to_owned(),
         at: now,
     };
@@ -324,7 +339,7 @@ pub(super) async fn abandon(tools: &Tools, row: Pending, reason: &str) -> store:
 }
 
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.
-pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<()> {
+pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<Recorded> {
     loop {
         match tools
             .store
@@ -338,7 +353,7 @@ pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<()> {
                 );
                 tokio::time::sleep(RECORD_RETRY).await;
             }
-            other => return other,
+            other => return other.map(|recorded| recorded.into_iter().next().unwrap_or_default()),
         }
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Lane {
     pub(super) sick: bool,
     pub(super) bucket: Option<Bucket>,
     pub(super) paused_until: Option<Timestamp>,
+    /// Since when its rows may go: nothing waited for us before.
+    open_since: Timestamp,
     /// Lowest number of a row that is only in the store.
     pub(super) spilled_from: Option<RequestId>,
 }
@@ -84,8 +86,25 @@ impl Lane {
             sick: false,
             bucket,
             paused_until: None,
+            open_since: now,
             spilled_from: None,
         }
+    }
+
+    /// Follows a change of its subscription: what was learnt of the endpoint says nothing any more.
+    pub(super) fn follow(&mut self, mode: LaneMode, now: Timestamp) {
+        if self.mode == LaneMode::Held {
+            self.open_since = now;
+        }
+        self.mode = mode;
+        self.bucket = bucket_of(mode, now);
+        self.sick = false;
+        self.paused_until = None;
+    }
+
+    /// Since when the row that is next waits for its turn.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        self.due.front().map(|row| row.due_at.max(self.open_since))
     }
 
     pub(super) fn in_flight_max(&self) -> u16 {

@@ -31,6 +31,8 @@ pub(super) struct Report {
     pub(super) pause: Option<Timestamp>,
     /// Whether a request was sent, which is what a rate counts.
     pub(super) sent: bool,
+    /// Whether the answer stops the subscription.
+    pub(super) stops: bool,
 }
 
 impl Default for Report {
@@ -39,6 +41,7 @@ impl Default for Report {
             health: Health::Unknown,
             pause: None,
             sent: false,
+            stops: false,
         }
     }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, QueueLimits, bucket_of};
+use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, QueueLimits};
 use crate::delivery::Pending;
 use crate::id::{RequestId, SubscriptionId};
 use crate::time::Timestamp;
@@ -403,10 +403,7 @@ impl Queue {
             };
             let new = mode(subscription);
             if lane.mode != new {
-                lane.mode = new;
-                lane.bucket = bucket_of(new, now);
-                lane.sick = false;
-                lane.paused_until = None;
+                lane.follow(new, now);
                 if new == LaneMode::Held {
                     for row in std::mem::take(&mut lane.due) {
                         self.spill(subscription, row.request);
@@ -477,6 +474,14 @@ impl Queue {
         self.lanes
             .get(&subscription)
             .is_some_and(|lane| lane.due.len() > rows || lane.is_stuck())
+    }
+
+    /// Which lane waits longest for a turn, and since when.
+    pub(super) fn longest_wait(&self) -> Option<(Timestamp, SubscriptionId)> {
+        let waits = self.lanes.iter();
+        waits
+            .filter_map(|(id, lane)| Some((lane.waits_since()?, *id)))
+            .min()
     }
 
     /// Rows under way, slow ones included.

@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use super::attempt::{STOP_RETRY, abandon, record};
 use super::lane::Health;
+use super::life;
 use super::permit::{Fate, Report};
 use super::tell::{self, End, Share};
 use super::tools::{Stop, Tools};
-use crate::delivery::{Attempt, AttemptResult, Change, ErrorKind, Next, Pending, Request};
+use crate::delivery::{Attempt, AttemptResult, Cause, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
 use crate::event::Event;
 use crate::outbound;
+use crate::own_event;
 use crate::profile::{Edition, Profile};
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
+use crate::sentinel::Tried;
 use crate::store;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
@@ -39,7 +42,8 @@ pub(super) async fn send(
     let subscription = route.subscription();
     // Its looks are those that it began with; what follows from an answer is today's business.
     let Some(look) = tools.registry.edition(row.profile, route) else {
-        return abandon(tools, row, "its version of the profile cannot be read any more").await;
+        let reason = "its version of the profile cannot be read any more";
+        return abandon(tools, row, Cause::ProfileMissing, reason).await;
     };
     let profile = &route.edition().profile;
     let started_at = tools.clock.now();
@@ -86,14 +90,19 @@ pub(super) async fn send(
         ..row
     };
     let attempted = tell::attempted(&sent, event, &attempt, &next, now);
+    let sample = life::sample_of(&attempt, &next);
     let change = Change::Attempted {
         pending: row,
         attempt,
         next: next.clone(),
         at: now,
     };
-    record(tools, change).await?;
+    let recorded = record(tools, change).await?;
     tools.feed.tell(|| attempted);
+    if let Some(tried) = tried(&row, event, &next) {
+        tools.gauges.attempted(row.subscription, tried, now);
+    }
+    life::follow(tools, route, *report, recorded, sample, now).await;
     let (status, reason) = match next {
         Next::Again {
             due_at,
@@ -108,7 +117,7 @@ pub(super) async fn send(
             }));
         }
         Next::Delivered => ("delivered", None),
-        Next::Failed { reason } => ("failed", Some(reason)),
+        Next::Failed { reason, .. } => ("failed", Some(reason)),
     };
     let end = End {
         status,
@@ -201,18 +210,35 @@ async fn next_of(
         Decision::Delivered => return Next::Delivered,
         Decision::Failed { reason } => {
             return Next::Failed {
+                cause: reason.cause(),
+                given_up: reason.given_up(),
                 reason: reason.to_string(),
             };
         }
-        Decision::Hold { reason, .. } => (Stop::Hold, reason),
+        Decision::Hold { reason, probe_after } => {
+            let probe_at = probe_after.map(|after| now.plus(after));
+            (Stop::Hold { probe_at }, reason)
+        }
         Decision::Disable { reason } => (Stop::Disable, reason),
     };
+    report.stops = true;
     let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;
     let due_at = if stopped { now } else { now.plus(STOP_RETRY) };
     Next::Again {
         due_at,
         tries: row.tries,
         throttles: row.throttles,
+    }
+}
+
+/// What an attempt says about its endpoint, for alerts: nothing where it was asked to wait, and nothing where
+/// it was told of Hookway itself, for an alert must not follow from alerts.
+fn tried(row: &Pending, event: &Event, next: &Next) -> Option<Tried> {
+    match next {
+        _ if own_event::is_own(&event.event_type) => None,
+        Next::Delivered => Some(Tried::Well),
+        Next::Again { throttles, .. } if *throttles > row.throttles => None,
+        Next::Again { .. } | Next::Failed { .. } => Some(Tried::Badly),
     }
 }
 

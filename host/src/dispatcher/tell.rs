@@ -139,6 +139,9 @@ pub(super) async fn ended(tools: &Tools, row: &Pending, event: &Event, share: Sh
     tools
         .feed
         .tell(|| Activity::ended(event.tenant, row, status, reason, at));
+    if status == "failed" {
+        tools.ingest.tell_failed(event.tenant, row.delivery).await;
+    }
 }
 
 /// Whose a delivery is and how all of it ended, if it has, and after how many attempts.
@@ -156,6 +159,11 @@ async fn whole_end(tools: &Tools, id: DeliveryId) -> Option<(TenantId, End, u32)
 
 /// A row was given up without an attempt, and its delivery with it if it was the last.
 pub(super) async fn abandoned(tools: &Tools, row: &Pending) {
+    // Of a subscription that is gone its removal was told; its rows, which may be many, say no more.
+    if let Some(route) = tools.registry.route(row.subscription) {
+        let tenant = route.subscription().tenant;
+        tools.ingest.tell_failed(tenant, row.delivery).await;
+    }
     if tools.feed.watchers() == 0 {
         return;
     }

@@ -11,18 +11,29 @@ use crate::clock::Clock;
 use crate::egress::Egress;
 use crate::id::Generator;
 use crate::ingest::Ingest;
+use crate::meter::Meters;
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::retry::Schedule;
+use crate::sentinel::Gauges;
 use crate::store::Store;
 use crate::subscription::Subscription;
+use crate::time::Timestamp;
 
 /// Why the router stops a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It may be resumed: the endpoint or the configuration is at fault for now.
-    Hold,
-    /// The endpoint is gone.
+    /// It may be resumed: the endpoint is at fault for now.
+    Hold {
+        /// When one delivery tries whether it can go on; only a person ends the hold where there is none.
+        probe_at: Option<Timestamp>,
+    },
+    /// It may be resumed: a plugin cannot work with its configuration.
+    HoldForPlugin {
+        /// Which.
+        plugin: String,
+    },
+    /// The endpoint is gone, or too much of what was sent there failed.
     Disable,
 }
 
@@ -31,6 +42,9 @@ pub trait Steward: Send + Sync + 'static {
     /// Stops one, durably, if it still has the version that went wrong. False where it could not be
     /// stopped; true where it is stopped, gone or changed.
     fn stop<'a>(&'a self, subscription: &'a Subscription, how: Stop, reason: String) -> BoxFuture<'a, bool>;
+
+    /// Lets one go on, durably, if it still has the version that was tried. False where it could not be.
+    fn resume<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, bool>;
 }
 
 /// Everything that seeing a row through takes.
@@ -53,6 +67,10 @@ pub struct Tools {
     pub feed: Feed,
     /// What it heard of ends, so that it hears none twice.
     pub told: Told,
+    /// Counts attempts.
+    pub meters: Arc<Meters>,
+    /// Counts them for alerts.
+    pub gauges: Arc<Gauges>,
     /// Stops subscriptions.
     pub steward: Arc<dyn Steward>,
     /// Endpoints, prepared once.

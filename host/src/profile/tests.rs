@@ -291,6 +291,28 @@ fn faults_say_what_is_wrong() {
             serde_json::json!(1_048_577),
             "response_body_bytes_max",
         ),
+        ("title", serde_json::json!(""), "title"),
+        ("description", serde_json::json!("a\u{1}"), "description"),
+        ("max_in_flight", serde_json::json!(257), "max_in_flight"),
+        ("max_in_flight", serde_json::json!(0), "nonzero"),
+        ("body_bytes_max", serde_json::json!(0), "nonzero"),
+        (
+            "refuse_urls",
+            serde_json::json!(vec![serde_json::json!({ "contains": "a", "detail": "b" }); 17]),
+            "more than 16",
+        ),
+        ("rate_limit", serde_json::json!({ "requests": 0 }), "nonzero"),
+        ("auto_disable", serde_json::json!({}), "give one of"),
+        (
+            "operational_events",
+            serde_json::json!({ "a": "b" }),
+            "there is no type",
+        ),
+        (
+            "classes",
+            serde_json::json!({ "rules": [] }),
+            "no answer means delivered",
+        ),
         ("color", serde_json::json!(1), "unknown field"),
     ];
     for (field, value, expected) in table {

@@ -7,7 +7,7 @@ use crate::retry::{JITTER_DEFAULT, Schedule, ScheduleFault, THROTTLES_MAX_DEFAUL
 use crate::store::Retention;
 use crate::store::sqlite::SqliteOptions;
 use crate::time::Timestamp;
-use crate::{api, egress, housekeeping, intake};
+use crate::{alert, api, egress, housekeeping, intake};
 
 /// Due rows in memory for one subscription; more are read from the ledger when there is room.
 const LANE_ROWS_MAX: usize = 10_000;
@@ -73,6 +73,20 @@ pub(super) fn keeping(config: &Config) -> housekeeping::Keeping {
             bytes: config.store.retention_bytes,
         },
         held_max: config.dispatch.held_max,
+    }
+}
+
+/// From where on something is wrong.
+pub(super) fn alerts(config: &Config) -> alert::Limits {
+    let limits = &config.alerts;
+    alert::Limits {
+        error_rate_percent: limits.error_rate_percent,
+        error_rate_attempts_min: limits.error_rate_attempts_min,
+        retry_lag: limits.retry_lag,
+        duplicates_percent: limits.duplicates_percent,
+        duplicates_events_min: limits.duplicates_events_min,
+        subscription_disabled: limits.subscription_disabled,
+        calm: limits.calm,
     }
 }
 

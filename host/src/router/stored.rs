@@ -103,13 +103,14 @@ fn dressed(mut subscription: Subscription, shelf: &Shelf, now: Timestamp) -> (Su
         profile = %subscription.profile,
         "a subscription's profile is not there; the subscription is held"
     );
-    if subscription.status.is_enabled() {
+    if subscription.status.is_enabled() || subscription.status.probe_at().is_some() {
         subscription.status = Status::Held {
             since: now,
             reason: format!(
                 "the profile `{}` cannot be read; choose another",
                 subscription.profile
             ),
+            probe_at: None,
         };
     }
     let usual = shelf.find(subscription.tenant, &profile::Choice::default());

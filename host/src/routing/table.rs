@@ -12,6 +12,7 @@ use super::pattern::Pattern;
 use super::{FilterError, Route};
 use crate::event::{Event, OWN_TYPE_PREFIX};
 use crate::id::{SubscriptionId, TenantId};
+use crate::own_event;
 
 /// All routes, found by tenant and type.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub enum Explanation {
         /// The first pattern that matches its type.
         pattern: String,
     },
+    /// It is an event of Hookway's own about this very subscription.
+    AboutItself,
     /// No pattern matches its type.
     NoPattern,
     /// The filter says no.
@@ -95,6 +98,9 @@ impl Table {
         candidates.sort_unstable_by_key(|route| route.subscription.id);
         candidates.dedup_by_key(|route| route.subscription.id);
         matches.candidates = candidates.len();
+        if let Some(itself) = own_event::about(event) {
+            candidates.retain(|route| route.subscription.id != itself);
+        }
         let mut context = FilterContext::new(event);
         for route in candidates {
             match route
@@ -108,6 +114,12 @@ impl Table {
             }
         }
         matches
+    }
+
+    /// Whether any subscription of a tenant names a type, whatever its filter says.
+    pub fn is_wanted(&self, tenant: TenantId, event_type: &str) -> bool {
+        let routes = self.tenants.get(&tenant);
+        routes.is_some_and(|routes| !routes.candidates(event_type).is_empty())
     }
 
     /// For every subscription of the event's tenant, why the event goes there or does not.
@@ -248,6 +260,36 @@ mod tests {
         assert_eq!(explained[4], (6, Explanation::NoPattern));
         assert_eq!(explained.len(), 5);
         assert_eq!(table.routes().count(), 6);
+    }
+
+    #[test]
+    fn an_own_event_is_not_for_the_subscription_that_it_is_about() {
+        let patterns = ["hookway.*", "order.*"];
+        let table = Table::new([route(1, 1, &patterns, None), route(2, 1, &patterns, None)]);
+        let about = |event_type: &str, subscription: i64| Event {
+            subject: Some(crate::id::SubscriptionId::from_number(subscription).to_string()),
+            ..event(1, event_type, "{}")
+        };
+        let own = about("hookway.subscription.disabled", 2);
+        assert_eq!(ids(&table.matches(&own)), [1]);
+        assert_eq!(table.explain(&own)[1].1, Explanation::AboutItself);
+        let failed = Event {
+            subject: Some("dlv_0000000000001".to_owned()),
+            extensions: vec![("subscription".to_owned(), own.subject.clone().unwrap())],
+            ..about("hookway.delivery.failed", 2)
+        };
+        assert_eq!(ids(&table.matches(&failed)), [1]);
+        // Others may say the same of their own events.
+        assert_eq!(ids(&table.matches(&about("order.paid", 2))), [1, 2]);
+        assert_eq!(
+            ids(&table.matches(&about("hookway.subscription.disabled", 3))),
+            [1, 2]
+        );
+        let (mine, theirs) = (
+            table.is_wanted(Id::from_number(1), "hookway.x"),
+            Id::from_number(2),
+        );
+        assert!(mine && !table.is_wanted(theirs, "hookway.x"));
     }
 
     #[test]

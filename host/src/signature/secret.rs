@@ -178,7 +178,9 @@ impl SecretKind {
     /// that only the service itself can give.
     pub fn generate(self, random: &Zeroizing<[u8; 32]>) -> Option<Secret> {
         let text = match self {
-            Self::Utf8 | Self::WhsecBase64 | Self::WhsecOrUtf8 => format!("{WHSEC_PREFIX}{}", BASE64.encode(&random[..])),
+            Self::Utf8 | Self::WhsecBase64 | Self::WhsecOrUtf8 => {
+                format!("{WHSEC_PREFIX}{}", BASE64.encode(&random[..]))
+            }
             Self::Base64 => BASE64.encode(&random[..]),
             Self::Hex => HEXLOWER.encode(&random[..]),
             Self::WhpkBase64 => {

@@ -1,10 +1,48 @@
-//! Walks: what operations look through, upwards by id, a bounded number of rows at a time.
+//! What background operations need of a store: walks upwards by id, a bounded number of rows at a time,
+//! steps, and the operations themselves.
 //!
 //! A walk has no hidden state. Whoever goes on gives the number behind which the last one ended.
 
+use futures_util::future::BoxFuture;
+
+use super::Result;
+use crate::delivery::Pending;
 use crate::id::{DeliveryId, EventId, OperationId, SubscriptionId, TenantId};
-use crate::operation::Last;
+use crate::operation::{self, Last, Operation, Renewed, Step, Stepped};
 use crate::time::Timestamp;
+
+/// The part of a store that background operations need.
+pub trait Operations {
+    /// Walks upwards through failed deliveries.
+    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>>;
+    /// Walks upwards through events whose bodies are kept.
+    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>>;
+    /// Makes new deliveries of events that are stored, in the order given; `None` where the event has
+    /// expired. How many subscriptions an event matched when it came stays as it was.
+    fn renew(
+        &self,
+        tenant: TenantId,
+        new: Vec<Renewed>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>>;
+
+    /// Adds an operation; `false` where [`operation::RUNNING_MAX`] of its tenant run.
+    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>>;
+    /// One operation.
+    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>>;
+    /// Operations, newest first.
+    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>>;
+    /// Puts in what a step says and moves its operation, all or nothing. Durable when it answers.
+    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>>;
+    /// Ends an operation between two steps; `None` where it has ended or there is none.
+    fn end_operation(
+        &self,
+        id: OperationId,
+        state: operation::State,
+        error: Option<String>,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Option<Operation>>>;
+}
 
 /// A part of a walk.
 #[derive(Clone, Debug)]

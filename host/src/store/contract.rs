@@ -4,6 +4,7 @@
 //! A backend is a [`Backend`]: something that can be opened, left and opened again. It calls
 //! `contract_tests!` with it and gets all of these as tests of its own.
 
+pub(super) mod alerts;
 pub(super) mod candidates;
 pub(super) mod config;
 pub(super) mod expiry;
@@ -17,7 +18,9 @@ pub(super) mod profiles;
 pub(super) mod receptions;
 pub(super) mod repetitions;
 pub(super) mod resends;
+pub(super) mod rows;
 pub(super) mod sources;
+pub(super) mod walks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +28,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::delivery::{
-    Attempt, AttemptResult, Change, ErrorKind, NewDelivery, NewEvent, Next, Pending, PluginRun, Request,
-    RunOutcome,
+    Attempt, AttemptResult, Cause, Change, ErrorKind, GivenUp, NewDelivery, NewEvent, Next, Pending,
+    PluginRun, Request, RunOutcome,
 };
 use crate::digest::Digest;
 use crate::event::Event;
@@ -96,11 +99,21 @@ macro_rules! contract_tests {
             old_operations_make_room operations::old_operations_make_room;
             everything_that_happened_can_be_read history::everything_that_happened_can_be_read;
             lists_are_filtered_and_paged history::lists_are_filtered_and_paged;
+            deliveries_are_walked_through_from_either_end walks::deliveries_are_walked_through_from_either_end;
+            a_page_looks_at_a_bounded_number_of_rows walks::a_page_looks_at_a_bounded_number_of_rows;
+            dead_letters_are_grouped_by_cause walks::dead_letters_are_grouped_by_cause;
+            pages_stand_while_rows_are_added walks::pages_stand_while_rows_are_added;
+            failures_in_a_row_are_counted rows::failures_in_a_row_are_counted;
+            each_change_of_a_batch_is_told_the_row_at_its_time rows::each_change_of_a_batch_is_told_the_row_at_its_time;
+            only_what_the_endpoint_did_counts rows::only_what_the_endpoint_did_counts;
+            a_delivery_with_several_requests_counts_once rows::a_delivery_with_several_requests_counts_once;
+            enabling_begins_the_row_anew rows::enabling_begins_the_row_anew;
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
             profiles_are_kept_in_versions profiles::profiles_are_kept_in_versions;
             sources_are_kept_whole sources::sources_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
+            alerts_are_kept_until_they_are_over alerts::alerts_are_kept_until_they_are_over;
             components_are_kept_while_used config::components_are_kept_while_used;
             expiry_keeps_what_is_pending expiry::expiry_keeps_what_is_pending;
             age_works_with_little_traffic expiry::age_works_with_little_traffic;
@@ -335,7 +348,9 @@ pub(super) fn answer(status: u16) -> AttemptResult {
 
 fn failed(reason: &str) -> Next {
     Next::Failed {
+        cause: Cause::Timeout,
         reason: reason.to_owned(),
+        given_up: GivenUp::AtOnce,
     }
 }
 

@@ -11,8 +11,10 @@
 //! older ones can lose a commit when the WAL is reset.
 
 mod accept;
+mod alert_rows;
 mod append;
 mod candidates;
+mod causes;
 mod checkpoint;
 mod config_rows;
 mod expire;
@@ -37,6 +39,7 @@ mod segments;
 mod source_rows;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod work;
 mod writer;
 
@@ -53,10 +56,12 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, Error, EventQuery, EventWalk,
-    Expired, FailedDelivery, FailedWalk, Key, NewProfile, OldEvent, OperationQuery, PluginVersion,
-    ReceptionQuery, Resend, Result, Retention, Store, StoredEvent, StoredProfile, Tenant, Walked,
+    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
+    EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
+    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store,
+    StoredEvent, StoredProfile, Tenant, Walked,
 };
+use crate::alert;
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
@@ -197,15 +202,22 @@ impl Store for SqliteStore {
         self.read(move |conn| reception_rows::receptions(conn, &query))
     }
 
-    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<()>> {
+    fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Recorded>>> {
         if epoch != self.epoch {
             return Box::pin(std::future::ready(Err(Error::Fenced)));
         }
         let prepared: Vec<_> = changes.into_iter().map(record::Prepared::new).collect();
         let weight = prepared.iter().map(record::Prepared::weight).sum();
         self.write(Kind::Outcome, weight, move |work| {
-            prepared.iter().try_for_each(|change| record::apply(work, change))
+            prepared
+                .iter()
+                .map(|change| record::apply(work, change))
+                .collect()
         })
+    }
+
+    fn failing(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, InARow)>>> {
+        self.read(history::failing)
     }
 
     fn pending(&self, after: RequestId, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>>> {
@@ -242,8 +254,12 @@ impl Store for SqliteStore {
         self.read(move |conn| history::delivery(conn, id))
     }
 
-    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<Vec<DeliverySummary>>> {
-        self.read(move |conn| history::deliveries(conn, &query))
+    fn deliveries(&self, query: DeliveryQuery) -> BoxFuture<'_, Result<DeliveryPage>> {
+        self.read(move |conn| walk::deliveries(conn, &query))
+    }
+
+    fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>> {
+        Box::pin(causes::group(&self.readers, query))
     }
 
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>> {
@@ -336,6 +352,18 @@ impl Store for SqliteStore {
         self.configure(move |work| config_rows::revoke_key(work, id, now))
     }
 
+    fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>> {
+        self.read(alert_rows::alerts)
+    }
+
+    fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::raise(work, episode))
+    }
+
+    fn end_alert(&self, about: alert::About) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| alert_rows::end(work, about))
+    }
+
     fn plugins(&self) -> BoxFuture<'_, Result<Vec<PluginVersion>>> {
         self.read(config_rows::plugins)
     }
@@ -358,6 +386,26 @@ impl Store for SqliteStore {
         self.configure(move |work| config_rows::remove_plugin(work, tenant, &name))
     }
 
+    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
+        Box::pin(async move {
+            let _only = self.expiring.lock().await;
+            expire::run(&self.queue, &self.readers, now, retention).await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if self.closed.swap(true, Ordering::AcqRel) {
+                return Ok(());
+            }
+            self.readers.close().await;
+            let answered = self.queue.close();
+            answered.await.unwrap_or(Err(Error::Closed))
+        })
+    }
+}
+
+impl Operations for SqliteStore {
     fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>> {
         self.read(move |conn| candidates::failed(conn, &walk))
     }
@@ -405,23 +453,5 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Option<Operation>>> {
         self.configure(move |work| operation_rows::end(work, id, state, error.as_deref(), now))
-    }
-
-    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
-        Box::pin(async move {
-            let _only = self.expiring.lock().await;
-            expire::run(&self.queue, &self.readers, now, retention).await
-        })
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            if self.closed.swap(true, Ordering::AcqRel) {
-                return Ok(());
-            }
-            self.readers.close().await;
-            let answered = self.queue.close();
-            answered.await.unwrap_or(Err(Error::Closed))
-        })
     }
 }

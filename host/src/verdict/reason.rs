@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::delivery::ErrorKind;
+use crate::delivery::{Cause, ErrorKind, GivenUp};
 
 /// Why an attempt did not deliver, or why a request was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,34 @@ impl FailReason {
         }
     }
 
+    /// Why, as one word that dead letters are grouped by: what was wrong the last time.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Auth { .. } => Cause::Auth,
+            Self::Redirect { .. } => Cause::Redirect,
+            Self::NotFound => Cause::NotFound,
+            Self::Gone => Cause::Gone,
+            Self::RateLimited => Cause::RateLimited,
+            Self::NotYet { .. } => Cause::NotYet,
+            Self::Rejected { .. } => Cause::Rejected,
+            Self::Server { .. } => Cause::Server,
+            Self::Unexpected { .. } => Cause::UnexpectedStatus,
+            // The words are for people; the cause stays what the status says.
+            Self::Said { status, .. } => Self::of_status(*status).cause(),
+            Self::Error { kind, .. } => Cause::from(*kind),
+            Self::Plugin { .. } => Cause::PluginVerdict,
+            Self::Exhausted { last, .. } => last.cause(),
+        }
+    }
+
+    /// Whether the schedule was at its end.
+    pub const fn given_up(&self) -> GivenUp {
+        match self {
+            Self::Exhausted { .. } => GivenUp::Exhausted,
+            _ => GivenUp::AtOnce,
+        }
+    }
+
     /// The word for metrics and filters.
     pub fn label(&self) -> &'static str {
         match self {
@@ -170,6 +198,37 @@ mod tests {
             given_up.to_string(),
             "gave up after 10 attempts; the last: status 503: the endpoint is in trouble"
         );
+    }
+
+    /// AE-09.
+    #[test]
+    fn the_cause_is_that_of_the_last_answer() {
+        let table = [
+            (401, Cause::Auth),
+            (403, Cause::Auth),
+            (404, Cause::NotFound),
+            (408, Cause::NotYet),
+            (410, Cause::Gone),
+            (422, Cause::Rejected),
+            (429, Cause::RateLimited),
+            (302, Cause::Redirect),
+            (503, Cause::Server),
+            (101, Cause::UnexpectedStatus),
+        ];
+        for (status, cause) in table {
+            let last = FailReason::of_status(status);
+            assert_eq!(
+                (last.cause(), last.given_up()),
+                (cause, GivenUp::AtOnce),
+                "{status}"
+            );
+            let last = Box::new(last);
+            let given_up = FailReason::Exhausted { tries: 5, last };
+            assert_eq!(
+                (given_up.cause(), given_up.given_up()),
+                (cause, GivenUp::Exhausted)
+            );
+        }
     }
 
     #[test]

@@ -127,6 +127,11 @@ impl TestRouter {
         self.router = Some(router);
     }
 
+    /// Changes its configuration, for the next start.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
     /// Acts with this key from now on.
     pub fn use_key(&mut self, key: &str) {
         self.key = key.to_owned();

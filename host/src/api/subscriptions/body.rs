@@ -37,8 +37,8 @@ pub struct SubscriptionIn {
     envelope: Option<String>,
     /// `subscription` (default) or `event`.
     isolation: Option<String>,
-    /// The signing secret; made where nothing is said and the profile signs. `null` for none, where the
-    /// profile lets requests go unsigned. Only for a new subscription.
+    /// The signing secret; made where nothing is said. `null` for none, where the profile lets requests go
+    /// unsigned. Only for a new subscription.
     secret: Option<String>,
     /// Headers added to every request, by name.
     headers: Option<std::collections::BTreeMap<String, String>>,

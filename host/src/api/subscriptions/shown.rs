@@ -32,13 +32,16 @@ pub struct SubscriptionOut {
     name: String,
     /// Whether deliveries go out.
     enabled: bool,
-    /// `enabled`, `disabled` (by a person or by 410) or `held` (by the router).
+    /// `enabled`, `disabled` (by a person, by 410, or by a rule of its profile) or `held` (by the router).
     status: &'static str,
     /// Why it is not enabled.
     status_reason: Option<String>,
     /// Since when it is not enabled.
     #[schema(value_type = Option<String>, format = DateTime)]
     status_since: Option<Timestamp>,
+    /// When one delivery tries whether it can go on, where it is held and the router tries by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    probe_at: Option<Timestamp>,
     /// Where it goes: whole for `manage`, masked for `read`.
     url: String,
     /// Patterns.
@@ -130,7 +133,7 @@ impl SubscriptionOut {
         let (status, reason, since) = match &subscription.status {
             Status::Enabled => ("enabled", None, None),
             Status::Disabled { since, reason } => ("disabled", Some(reason.clone()), Some(*since)),
-            Status::Held { since, reason } => ("held", Some(reason.clone()), Some(*since)),
+            Status::Held { since, reason, .. } => ("held", Some(reason.clone()), Some(*since)),
         };
         let endpoint = &subscription.endpoint;
         let whole = caller.sees_secrets();
@@ -150,6 +153,7 @@ impl SubscriptionOut {
             status,
             status_reason: reason,
             status_since: since,
+            probe_at: subscription.status.probe_at(),
             url: if whole { url.to_owned() } else { masked_url(url) },
             events: subscription.events.clone(),
             filter: subscription.filter.clone(),

@@ -1,7 +1,9 @@
 //! What happened is shown as it happened, to whom it may be shown, also after a restart.
 
 use super::*;
-use crate::delivery::{AfterRun, AttemptResult, Change, ErrorKind, Next, PluginRun, RunOutcome};
+use crate::delivery::{
+    AfterRun, AttemptResult, Cause, Change, ErrorKind, GivenUp, Next, PluginRun, RunOutcome,
+};
 use crate::digest::Digest;
 
 /// Accepts an event and gives its only row.
@@ -78,7 +80,9 @@ async fn a_delivery_shows_its_attempts_and_masks_what_is_secret() {
         2,
         answer,
         Next::Failed {
+            cause: Cause::Rejected,
             reason: "400 Bad Request".into(),
+            given_up: GivenUp::AtOnce,
         },
     )
     .await;
@@ -322,7 +326,11 @@ async fn nothing_of_another_tenant_is_there() {
         let answer = house.call_as(&theirs, method, &path, "{}").await;
         assert_eq!(answer.problem(), "404 not-found", "{method} {path}");
     }
-    for list in ["/events", "/subscriptions", &format!("/deliveries?event={event}")] {
+    for list in [
+        "/events?source=api",
+        "/subscriptions",
+        &format!("/deliveries?event={event}"),
+    ] {
         assert_eq!(
             house.call_as(&theirs, "GET", list, NOTHING).await.json()["data"],
             json!([]),

@@ -222,7 +222,7 @@ async fn lists_are_cut_into_pages() {
     house
         .call("POST", "/events", Value::from(events).to_string())
         .await;
-    for list in ["/events", "/deliveries", "/deliveries?status=pending"] {
+    for list in ["/events?source=api", "/deliveries", "/deliveries?status=pending"] {
         let (mut path, mut seen) = (list.to_owned(), Vec::new());
         let join = if list.contains('?') { '&' } else { '?' };
         path.push_str(&format!("{join}limit=2"));
@@ -376,6 +376,7 @@ async fn the_router_itself_stops_only_what_is_enabled() {
     let held = || Status::Held {
         since: Timestamp::from_millis(1),
         reason: "gone".into(),
+        probe_at: None,
     };
     let other_version = house.control.stop(id, version + 1, held()).await.unwrap();
     assert!(other_version.is_none(), "what went wrong was another version");

@@ -174,9 +174,10 @@ fn timestamp(
 /// Whether the algorithm can use secrets of this kind, and the input uses one that is no key.
 fn check_secret(written: &Written, input: &Input) -> Result<(), SchemeFault> {
     let (algorithm, kinds) = match written.algorithm {
-        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 => {
-            ("hmac-…", "`utf8`, `whsec-base64`, `whsec-or-utf8`, `base64` or `hex`")
-        }
+        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 => (
+            "hmac-…",
+            "`utf8`, `whsec-base64`, `whsec-or-utf8`, `base64` or `hex`",
+        ),
         Algorithm::Ed25519 => ("ed25519", "`whpk-base64`, `hex`, `base64` or `spki-base64`"),
         Algorithm::EcdsaP256Sha256 => ("ecdsa-p256-sha256", "`spki-base64`"),
         Algorithm::RsaSha256 => ("rsa-sha256", "`spki-base64` or `text`"),

@@ -24,6 +24,7 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
         status: Status::Held {
             since: maker.now,
             reason: "its plugin says so".to_owned(),
+            probe_at: Some(maker.now.plus(std::time::Duration::from_secs(60))),
         },
         events: vec!["alert.*".to_owned(), "push".to_owned()],
         filter: Some("event.data.severity == 'critical'".to_owned()),

@@ -205,6 +205,7 @@ impl<B: Backend> Pair<B> {
                 );
                 Change::Abandoned {
                     pending: row,
+                    cause: crate::delivery::Cause::Expired,
                     reason,
                     at: now,
                 }
@@ -321,6 +322,7 @@ impl<B: Backend> Pair<B> {
             .deliveries(query)
             .await
             .unwrap()
+            .deliveries
             .iter()
             .map(|d| d.id)
             .collect();
@@ -397,7 +399,7 @@ impl<B: Backend> Pair<B> {
             limit: 1_000,
             ..DeliveryQuery::default()
         };
-        let listed = store.deliveries(query).await.unwrap();
+        let listed = store.deliveries(query).await.unwrap().deliveries;
         let listed = listed
             .iter()
             .map(|d| (d.id, d.event, d.state.clone(), d.attempts));

@@ -268,8 +268,9 @@ pub(in crate::store) async fn lists_are_filtered_and_paged<B: Backend>() {
                         state,
                         before: Some(rows[38].delivery),
                         limit,
+                        ..DeliveryQuery::default()
                     };
-                    let found = store.deliveries(query).await.unwrap();
+                    let found = store.deliveries(query).await.unwrap().deliveries;
                     let fits = |(place, row): &(usize, &crate::delivery::Pending)| {
                         *place < 38
                             && subscription.is_none_or(|id| id == row.subscription)
@@ -295,7 +296,7 @@ pub(in crate::store) async fn lists_are_filtered_and_paged<B: Backend>() {
         limit: 10,
         ..DeliveryQuery::default()
     };
-    assert!(store.deliveries(stranger).await.unwrap().is_empty());
+    assert!(store.deliveries(stranger).await.unwrap().deliveries.is_empty());
 }
 
 pub(in crate::store) async fn what_is_missing_is_none<B: Backend>() {

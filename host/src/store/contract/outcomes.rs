@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Backend, Maker, Size, all_pending, event_ids, failed};
-use crate::delivery::{AfterRun, Change, Next, RunOutcome, Stage, State};
+use crate::delivery::{AfterRun, Cause, Change, Next, RunOutcome, Stage, State};
 use crate::store::{Counters, Error, Store};
 
 pub(super) async fn state(store: &dyn Store, id: crate::id::DeliveryId) -> State {
@@ -81,6 +81,7 @@ pub(in crate::store) async fn attempts_move_a_delivery<B: Backend>() {
     let reason = "the subscription was removed".to_owned();
     let change = Change::Abandoned {
         pending: row,
+        cause: Cause::SubscriptionDeleted,
         reason: reason.clone(),
         at: maker.now,
     };
@@ -112,7 +113,10 @@ pub(in crate::store) async fn runs_end_a_delivery<B: Backend>() {
     let due_at = maker.now.plus(Duration::from_secs(9));
     let nexts = [
         AfterRun::Filtered { reason: reason() },
-        AfterRun::Failed { reason: reason() },
+        AfterRun::Failed {
+            cause: Cause::PluginRejected,
+            reason: reason(),
+        },
         AfterRun::Again { due_at },
     ];
     for next in nexts {
@@ -129,7 +133,7 @@ pub(in crate::store) async fn runs_end_a_delivery<B: Backend>() {
         store.record(store.epoch(), vec![change]).await.unwrap();
         let expected = match next {
             AfterRun::Filtered { reason } => State::Filtered { at, reason },
-            AfterRun::Failed { reason } => State::Failed { at, reason },
+            AfterRun::Failed { reason, .. } => State::Failed { at, reason },
             AfterRun::Again { due_at } => State::Pending { due_at },
         };
         assert_eq!(state(&*store, row.delivery).await, expected);

@@ -35,6 +35,9 @@ struct Document {
     updated_at: Timestamp,
 }
 
+/// The word of [`Status::Enabled`] in a document.
+const ENABLED: &str = "enabled";
+
 /// The sealed part. Fields may be added with a default, never renamed.
 #[derive(Serialize, Deserialize)]
 struct Sealed<'a> {
@@ -49,6 +52,7 @@ pub(super) struct SubscriptionRow {
     tenant: i64,
     key: Option<String>,
     version: i64,
+    enabled: bool,
     document: String,
     sealed: Vec<u8>,
     pins: Vec<Digest>,
@@ -90,6 +94,7 @@ impl SubscriptionRow {
             tenant,
             key: subscription.key.clone(),
             version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
+            enabled: subscription.status.is_enabled(),
             document: serde_json::to_string(&document).map_err(backend)?,
             sealed: vault
                 .seal(place(tenant, id), &secret, Nonce::random())
@@ -153,12 +158,17 @@ impl SubscriptionRow {
     }
 
     pub(super) fn update(&self, work: &mut Work<'_>, version: u64) -> Result<()> {
-        let sql = "SELECT version FROM subscription WHERE id = ? AND tenant = ?";
-        let found: Option<i64> = work
+        let sql =
+            "SELECT version, document ->> '$.status.status' FROM subscription WHERE id = ? AND tenant = ?";
+        let found: Option<(i64, String)> = work
             .conn
-            .query_row(sql, [self.id, self.tenant], |row| row.get(0))
+            .query_row(sql, [self.id, self.tenant], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        match found {
+        let was_enabled = found.as_ref().is_some_and(|(_, status)| status == ENABLED);
+        if self.enabled && !was_enabled {
+            work.begin_row(self.id);
+        }
+        match found.map(|(version, _)| version) {
             None => return Err(Error::Missing { what: "subscription" }),
             Some(found) if u64::try_from(found).ok() != Some(version) => return Err(Error::Changed),
             Some(_) => self.check_key(work)?,

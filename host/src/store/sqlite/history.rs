@@ -12,9 +12,7 @@ use super::{ledger, row};
 use crate::delivery::{Attempt, Pending, PluginRun, Request, State};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
-use crate::store::{
-    Counters, DeliveryDetail, DeliveryQuery, DeliverySummary, EventQuery, Result, StateFilter, StoredEvent,
-};
+use crate::store::{Counters, DeliveryDetail, DeliverySummary, EventQuery, InARow, Result, StoredEvent};
 
 pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
     Ok(conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?)
@@ -57,6 +55,11 @@ pub(super) fn event(conn: &Connection, id: EventId) -> Result<Option<StoredEvent
 pub(super) fn events(conn: &Connection, query: EventQuery) -> Result<Vec<StoredEvent>> {
     let mut filter = Filter::default();
     filter.add("id < ?", query.before.map(EventId::number));
+    filter.add(
+        "id >= ?",
+        query.since.map(|time| EventId::first_at(time).number()),
+    );
+    filter.add("id < ?", query.until.map(|time| EventId::first_at(time).number()));
     filter.add("tenant = ?", query.tenant.map(TenantId::number));
     filter.add("event_type = ?", query.event_type);
     filter.add("source = ?", query.source);
@@ -74,56 +77,7 @@ pub(super) fn events(conn: &Connection, query: EventQuery) -> Result<Vec<StoredE
     Ok(newest.into_vec())
 }
 
-pub(super) fn deliveries(conn: &Connection, query: &DeliveryQuery) -> Result<Vec<DeliverySummary>> {
-    let mut common = Filter::default();
-    common.add("tenant = ?", query.tenant.map(TenantId::number));
-    common.add("subscription = ?", query.subscription.map(SubscriptionId::number));
-    common.add("event = ?", query.event.map(EventId::number));
-    let before = query.before.map(DeliveryId::number);
-    let mut newest = Newest::new(query.limit);
-    let end = match query.state {
-        Some(StateFilter::Pending) => Some(None),
-        Some(StateFilter::Delivered) => Some(Some(End::Delivered)),
-        Some(StateFilter::Filtered) => Some(Some(End::Filtered)),
-        Some(StateFilter::Failed) => Some(Some(End::Failed)),
-        None => None,
-    };
-    if matches!(end, None | Some(None)) {
-        let mut filter = Filter {
-            sql: common.sql.clone(),
-            values: common.values.clone(),
-        };
-        filter.add("request < ?", before);
-        // The first row of each delivery stands for it.
-        filter
-            .sql
-            .push_str(if filter.sql.is_empty() { " WHERE " } else { " AND " });
-        filter.sql.push_str("request = delivery");
-        let columns = format!("{}, tenant, event_type, siblings", ledger::COLUMNS);
-        newest.ask(conn, (&columns, "pending", "request"), &filter, |row| {
-            let entry = ledger::entry_of(conn, row)?;
-            Ok((entry.parts[0].delivery.number(), of_entry(&entry)))
-        })?;
-    }
-    if end == Some(None) {
-        return Ok(newest.into_vec());
-    }
-    common.add("id < ?", before);
-    common.add("state = ?", end.flatten().map(End::number));
-    for segment in by_newest(conn)? {
-        if newest.is_full(segment.high) {
-            break;
-        }
-        let table = format!("delivery_{}", segment.n);
-        newest.ask(conn, ("*", &table, "id"), &common, |row| {
-            let finished = Finished::read(row)?;
-            Ok((finished.id, of_finished(finished)))
-        })?;
-    }
-    Ok(newest.into_vec())
-}
-
-fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
+pub(super) fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
     let first = &entry.parts[0];
     DeliverySummary {
         id: first.delivery,
@@ -135,11 +89,14 @@ fn of_entry(entry: &ledger::Entry) -> DeliverySummary {
             due_at: entry.due_at(),
         },
         attempts: entry.attempts(),
+        cause: None,
+        code: None,
+        last_attempt: None,
         profile: first.profile,
     }
 }
 
-fn of_finished(finished: Finished) -> DeliverySummary {
+pub(super) fn of_finished(finished: Finished) -> DeliverySummary {
     let at = finished.at;
     let reason = finished.reason.unwrap_or_default();
     DeliverySummary {
@@ -154,6 +111,9 @@ fn of_finished(finished: Finished) -> DeliverySummary {
             End::Failed => State::Failed { at, reason },
         },
         attempts: finished.attempts,
+        cause: finished.cause,
+        code: finished.code,
+        last_attempt: None,
         profile: finished.profile,
     }
 }
@@ -235,4 +195,19 @@ pub(super) fn counters(conn: &Connection, subscription: Option<SubscriptionId>) 
         })
     })?;
     Ok(counters)
+}
+
+pub(super) fn failing(conn: &Connection) -> Result<Vec<(SubscriptionId, InARow)>> {
+    let mut query = conn.prepare_cached(
+        "SELECT subscription, failed_in_a_row, exhausted_in_a_row FROM counter
+         WHERE failed_in_a_row > 0 ORDER BY subscription",
+    )?;
+    let rows = query.query_map([], |row| {
+        let in_a_row = InARow {
+            failed: row.get::<_, i64>(1)?.unsigned_abs(),
+            exhausted: row.get::<_, i64>(2)?.unsigned_abs(),
+        };
+        Ok((SubscriptionId::from_number(row.get(0)?), in_a_row))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -13,6 +13,11 @@ use crate::time::Timestamp;
 pub(super) const COLUMNS: &str =
     "request, delivery, event, subscription, stage, attempts, tries, throttles, runs, due_at, profile";
 
+/// Behind [`COLUMNS`], where a whole delivery is read: its tenant, its event's type, its other requests.
+pub(super) const TENANT: usize = 11;
+pub(super) const EVENT_TYPE: usize = 12;
+const SIBLINGS: usize = 13;
+
 /// The number of a stage in the ledger.
 pub(super) const fn stage_number(stage: Stage) -> i64 {
     match stage {
@@ -96,9 +101,9 @@ pub(super) fn entry(conn: &Connection, delivery: i64) -> Result<Option<Entry>> {
 /// The delivery whose first row this is: [`COLUMNS`], then tenant, event type and siblings.
 pub(super) fn entry_of(conn: &Connection, row: &Row<'_>) -> Result<Entry> {
     let mut parts = vec![read(row)?];
-    let (tenant, event_type) = (row.get(11)?, row.get(12)?);
+    let (tenant, event_type) = (row.get(TENANT)?, row.get(EVENT_TYPE)?);
     if let Some(siblings) = row
-        .get_ref(13)?
+        .get_ref(SIBLINGS)?
         .as_blob_or_null()
         .map_err(rusqlite::Error::from)?
     {

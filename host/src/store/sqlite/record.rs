@@ -5,6 +5,9 @@
 //! one of its request, for its caller went by an old reading. A delivery with several requests ends
 //! when none of its parts is open, whatever the caller believed: a part that is still open can never
 //! be lost by a wrong guess. It is delivered when every part was.
+//!
+//! A delivery that failed at its endpoint moves the row of failures of its subscription, once, when it
+//! ends; one that was accepted begins the row anew.
 
 use rusqlite::params;
 
@@ -12,14 +15,18 @@ use super::fingerprint::{self, Fingerprint};
 use super::work::{End, Work};
 use super::{accept, append, ledger, pack, row};
 use crate::delivery::{
-    AfterRun, Attempt, AttemptResult, Change, NewEvent, Next, Pending, PluginRun, Request, Stage,
+    AfterRun, Attempt, AttemptResult, Cause, Change, GivenUp, NewEvent, Next, Pending, PluginRun, Request,
+    Stage,
 };
 use crate::profile;
-use crate::store::{Error, Result};
+use crate::store::{Error, Recorded, Result};
 use crate::time::Timestamp;
 
 /// Why a delivery failed whose last request was accepted.
 const ANOTHER_FAILED: &str = "another request of this delivery failed";
+/// `tries` of a part that failed with its schedule at its end: more than any schedule has. A part that
+/// failed needs no tries any more, and a resend begins at none.
+const EXHAUSTED: u16 = u16::MAX;
 
 /// A change with the hashes of what it brings.
 #[derive(Debug)]
@@ -70,17 +77,48 @@ impl Prepared {
 }
 
 /// How a part ended.
+#[derive(Clone, Copy)]
 struct Ending<'a> {
     end: End,
+    cause: Option<Cause>,
     reason: Option<&'a str>,
+    /// The status of the answer, where there was one.
+    code: Option<u16>,
+    /// Whether it counts against the endpoint, and how much.
+    blame: Option<GivenUp>,
     at: Timestamp,
     attempts: Option<u16>,
     runs: Option<u16>,
 }
 
+impl<'a> Ending<'a> {
+    /// Without an attempt or a run.
+    fn plain(end: End, cause: Option<Cause>, reason: Option<&'a str>, at: Timestamp) -> Self {
+        Self {
+            end,
+            cause,
+            reason,
+            code: None,
+            blame: None,
+            at,
+            attempts: None,
+            runs: None,
+        }
+    }
+}
+
+/// What a change came to.
+type Outcome = Result<Recorded>;
+
+/// The row is not there, or there is more than one.
+enum Ended {
+    Whole(Recorded),
+    NoSuchRow,
+}
+
 /// Writes one change.
-pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
-    match &prepared.change {
+pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Outcome {
+    let recorded = match &prepared.change {
         Change::Rendered {
             pending,
             tenant,
@@ -93,6 +131,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
             let tenant = tenant.number();
             rendered(work, pending, tenant, runs, requests, &prepared.requests, *at)?;
             append::runs(work, pending, runs)?;
+            Recorded::default()
         }
         Change::Ran {
             pending,
@@ -104,6 +143,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
             work.begin(*at)?;
             ran(work, pending, runs, next, *at)?;
             append::runs(work, pending, runs)?;
+            Recorded::default()
         }
         Change::Attempted {
             pending,
@@ -112,32 +152,35 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<()> {
             at,
         } => {
             work.begin(*at)?;
-            attempted(work, pending, attempt, next, *at)?;
+            let recorded = attempted(work, pending, attempt, next, *at)?;
             append::attempt(work, attempt)?;
+            recorded
         }
-        Change::Abandoned { pending, reason, at } => {
+        Change::Abandoned {
+            pending,
+            cause,
+            reason,
+            at,
+        } => {
             work.begin(*at)?;
-            let reason = Some(reason.as_str());
-            let ending = Ending {
-                end: End::Failed,
-                reason,
-                at: *at,
-                attempts: None,
-                runs: None,
-            };
-            if !end_single(work, pending, &ending)? {
-                let entry = ledger::entry(work.conn, pending.delivery.number())?;
-                end_whole(work, entry.ok_or(NOT_PENDING)?, &ending)?;
+            let ending = Ending::plain(End::Failed, Some(*cause), Some(reason), *at);
+            match end_single(work, pending, &ending)? {
+                Ended::Whole(recorded) => recorded,
+                Ended::NoSuchRow => {
+                    let entry = ledger::entry(work.conn, pending.delivery.number())?;
+                    end_whole(work, entry.ok_or(NOT_PENDING)?, &ending)?
+                }
             }
         }
-    }
+    };
     match &prepared.change {
         Change::Rendered { emitted, .. } | Change::Ran { emitted, .. } => {
             let mut pairs = emitted.iter().zip(&prepared.emitted);
-            pairs.try_for_each(|(new, hash)| accept::insert(work, new, hash))
+            pairs.try_for_each(|(new, hash)| accept::insert(work, new, hash))?;
         }
-        Change::Attempted { .. } | Change::Abandoned { .. } => Ok(()),
+        Change::Attempted { .. } | Change::Abandoned { .. } => {}
     }
+    Ok(recorded)
 }
 
 const NOT_PENDING: Error = Error::Missing {
@@ -205,9 +248,9 @@ fn ran(
     at: Timestamp,
 ) -> Result<()> {
     let runs = runs_after(pending, runs);
-    let (end, reason) = match next {
-        AfterRun::Filtered { reason } => (End::Filtered, reason),
-        AfterRun::Failed { reason } => (End::Failed, reason),
+    let (end, cause, reason) = match next {
+        AfterRun::Filtered { reason } => (End::Filtered, None, reason),
+        AfterRun::Failed { cause, reason } => (End::Failed, Some(*cause), reason),
         AfterRun::Again { due_at } => {
             let mut update =
                 work.statement("UPDATE pending SET runs = ?2, due_at = ?3 WHERE request = ?1")?;
@@ -216,16 +259,12 @@ fn ran(
         }
     };
     let ending = Ending {
-        end,
-        reason: Some(reason),
-        at,
-        attempts: None,
         runs: Some(runs),
+        ..Ending::plain(end, cause, Some(reason), at)
     };
-    if end_single(work, pending, &ending)? {
-        Ok(())
-    } else {
-        Err(NOT_PENDING)
+    match end_single(work, pending, &ending)? {
+        Ended::Whole(_) => Ok(()),
+        Ended::NoSuchRow => Err(NOT_PENDING),
     }
 }
 
@@ -235,14 +274,15 @@ fn attempted(
     attempt: &Attempt,
     next: &Next,
     at: Timestamp,
-) -> Result<()> {
-    let attempts = Some(attempt.number);
-    let ending = |end, reason| Ending {
-        end,
-        reason,
-        at,
-        attempts,
-        runs: None,
+) -> Outcome {
+    let code = match &attempt.result {
+        AttemptResult::Response { status, .. } => Some(*status),
+        AttemptResult::Error { .. } => None,
+    };
+    let ended = Ending {
+        code,
+        attempts: Some(attempt.number),
+        ..Ending::plain(End::Delivered, None, None, at)
     };
     match next {
         Next::Again {
@@ -256,15 +296,29 @@ fn attempted(
             )?;
             let request = pending.request.number();
             let values = params![request, attempt.number, due_at.as_millis(), tries, throttles];
-            require_one(update.execute(values)?)
+            require_one(update.execute(values)?)?;
+            Ok(Recorded::default())
         }
-        Next::Delivered => end_part(work, pending, &ending(End::Delivered, None)),
-        Next::Failed { reason } => end_part(work, pending, &ending(End::Failed, Some(reason))),
+        Next::Delivered => end_part(work, pending, &ended),
+        Next::Failed {
+            cause,
+            reason,
+            given_up,
+        } => {
+            let ending = Ending {
+                end: End::Failed,
+                cause: Some(*cause),
+                reason: Some(reason),
+                blame: Some(*given_up).filter(|_| cause.is_endpoints()),
+                ..ended
+            };
+            end_part(work, pending, &ending)
+        }
     }
 }
 
-/// Ends a delivery that has one row; `false` where there is no such row.
-fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Result<bool> {
+/// Ends a delivery that has one row.
+fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Result<Ended> {
     let request = pending.request.number();
     let mut insert = work.statement(&work.tally.sql.delivery_from_ledger)?;
     let inserted = insert.execute(params![
@@ -274,23 +328,37 @@ fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Re
         ending.reason,
         ending.attempts,
         ending.runs,
-        None::<&str>,
-        None::<u16>,
+        ending.cause.map(Cause::as_str),
+        ending.code,
     ])?;
     if inserted == 0 {
-        return Ok(false);
+        return Ok(Ended::NoSuchRow);
     }
     work.statement("DELETE FROM pending WHERE request = ?")?
         .execute([request])?;
     work.stored(request, 0);
-    work.ended(pending.subscription.number(), ending.end);
-    Ok(true)
+    let subscription = pending.subscription.number();
+    count(work, subscription, ending.end, ending.blame).map(Ended::Whole)
+}
+
+/// Takes note of an end, and of what it means for the row of failures.
+fn count(work: &mut Work<'_>, subscription: i64, end: End, blame: Option<GivenUp>) -> Outcome {
+    work.ended(subscription, end);
+    let failing = match (end, blame) {
+        (End::Failed, Some(given_up)) => Some(work.failed_in_a_row(subscription, given_up)?),
+        (End::Delivered, _) => {
+            work.begin_row(subscription);
+            None
+        }
+        (End::Failed | End::Filtered, _) => None,
+    };
+    Ok(Recorded { failing })
 }
 
 /// Ends one request, and its delivery if no other is open.
-fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Result<()> {
-    if end_single(work, pending, ending)? {
-        return Ok(());
+fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Outcome {
+    if let Ended::Whole(recorded) = end_single(work, pending, ending)? {
+        return Ok(recorded);
     }
     let mut entry = ledger::entry(work.conn, pending.delivery.number())?.ok_or(NOT_PENDING)?;
     let part = entry
@@ -306,27 +374,45 @@ fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Resu
         End::Filtered | End::Failed => Stage::PartFailed,
     };
     part.attempts = ending.attempts.unwrap_or(part.attempts);
+    if ending.blame == Some(GivenUp::Exhausted) {
+        part.tries = EXHAUSTED;
+    }
     let part = *part;
     if entry.parts.iter().any(|part| ledger::is_open(part.stage)) {
-        let mut update = work.statement("UPDATE pending SET stage = ?2, attempts = ?3 WHERE request = ?1")?;
+        let mut update =
+            work.statement("UPDATE pending SET stage = ?2, attempts = ?3, tries = ?4 WHERE request = ?1")?;
         let stage = ledger::stage_number(part.stage);
-        return require_one(update.execute(params![part.request.number(), stage, part.attempts])?);
+        let values = params![part.request.number(), stage, part.attempts, part.tries];
+        require_one(update.execute(values)?)?;
+        return Ok(Recorded::default());
     }
     end_whole(work, entry, ending)
 }
 
 /// Ends a delivery with several rows; what is open failed.
-fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>) -> Result<()> {
+fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>) -> Outcome {
+    let failed = |part: &Pending| part.stage == Stage::PartFailed;
+    let exhausted = entry
+        .parts
+        .iter()
+        .any(|part| failed(part) && part.tries == EXHAUSTED);
     for part in &mut entry.parts {
         if ledger::is_open(part.stage) {
             part.stage = Stage::PartFailed;
         }
     }
-    let failed = entry.parts.iter().any(|part| part.stage == Stage::PartFailed);
-    let (end, reason) = if failed {
-        (End::Failed, Some(ending.reason.unwrap_or(ANOTHER_FAILED)))
+    let (end, cause, reason) = if !entry.parts.iter().any(failed) {
+        (End::Delivered, None, None)
+    } else if ending.end == End::Failed {
+        (End::Failed, ending.cause, ending.reason)
     } else {
-        (End::Delivered, None)
+        (End::Failed, Some(Cause::AnotherRequest), Some(ANOTHER_FAILED))
+    };
+    // One delivery counts once, as badly as the worst of its requests.
+    let blame = match cause {
+        Some(cause) if cause.is_endpoints() && exhausted => Some(GivenUp::Exhausted),
+        Some(Cause::AnotherRequest) => Some(GivenUp::AtOnce),
+        _ => ending.blame,
     };
     let first = entry.parts[0];
     work.statement(&work.tally.sql.delivery)?.execute(params![
@@ -343,14 +429,13 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         1,
         row::parts(&entry.parts),
         first.profile.map(profile::Number::get),
-        None::<&str>,
-        None::<u16>,
+        cause.map(Cause::as_str),
+        ending.code,
     ])?;
     let mut delete = work.statement("DELETE FROM pending WHERE request = ?")?;
     for part in &entry.parts {
         delete.execute([part.request.number()])?;
     }
     work.stored(first.delivery.number(), 0);
-    work.ended(first.subscription.number(), end);
-    Ok(())
+    count(work, first.subscription.number(), end, blame)
 }

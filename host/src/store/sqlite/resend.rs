@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 use super::segments::{self, Phase, Segment};
 use super::work::{End, Work};
 use super::{ledger, row};
-use crate::delivery::{Pending, Stage};
+use crate::delivery::{Cause, Pending, Stage};
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
 use crate::profile;
 use crate::store::{Resend, Result};
@@ -31,6 +31,8 @@ pub(super) struct Finished {
     pub(super) runs: u16,
     pub(super) rendered: bool,
     pub(super) parts: Vec<(RequestId, Stage, u16)>,
+    pub(super) cause: Option<Cause>,
+    pub(super) code: Option<u16>,
     pub(super) profile: Option<profile::Number>,
 }
 
@@ -51,6 +53,12 @@ impl Finished {
             runs: row.get(9)?,
             rendered: row.get(10)?,
             parts: row::read_parts(parts.as_deref().unwrap_or_default())?,
+            cause: row
+                .get_ref(13)?
+                .as_str_or_null()
+                .map_err(rusqlite::Error::from)?
+                .and_then(Cause::parse),
+            code: row.get(14)?,
             profile: row.get::<_, Option<i64>>(12)?.map(profile::Number::new),
         })
     }

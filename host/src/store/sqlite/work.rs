@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::{schema, seen};
-use crate::store::{Error, Result};
+use crate::delivery::GivenUp;
+use crate::store::{Error, InARow, Result};
 use crate::time::Timestamp;
 
 /// What a row costs beside its payload, for the size of a segment (bytes; a guess that is never far
@@ -46,6 +47,18 @@ struct Moves {
     filtered: i64,
     failed: i64,
     pending: i64,
+    row: Row,
+}
+
+/// How the row of failures of one subscription moves: since the last delivery that was accepted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    /// It began anew in this batch; what is stored does not count any more.
+    anew: bool,
+    failed: i64,
+    exhausted: i64,
+    /// What is stored, once somebody had to know.
+    stored: Option<(i64, i64)>,
 }
 
 /// How a delivery ended; the numbers in `delivery_<n>.state`.
@@ -241,6 +254,39 @@ impl<'c> Work<'c> {
         self.moved(subscription, end, -1);
     }
 
+    /// The endpoint accepted a delivery, or a person enables the subscription: its row of failures
+    /// begins anew.
+    pub(super) fn begin_row(&mut self, subscription: i64) {
+        let moves = self.tally.counters.entry(subscription).or_default();
+        moves.row = Row {
+            anew: true,
+            ..Row::default()
+        };
+    }
+
+    /// A delivery failed at the endpoint. Gives the row of failures with it.
+    pub(super) fn failed_in_a_row(&mut self, subscription: i64, given_up: GivenUp) -> Result<InARow> {
+        let mut row = self.tally.counters.entry(subscription).or_default().row;
+        let stored = match row.stored {
+            _ if row.anew => (0, 0),
+            Some(stored) => stored,
+            None => {
+                let sql = "SELECT failed_in_a_row, exhausted_in_a_row FROM counter WHERE subscription = ?";
+                let mut query = self.statement(sql)?;
+                let found = query.query_row([subscription], |row| Ok((row.get(0)?, row.get(1)?)));
+                found.optional()?.unwrap_or_default()
+            }
+        };
+        row.stored = Some(stored);
+        row.failed += 1;
+        row.exhausted += i64::from(given_up == GivenUp::Exhausted);
+        self.tally.counters.entry(subscription).or_default().row = row;
+        Ok(InARow {
+            failed: (stored.0 + row.failed).unsigned_abs(),
+            exhausted: (stored.1 + row.exhausted).unsigned_abs(),
+        })
+    }
+
     fn moved(&mut self, subscription: i64, end: End, by: i64) {
         let moves = self.tally.counters.entry(subscription).or_default();
         moves.pending -= by;
@@ -256,10 +302,16 @@ impl<'c> Work<'c> {
         self.flush_segment()?;
         let mut update = self.statement(
             "UPDATE counter SET created = created + ?2, delivered = delivered + ?3,
-                 filtered = filtered + ?4, failed = failed + ?5, pending = pending + ?6
+                 filtered = filtered + ?4, failed = failed + ?5, pending = pending + ?6,
+                 failed_in_a_row = failed_in_a_row * ?7 + ?8,
+                 exhausted_in_a_row = exhausted_in_a_row * ?7 + ?9
              WHERE subscription = ?1",
         )?;
-        let mut insert = self.statement("INSERT INTO counter (subscription, created, delivered, filtered, failed, pending) VALUES (?, ?, ?, ?, ?, ?)")?;
+        let mut insert = self.statement(
+            "INSERT INTO counter (subscription, created, delivered, filtered, failed, pending,
+                                  failed_in_a_row, exhausted_in_a_row)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?8, ?9)",
+        )?;
         for (subscription, moves) in self.tally.counters.drain() {
             let Moves {
                 created,
@@ -267,8 +319,19 @@ impl<'c> Work<'c> {
                 filtered,
                 failed,
                 pending,
+                row,
             } = moves;
-            let values = params![subscription, created, delivered, filtered, failed, pending];
+            let values = params![
+                subscription,
+                created,
+                delivered,
+                filtered,
+                failed,
+                pending,
+                i64::from(!row.anew),
+                row.failed,
+                row.exhausted,
+            ];
             if update.execute(values)? == 0 {
                 insert.execute(values)?;
             }

@@ -224,7 +224,8 @@ async fn version_1_is_brought_up_to_date() {
                 ..Default::default()
             })
             .await
-            .unwrap();
+            .unwrap()
+            .deliveries;
         assert_eq!(listed.len(), 2);
         assert_eq!((listed[1].id, listed[1].attempts), (new.deliveries[0].id, 1));
 
