@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod bodies;
 pub mod deliveries;
+pub mod event_types;
 pub mod events;
 pub mod extract;
 pub mod frame;
@@ -30,6 +31,7 @@ pub mod tail;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 mod versioned;
 mod wishes;
 
@@ -54,6 +56,7 @@ use crate::recovery::Recovery;
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::telemetry::Budget;
+use crate::trial::Trial;
 use bodies::Room;
 use problem::{Kind, Problem};
 
@@ -63,6 +66,8 @@ pub struct State {
     pub control: Arc<Control>,
     /// The way in for events.
     pub ingest: Arc<Ingest>,
+    /// Tries subscriptions.
+    pub trial: Trial,
     /// The way in for other services' webhooks.
     pub intake: Intake,
     /// Memory for the bodies of webhooks.
@@ -181,6 +186,16 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/sources/{id}/rotate-secret", post(sources::rotate_secret)),
         ("/sources/{id}/receptions", get(receptions::list_of_source)),
         ("/source-presets", get(sources::presets)),
+        ("/event-types", post(event_types::create).get(event_types::list)),
+        ("/event-types/load", post(event_types::load)),
+        (
+            "/event-types/{name}",
+            get(event_types::show)
+                .put(event_types::put)
+                .patch(event_types::update)
+                .delete(event_types::remove),
+        ),
+        ("/event-type-catalogues", get(event_types::catalogues)),
         ("/receptions", get(receptions::list)),
         ("/receptions/{id}", get(receptions::show)),
         ("/tail", get(tail::watch)),
@@ -191,12 +206,14 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
 fn subscription_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("", post(subscriptions::create).get(subscriptions::list)),
+        ("/test", post(trial::unsaved)),
         (
             "/{id}",
             get(subscriptions::show)
                 .patch(subscriptions::update)
                 .delete(subscriptions::remove),
         ),
+        ("/{id}/test", post(trial::stored)),
         ("/{id}/enable", post(subscriptions::enable)),
         ("/{id}/disable", post(subscriptions::disable)),
         ("/{id}/rotate-secret", post(subscriptions::rotate_secret)),

@@ -19,6 +19,7 @@ mod completions;
 mod deliveries;
 mod demo;
 mod dev;
+mod event_types;
 mod events;
 mod explain;
 mod failure;
@@ -150,6 +151,12 @@ enum Command {
         after_help = "Examples:\n  hookway sources presets\n  hookway sources create --name github --preset github\n  hookway sources receptions github"
     )]
     Sources(sources::Verb),
+    /// Event types: what they mean, their schemas and samples
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  hookway event-types load workflows\n  hookway event-types list --language es"
+    )]
+    EventTypes(event_types::Verb),
     /// Events that came in
     #[command(
         subcommand,
@@ -250,6 +257,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Tenants(verb) => tenants::run(verb, context).await,
         Command::Subscriptions(verb) => subscriptions::run(verb, context).await,
         Command::Sources(verb) => sources::run(verb, context).await,
+        Command::EventTypes(verb) => event_types::run(verb, context).await,
         Command::Events(verb) => events::run(verb, context).await,
         Command::Deliveries(verb) => deliveries::run(verb, context).await,
         Command::Recover(args) => operations::recover(args, context).await,
@@ -407,6 +415,11 @@ mod tests {
             "hookway keys create --name ci --scope ingest --scope read",
             "hookway subscriptions create --name n --url https://example.com --event alert.* --plugin slack",
             "hookway webhooks list --server https://example.com",
+            "hookway webhooks test leads --type lead.created --data {}",
+            "hookway subscriptions test --url https://example.com --profile plain --secret-env S",
+            "hookway event-types put order.paid --description en=x --sample {}",
+            "hookway event-types load workflows",
+            "hookway event-types load --list",
             "hookway deliveries list --status failed --subscription sub_1 --limit 5",
             "hookway deliveries resend dlv_1 dlv_2",
             "hookway recover leads --since 2026-05-19T16:30:00Z --type a.* --cause timeout --code 503 --rate 5 --wait",
@@ -459,6 +472,9 @@ mod tests {
             "hookway replay --event evt_1 --status none",
             "hookway deliveries show dlv_1 --curl --body",
             "hookway subscriptions create --file a --url https://example.com",
+            "hookway subscriptions test",
+            "hookway subscriptions test leads --url https://example.com",
+            "hookway event-types load",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

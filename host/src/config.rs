@@ -29,7 +29,7 @@ pub mod value;
 pub use layers::{Error, Fault, Given, Loaded, Origin};
 pub use rule::{AllowRule, AllowWhat};
 pub use setting::{Layers, SETTINGS, Setting};
-pub use value::LogFormat;
+pub use value::{LogFormat, UnknownTypes, Validate};
 
 use network::{Networks, WebAddress};
 use rule::Rules;
@@ -98,6 +98,11 @@ settings! {
         idempotency_window: Duration = Time, "24h", in MINUTE..=30 * DAY;
         /// Most events in one call: they are one transaction, which everybody behind it waits for.
         events_per_call_max: usize = Count, "1000", in 1..=10_000;
+        /// Whether payloads of events by the API must keep to the schema that their type has: `off`, or
+        /// `refuse` what does not. What sources take is never held to it.
+        validate: Validate = Choice, "off";
+        /// What becomes of events by the API whose type nobody described: `accept` or `refuse`.
+        unknown_types: UnknownTypes = Choice, "accept";
     }
 
     /// Sources: the addresses at which other services deliver their webhooks.

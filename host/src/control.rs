@@ -7,6 +7,7 @@
 //! that a verb, once begun, runs to its end.
 
 pub mod check;
+pub mod event_types;
 pub mod keyring;
 pub mod keys;
 pub mod plugins;
@@ -37,6 +38,7 @@ use crate::json::Faults;
 use crate::own_event::OwnEvent;
 use crate::plugin::{LoadError, Runtime};
 use crate::registry::Registry;
+use crate::registry::event_types::Known;
 use crate::store::{self, Store, Tenant};
 
 /// Why a verb was refused. Nothing was changed.
@@ -154,11 +156,14 @@ pub struct Control {
 }
 
 impl Control {
-    /// Reads keys and tenants from the store, which has the default tenant from its start.
+    /// Reads keys, tenants and event types from the store, which has the default tenant from its start.
     pub async fn open(parts: Parts) -> store::Result<Arc<Self>> {
         let keyring = Keyring::new(parts.operator_key);
         keyring.replace(&parts.store.keys().await?);
         let tenants = parts.store.tenants().await?;
+        let event_types = parts.store.event_types().await?.into_iter();
+        let event_types = event_types.map(|stored| Arc::new(Known::stored(stored)));
+        parts.registry.event_types().put(event_types.collect());
         Ok(Arc::new(Self {
             parts,
             keyring,

@@ -23,6 +23,7 @@ use crate::id::{EventId, Generator, RequestId, TenantId};
 use crate::own_event;
 use crate::reception::Reception;
 use crate::registry::Registry;
+use crate::registry::event_types::Violation;
 use crate::sentinel::Gauges;
 use crate::source::Conflict;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
@@ -35,6 +36,8 @@ pub struct DraftFault {
     pub index: usize,
     /// Which attribute, by its name in the API.
     pub attribute: &'static str,
+    /// The pointer to the place below the attribute; empty for the whole of it.
+    pub below: String,
     /// What is wrong.
     pub detail: String,
 }
@@ -117,6 +120,7 @@ impl Ingest {
         drafts: Vec<Draft>,
         idempotency: Option<Idempotency>,
     ) -> Result<Vec<Taken>, Error> {
+        self.check_types(tenant, &drafts)?;
         let now = self.clock.now();
         let events = self.routed(tenant, drafts, now)?;
         let warnings: Vec<_> = events.iter().map(|new| self.warnings(new)).collect();
@@ -160,6 +164,22 @@ impl Ingest {
             reception: Some(Box::new(reception)),
         };
         self.commit(call).await
+    }
+
+    /// Holds events of the API to what the operator asks of them. What sources bring is as their services
+    /// made it, who would only send the same again.
+    fn check_types(&self, tenant: TenantId, drafts: &[Draft]) -> Result<(), Error> {
+        let violations = self.registry.event_types().violations(tenant, drafts);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let fault = |violation: Violation| DraftFault {
+            index: violation.index,
+            attribute: violation.attribute,
+            below: violation.below,
+            detail: violation.detail,
+        };
+        Err(Error::Drafts(violations.into_iter().map(fault).collect()))
     }
 
     fn routed(&self, tenant: TenantId, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<NewEvent>, Error> {
@@ -295,6 +315,7 @@ fn faults(index: usize, draft: &Draft) -> impl Iterator<Item = DraftFault> {
     check(draft).map(move |(attribute, fault)| DraftFault {
         index,
         attribute,
+        below: String::new(),
         detail: fault.to_string(),
     })
 }

@@ -2,7 +2,10 @@
 //! routing table over them.
 //!
 //! Readers take a snapshot without a lock; a change builds the next snapshot beside it and swaps.
+//! Beside them are the types of events that are described ([`event_types`]).
 //! Who waits for changes (the dispatcher) is woken after the swap, so it never sees the old one again.
+
+pub mod event_types;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use self::event_types::EventTypes;
 use crate::id::SubscriptionId;
 use crate::profile::{self, Edition, Shelf};
 use crate::routing::{Route, Table};
@@ -30,6 +34,7 @@ pub struct Registry {
     /// Changes are made one after another.
     changing: Mutex<()>,
     changed: watch::Sender<u64>,
+    event_types: EventTypes,
 }
 
 impl Registry {
@@ -44,12 +49,18 @@ impl Registry {
             shelf: ArcSwap::from_pointee(shelf),
             changing: Mutex::new(()),
             changed: watch::Sender::new(0),
+            event_types: EventTypes::default(),
         }
     }
 
     /// What holds now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// The types of events that are described.
+    pub fn event_types(&self) -> &EventTypes {
+        &self.event_types
     }
 
     /// One subscription.

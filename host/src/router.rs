@@ -39,6 +39,7 @@ use crate::secret::Secret;
 use crate::sentinel::{Gauges, Sentinel};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
+use crate::trial::Trial;
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
@@ -148,6 +149,7 @@ impl Router {
         let shelf = stored::profiles(&*store, clock.now()).await?;
         let routes = stored::routes(&*store, &shelf, clock.now()).await?;
         let registry = Arc::new(Registry::new(shelf, routes));
+        registry.event_types().hold_to(settings::checks(&config));
         let sources = Arc::new(Sources::new(stored::sources(&*store, clock.now()).await?));
         let policy = settings::policy(&config);
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
@@ -201,10 +203,18 @@ impl Router {
         };
         keeper.catch_up().await?;
         let meters = Arc::new(Meters::new(clock.now()));
+        let renderer = Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone());
+        let trial = Trial::new(
+            control.clone(),
+            renderer.clone(),
+            egress.clone(),
+            ids.clone(),
+            clock.clone(),
+        );
         let tools = Tools {
             store: store.clone(),
             registry: registry.clone(),
-            renderer: Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone()),
+            renderer,
             egress,
             ingest: ingest.clone(),
             ids: ids.clone(),
@@ -252,6 +262,7 @@ impl Router {
         let app = api::router(api::State {
             control,
             ingest,
+            trial,
             intake,
             bodies: api::bodies::Room::new(config.sources.body_memory_max),
             refusals: crate::telemetry::Budget::default(),

@@ -29,6 +29,7 @@ use crate::alert;
 use crate::delivery::{Attempt, Cause, Change, NewEvent, Pending, PluginRun, Request, State};
 use crate::digest::Digest;
 use crate::event::Event;
+use crate::event_type::EventType;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
 use crate::profile::{self, Choice};
 use crate::reception::Reception;
@@ -524,6 +525,14 @@ pub trait Store: Operations + Send + Sync + 'static {
     fn update_source(&self, source: Arc<Source>, version: u64) -> BoxFuture<'_, Result<()>>;
     /// Removes a source. What it brought stays.
     fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>>;
+
+    /// All types of events that are described, by tenant and name.
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>>>;
+    /// Writes descriptions, all or none. One of version 1 is new ([`Error::Taken`] where its tenant has
+    /// one of this name), any other replaces the version before ([`Error::Changed`], [`Error::Missing`]).
+    fn put_event_types(&self, types: Vec<Arc<EventType>>) -> BoxFuture<'_, Result<()>>;
+    /// Removes a description. Events of the type stay, and more may come.
+    fn remove_event_type(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>>;
 
     /// All versions of all profiles, in the order of their numbers; removed ones too, for deliveries may
     /// still look like them.

@@ -85,3 +85,16 @@ fn every_profile_is_in_the_guide_to_profiles() {
         "docs/profiles.md must have this table behind {PROFILES_MARK}{expected}"
     );
 }
+
+#[test]
+fn every_finding_is_in_the_guide_to_testing_endpoints() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/testing-endpoints.md");
+    let guide = std::fs::read_to_string(path).unwrap();
+    for code in hookway::diagnosis::Code::ALL {
+        let written = format!("`{}`", code.as_str());
+        assert!(
+            guide.contains(&written),
+            "docs/testing-endpoints.md does not name {written}"
+        );
+    }
+}

@@ -24,6 +24,7 @@ mod behaviour;
 mod cloudevents;
 mod delivery;
 mod documents;
+mod event_types;
 mod ingest;
 mod interference;
 mod keys;
@@ -40,6 +41,7 @@ mod stable_json;
 mod terminal;
 mod terminal_operations;
 mod terminal_sources;
+mod trial;
 mod triggering;
 mod watching;
 

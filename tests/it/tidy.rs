@@ -14,8 +14,10 @@ const PURE: &[&str] = &[
     "bucket",
     "cloudevents",
     "delivery",
+    "diagnosis",
     "digest",
     "event",
+    "event_type",
     "first_party",
     "id",
     "json",
@@ -52,6 +54,7 @@ const WIRING: &[&str] = &[
     "render",
     "router",
     "sentinel",
+    "trial",
     "workbench",
 ];
 /// Where people and programs come in.

@@ -248,7 +248,10 @@ pub(super) fn problem_of(error: ingest::Error, form: Form) -> Problem {
         ingest::Error::Drafts(found) => {
             let mut faults = Faults::default();
             for fault in found {
-                faults.add(form.place(fault.index, fault.attribute), fault.detail);
+                faults.add(
+                    form.below(fault.index, fault.attribute, &fault.below),
+                    fault.detail,
+                );
             }
             faults.into()
         }

@@ -15,8 +15,8 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, events, health, inbound, keys, operations, plugins, profiles, receptions, sources,
-    subscriptions, tail, tenants,
+    attempts, deliveries, event_types, events, health, inbound, keys, operations, plugins, profiles,
+    receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
 
@@ -32,7 +32,7 @@ use crate::json::Fault;
         events::create, events::list, events::show, events::matches,
         subscriptions::create, subscriptions::list, subscriptions::show, subscriptions::update,
         subscriptions::remove, subscriptions::enable, subscriptions::disable, subscriptions::rotate_secret,
-        subscriptions::stats::show,
+        subscriptions::stats::show, trial::unsaved, trial::stored,
         deliveries::list_of_subscription, deliveries::list, deliveries::causes::list, deliveries::show,
         deliveries::resend, operations::recover, operations::replay, operations::begin, operations::list,
         operations::show, operations::cancel, operations::once::replay_event, operations::once::resend,
@@ -42,6 +42,8 @@ use crate::json::Fault;
         profiles::list, profiles::show, profiles::put, profiles::remove,
         sources::create, sources::list, sources::show, sources::update, sources::remove, sources::enable,
         sources::disable, sources::rotate_secret, sources::presets,
+        event_types::create, event_types::list, event_types::show, event_types::put, event_types::update,
+        event_types::remove, event_types::load, event_types::catalogues,
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
         tail::watch,

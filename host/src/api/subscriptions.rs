@@ -25,7 +25,7 @@ pub(super) use body::empty_config;
 pub use body::{StepIn, SubscriptionIn};
 pub use shown::{CountersOut, StepOut, SubscriptionOut};
 
-use body::wish;
+pub(super) use body::wish;
 
 /// Makes a subscription. The answer is the only one that shows its secret.
 #[utoipa::path(

@@ -30,10 +30,12 @@ use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
 use crate::profile::{self, Edition, Shelf};
 use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
+use crate::render::Renderer;
 use crate::routing::Route;
 use crate::store::Store;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::time::Timestamp;
+use crate::trial::Trial;
 
 #[allow(
     clippy::duplicate_mod,
@@ -176,12 +178,13 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         repetition_window: Duration::from_secs(7 * 86_400),
     };
     let ingest = Arc::new(ingest);
+    let catalogue = Arc::new(catalogue);
     let control = Control::open(Parts {
         store: Arc::clone(&store),
         registry: Arc::clone(&registry),
         sources: Arc::clone(&sources),
-        catalogue: Arc::new(catalogue),
-        runtime,
+        catalogue: Arc::clone(&catalogue),
+        runtime: runtime.clone(),
         policy: Arc::new(Policy::default()),
         ids: Arc::clone(&ids),
         clock: clock.clone(),
@@ -192,6 +195,20 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     });
     let control = control.await.unwrap();
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
+    let renderer = Renderer::new(
+        catalogue,
+        runtime,
+        Arc::clone(&control),
+        Arc::clone(&ids),
+        clock.clone(),
+    );
+    let trial = Trial::new(
+        Arc::clone(&control),
+        renderer,
+        egress.clone(),
+        Arc::clone(&ids),
+        clock.clone(),
+    );
     let intake = Intake {
         sources,
         ingest: Arc::clone(&ingest),
@@ -220,6 +237,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     let router = super::router(State {
         control: Arc::clone(&control),
         ingest,
+        trial,
         intake,
         bodies: super::bodies::Room::new(1 << 20),
         refusals: crate::telemetry::Budget::default(),

@@ -1,5 +1,7 @@
 //! `hookway subscriptions`: the routing table, by hand.
 
+mod test;
+
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -117,6 +119,13 @@ pub(super) enum Verb {
         /// Its id or key
         id: String,
     },
+    /// Send it a test event, and say what is probably wrong where it is not taken
+    #[command(after_help = "Examples:
+  hookway subscriptions test leads
+  hookway subscriptions test leads --type lead.created --data @lead.json
+  hookway subscriptions test --url https://example.com/hook --profile workflows \\
+      --secret-file secret.txt --type alert.created    # nothing is stored")]
+    Test(Box<test::Args>),
     /// Give it a new signing secret, shown once; the old one signs too for a while
     #[command(after_help = "Example:\n  hookway subscriptions rotate-secret leads")]
     RotateSecret {
@@ -341,6 +350,7 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             output.note(&format!("counted since {}", cell(&stats["since"])));
             Ok(())
         }
+        Verb::Test(args) => test::run(&args, context).await,
         Verb::RotateSecret { id } => {
             let rotated = post(&context.client()?, &id, "rotate-secret").await?;
             if output.json {

@@ -351,13 +351,67 @@ impl Kind<LogFormat> for Choice {
         match value.as_str() {
             Some("text") => Ok(LogFormat::Text),
             Some("json") => Ok(LogFormat::Json),
-            _ => Err(wrong(value, Self::FORM)),
+            _ => Err(wrong(value, <Self as Kind<LogFormat>>::FORM)),
         }
     }
     fn show(value: &LogFormat) -> String {
         match value {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
+        }
+        .to_owned()
+    }
+}
+
+/// Whether payloads are held to their schemas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validate {
+    /// They are not.
+    Off,
+    /// What does not keep to its schema is refused.
+    Refuse,
+}
+
+impl Kind<Validate> for Choice {
+    const FORM: &'static str = "off or refuse";
+    fn parse(value: &Value) -> Result<Validate, String> {
+        match value.as_str() {
+            Some("off") => Ok(Validate::Off),
+            Some("refuse") => Ok(Validate::Refuse),
+            _ => Err(wrong(value, <Self as Kind<Validate>>::FORM)),
+        }
+    }
+    fn show(value: &Validate) -> String {
+        match value {
+            Validate::Off => "off",
+            Validate::Refuse => "refuse",
+        }
+        .to_owned()
+    }
+}
+
+/// What becomes of events of types that nobody described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownTypes {
+    /// They are accepted.
+    Accept,
+    /// They are refused.
+    Refuse,
+}
+
+impl Kind<UnknownTypes> for Choice {
+    const FORM: &'static str = "accept or refuse";
+    fn parse(value: &Value) -> Result<UnknownTypes, String> {
+        match value.as_str() {
+            Some("accept") => Ok(UnknownTypes::Accept),
+            Some("refuse") => Ok(UnknownTypes::Refuse),
+            _ => Err(wrong(value, <Self as Kind<UnknownTypes>>::FORM)),
+        }
+    }
+    fn show(value: &UnknownTypes) -> String {
+        match value {
+            UnknownTypes::Accept => "accept",
+            UnknownTypes::Refuse => "refuse",
         }
         .to_owned()
     }

@@ -12,6 +12,9 @@ pub use crate::subscription::{IN_FLIGHT_MAX, RATE_REQUESTS_MAX, RATE_SECONDS_MAX
 /// Longest value of a header, in bytes: many servers take 8 KiB for a whole head.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
 
+/// The one key that no subscription may have: `/subscriptions/test` tries one that is not stored.
+const RESERVED_KEY: &str = "test";
+
 /// Headers that a subscription may not set: they frame the message, name the host or say who signs,
 /// and are the router's (RFC 9110 section 7.6.1, RFC 9112 section 6).
 const HOST_OWNED: &[&str] = &[
@@ -66,6 +69,9 @@ pub fn subscription(subscription: &Subscription, faults: &mut Faults) {
     name(&subscription.name, faults);
     if let Some(key) = &subscription.key {
         slug(key, "/key", faults);
+        if key == RESERVED_KEY {
+            faults.add("/key", "must not be `test`, which is a path of the API itself");
+        }
     }
     let count = subscription.plugins.len();
     if count > limits::PLUGINS_MAX {

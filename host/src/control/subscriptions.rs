@@ -4,6 +4,7 @@
 //! whole result is checked as if it were new, and only then written. So a subscription that is
 //! stored has passed every check, whichever way it became what it is.
 
+mod draft;
 mod secrets;
 mod wish;
 
@@ -22,6 +23,7 @@ use crate::secret::Secret;
 use crate::subscription::{SigningSecret, Status, Subscription};
 use crate::time::Timestamp;
 
+pub use draft::Draft;
 pub use secrets::SECRETS_MAX;
 pub use wish::Wish;
 

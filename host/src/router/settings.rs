@@ -1,8 +1,9 @@
 //! From the configuration to what each room calls its own limits. One function a room.
 
-use crate::config::{AllowWhat, Config};
+use crate::config::{AllowWhat, Config, UnknownTypes, Validate};
 use crate::dispatcher::QueueLimits;
 use crate::egress::{AllowRule, AllowTarget, Policy};
+use crate::registry::event_types::{Checks, Strictness};
 use crate::retry::{JITTER_DEFAULT, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT};
 use crate::store::Retention;
 use crate::store::sqlite::SqliteOptions;
@@ -27,6 +28,20 @@ pub(super) fn policy(config: &Config) -> Policy {
         allow: config.egress.allow.iter().map(rule).collect(),
         allow_http: config.egress.allow_http,
         allow_private_networks: config.egress.allow_private_networks,
+    }
+}
+
+/// What events of the API are held to.
+pub(super) fn checks(config: &Config) -> Checks {
+    Checks {
+        payloads: match config.ingest.validate {
+            Validate::Off => Strictness::Pass,
+            Validate::Refuse => Strictness::Refuse,
+        },
+        unknown_types: match config.ingest.unknown_types {
+            UnknownTypes::Accept => Strictness::Pass,
+            UnknownTypes::Refuse => Strictness::Refuse,
+        },
     }
 }
 

@@ -7,6 +7,7 @@
 pub(super) mod alerts;
 pub(super) mod candidates;
 pub(super) mod config;
+pub(super) mod event_types;
 pub(super) mod expiry;
 pub(super) mod histories;
 pub(super) mod history;
@@ -112,6 +113,7 @@ macro_rules! contract_tests {
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
             profiles_are_kept_in_versions profiles::profiles_are_kept_in_versions;
             sources_are_kept_whole sources::sources_are_kept_whole;
+            event_types_are_kept_whole event_types::event_types_are_kept_whole;
             tenants_and_keys config::tenants_and_keys;
             alerts_are_kept_until_they_are_over alerts::alerts_are_kept_until_they_are_over;
             components_are_kept_while_used config::components_are_kept_while_used;

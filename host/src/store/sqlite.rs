@@ -17,6 +17,7 @@ mod candidates;
 mod causes;
 mod checkpoint;
 mod config_rows;
+mod event_type_rows;
 mod expire;
 mod fault;
 mod fingerprint;
@@ -65,6 +66,7 @@ use crate::alert;
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
+use crate::event_type::EventType;
 use crate::id::{
     DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
 };
@@ -314,6 +316,21 @@ impl Store for SqliteStore {
 
     fn remove_source(&self, id: SourceId) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| source_rows::remove_source(work, id))
+    }
+
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>>> {
+        self.read(event_type_rows::event_types)
+    }
+
+    fn put_event_types(&self, types: Vec<Arc<EventType>>) -> BoxFuture<'_, Result<()>> {
+        match event_type_rows::Prepared::new(&types) {
+            Ok(prepared) => self.write(Kind::Ingest, prepared.weight(), move |work| prepared.put(work)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn remove_event_type(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| event_type_rows::remove(work, tenant, &name))
     }
 
     fn profiles(&self) -> BoxFuture<'_, Result<Vec<StoredProfile>>> {

@@ -43,6 +43,15 @@ impl Form {
             Self::Headers => format!("{ATTRIBUTE_PREFIX}{attribute}"),
         }
     }
+
+    /// The place below an attribute to which this pointer leads.
+    pub(super) fn below(self, index: usize, attribute: &str, pointer: &str) -> String {
+        match self {
+            // The body is the data.
+            Self::Headers if attribute == "data" => pointer.to_owned(),
+            _ => format!("{}{pointer}", self.place(index, attribute)),
+        }
+    }
 }
 
 /// A body with events, read whole and not yet parsed.

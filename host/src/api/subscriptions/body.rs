@@ -65,7 +65,7 @@ pub struct StepIn {
 }
 
 /// Reads a wish.
-pub(super) fn wish(body: &JsonBody) -> Result<Wish, Problem> {
+pub(in crate::api) fn wish(body: &JsonBody) -> Result<Wish, Problem> {
     let mut faults = Faults::default();
     let mut wishes = Wishes {
         fields: Fields::of(body.text(), "")?,
