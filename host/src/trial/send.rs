@@ -144,10 +144,15 @@ fn ready(
     let id = id.to_string();
     let signed = endpoint.sign(&id, &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signed)?;
-    let signature = match (&profile.signature, signed.is_empty()) {
-        (_, false) => Signature::Signed,
-        (Some(_), true) => Signature::NoSecret,
-        (None, true) => Signature::NotWanted,
+    // Id and time stamp go along without a secret, too: that headers were made does not say it.
+    let secrets = &route.subscription().endpoint.secrets;
+    let has_secret = secrets
+        .iter()
+        .any(|secret| secret.until.is_none_or(|until| until > now));
+    let signature = match (&profile.signature, has_secret) {
+        (Some(_), true) => Signature::Signed,
+        (Some(_), false) => Signature::NoSecret,
+        (None, _) => Signature::NotWanted,
     };
     let Outbound {
         method,

@@ -45,7 +45,7 @@ async fn with_echo() -> (TestRouter, Receiver) {
 /// What arrives where the plugin put out each of the variants, alone and inside the profile's envelope.
 async fn outputs(profile: &str) -> Vec<(&'static str, Bytes, Bytes)> {
     let (router, receiver) = with_echo().await;
-    for envelope in ["none", "profile"] {
+    for envelope in ["auto", "profile"] {
         let mut body = subscription(&receiver, profile);
         body["plugins"] = json!([{"name": "echo"}]);
         body["envelope"] = json!(envelope);
@@ -70,7 +70,7 @@ async fn outputs(profile: &str) -> Vec<(&'static str, Bytes, Bytes)> {
             assert_eq!(one.header("content-encoding"), "", "{profile} {variant}");
             one.body.clone()
         };
-        found.push((variant, at("/none"), at("/profile")));
+        found.push((variant, at("/auto"), at("/profile")));
     }
     found
 }

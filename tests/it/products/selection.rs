@@ -1,18 +1,19 @@
-//! Who gets what: the types that a webhook names and no others, to addresses that the product allows.
+//! Who gets what: the types that a webhook names and no others, to addresses that the product allows, and
+//! what a test says where there is no secret.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::subscription;
-use crate::support::{Receiver, TestRouter};
+use super::{SECRET, subscription};
+use crate::support::{Receiver, Reply, TestRouter};
 
 /// Loads the types of a product's catalogue and gives their names.
 async fn load(router: &TestRouter, product: &str) -> Vec<String> {
     let body = json!({"catalogue": product});
     let answer = router.post("/api/v1/event-types/load", &body).await;
     assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
-    let page = router.get("/api/v1/event-types?limit=100").await.expect(200);
+    let page = router.get("/api/v1/event-types").await.expect(200);
     let types = page.body["data"].as_array().expect("a list").iter();
     types
         .map(|one| one["name"].as_str().expect("a name").to_owned())
@@ -69,8 +70,29 @@ async fn the_products_send_to_https_only() {
             .expect(201);
         // Who develops on one machine may.
         router
-            .post("/api/v1/webhooks", &wish("http://127.0.0.1:9/in"))
+            .post("/api/v1/webhooks", &wish("http://127.0.0.1:8081/in"))
             .await
             .expect(201);
     }
+}
+
+/// IB-06: without a secret nothing is signed, the published code throws for want of the header, and the test
+/// says that this is why; id and time stamp, which go along all the same, do not hide it.
+#[tokio::test]
+async fn a_test_without_a_secret_says_that_nothing_was_signed() {
+    let thrown = "<pre>TypeError [ERR_INVALID_ARG_TYPE]: The first argument must be of type string</pre>";
+    let reply = Reply::Full(500, Vec::new(), thrown.into());
+    let (router, receiver) = (TestRouter::start().await, Receiver::scripted([], reply).await);
+    for (secret, code) in [(json!(null), "unsigned"), (json!(SECRET), "signature_mismatch")] {
+        let mut wish = subscription(&receiver, "inboundflow");
+        wish["secret"] = secret;
+        let tried = router.post("/api/v1/webhooks/test", &wish).await.expect(200);
+        assert_eq!(tried.body["diagnosis"][0]["code"], code, "{}", tried.text);
+    }
+    let signed: Vec<bool> = receiver
+        .received()
+        .iter()
+        .map(|one| !one.header("x-inboundflow-signature").is_empty())
+        .collect();
+    assert_eq!(signed, [false, true]);
 }
