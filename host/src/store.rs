@@ -12,10 +12,12 @@
 //!   first fail with [`Error::Fenced`].
 
 mod candidates;
+mod configured;
 #[cfg(test)]
 mod contract;
 pub mod files;
 mod query;
+mod shown;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -23,15 +25,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
 use crate::alert;
-use crate::delivery::{Attempt, Cause, Change, NewEvent, Pending, PluginRun, Request, State};
+use crate::delivery::{Change, NewEvent, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
-use crate::profile::{self, Choice};
+use crate::profile;
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
 use crate::subscription::Subscription;
@@ -40,8 +41,13 @@ use crate::time::Timestamp;
 pub use self::candidates::{
     Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
+pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
+};
+pub use self::shown::{
+    CauseGroup, Causes, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary, LastAttempt,
+    StoredEvent,
 };
 
 /// [`Error::Damaged`] of everything at once.
@@ -190,108 +196,6 @@ pub struct InARow {
     pub exhausted: u64,
 }
 
-/// A page of deliveries.
-#[derive(Clone, Debug, Default)]
-pub struct DeliveryPage {
-    /// The deliveries, in the order that was asked for.
-    pub deliveries: Vec<DeliverySummary>,
-    /// Where the walk goes on, to be given as `before` or `after`; none at its end. A page may be short,
-    /// or empty, and have one: one call looks at a bounded number of rows.
-    pub next: Option<DeliveryId>,
-}
-
-/// Dead letters that one call counts by cause: about a second of reading. Where there are more, the
-/// oldest segments of history are left out, and the answer says so.
-pub const DEAD_LETTERS_COUNTED_MAX: u64 = 1_000_000;
-
-/// Dead letters, grouped.
-#[derive(Clone, Debug, Default)]
-pub struct Causes {
-    /// The groups, the largest first.
-    pub groups: Vec<CauseGroup>,
-    /// Whether there are more than [`DEAD_LETTERS_COUNTED_MAX`] and the oldest are not counted.
-    pub truncated: bool,
-}
-
-/// Dead letters with the same cause and the same status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CauseGroup {
-    /// Why they failed; none where they failed before causes were kept.
-    pub cause: Option<Cause>,
-    /// The status of the last answer; none where there was none.
-    pub code: Option<u16>,
-    /// How many.
-    pub count: u64,
-    /// When the first of them failed.
-    pub first_at: Timestamp,
-    /// When the last of them failed.
-    pub last_at: Timestamp,
-    /// The newest of them.
-    pub sample: DeliveryId,
-    /// Why that one failed, in words.
-    pub sample_reason: String,
-}
-
-/// A delivery as history shows it.
-#[derive(Clone, Debug)]
-pub struct DeliverySummary {
-    /// Its id.
-    pub id: DeliveryId,
-    /// Its owner.
-    pub tenant: TenantId,
-    /// Its event.
-    pub event: EventId,
-    /// The type of its event.
-    pub event_type: String,
-    /// Its subscription.
-    pub subscription: SubscriptionId,
-    /// Where it stands (`held` is derived by whoever knows the subscription).
-    pub state: State,
-    /// Attempts so far, over all its requests.
-    pub attempts: u32,
-    /// The version of the profile that it looks like, as in [`Pending::profile`].
-    pub profile: Option<profile::Number>,
-    /// Why it failed, if it has; none where it failed before causes were kept.
-    pub cause: Option<Cause>,
-    /// The status of the last answer, if it has ended and there was one.
-    pub code: Option<u16>,
-    /// The last attempt, where a list was asked for it.
-    pub last_attempt: Option<LastAttempt>,
-}
-
-/// The last attempt of a delivery, in short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastAttempt {
-    /// When it began.
-    pub started_at: Timestamp,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u32,
-    /// The status of the answer, if there was one.
-    pub status: Option<u16>,
-}
-
-/// A delivery with everything that happened to it.
-#[derive(Clone, Debug)]
-pub struct DeliveryDetail {
-    /// The summary.
-    pub summary: DeliverySummary,
-    /// The requests that plugins made; empty where the body follows from event and profile.
-    pub requests: Vec<Request>,
-    /// Plugin runs in order.
-    pub runs: Vec<PluginRun>,
-    /// Attempts in order.
-    pub attempts: Vec<Attempt>,
-}
-
-/// An event with how many subscriptions it matched.
-#[derive(Clone, Debug)]
-pub struct StoredEvent {
-    /// The event.
-    pub event: Arc<Event>,
-    /// How many subscriptions it matched.
-    pub matched: u32,
-}
-
 /// What became of a wish to resend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resend {
@@ -320,111 +224,6 @@ pub struct Counters {
     pub failed: u64,
     /// Still to be done.
     pub pending: u64,
-}
-
-/// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    /// Its id.
-    pub id: TenantId,
-    /// Its unique name, a slug.
-    pub name: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// What it has said about itself.
-    pub settings: TenantSettings,
-}
-
-/// What a tenant has said about itself. Fields may be added with a default, never renamed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TenantSettings {
-    /// What the tenant is called in deliveries (`{tenant}`); its name where it has said nothing. It is
-    /// given once: a delivery looks the same in every attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-    /// The profile of subscriptions that name none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_profile: Option<Choice>,
-}
-
-impl Tenant {
-    /// What the tenant is called in deliveries.
-    pub fn shown(&self) -> &str {
-        self.settings.external_id.as_deref().unwrap_or(&self.name)
-    }
-}
-
-/// A version of a profile that is about to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewProfile {
-    /// Whose it is; the router's own where it is nobody's.
-    pub tenant: Option<TenantId>,
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: u32,
-    /// The profile, JSON.
-    pub document: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// A version of a profile as it is stored. The store does not read the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredProfile {
-    /// Its number.
-    pub number: profile::Number,
-    /// Whose it is; the router's own where it is nobody's.
-    pub tenant: Option<TenantId>,
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: u32,
-    /// The profile, JSON.
-    pub document: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was removed.
-    pub removed_at: Option<Timestamp>,
-}
-
-/// An API key; the key itself is not stored, only its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its id.
-    pub id: KeyId,
-    /// The tenant it is bound to; none for a key of the whole router.
-    pub tenant: Option<TenantId>,
-    /// A name for people.
-    pub name: String,
-    /// SHA-256 of the key.
-    pub hash: Digest,
-    /// Words of `auth::Scope`, joined by spaces.
-    pub scopes: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was revoked; such a key opens nothing.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A version of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginVersion {
-    /// The owner.
-    pub tenant: TenantId,
-    /// The name that subscriptions use.
-    pub name: String,
-    /// The component.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-    /// `describe`'s answer, JSON.
-    pub manifest: String,
-    /// When it was uploaded.
-    pub uploaded_at: Timestamp,
-    /// Whether subscriptions that name no digest use it.
-    pub current: bool,
 }
 
 /// How long things are kept.

@@ -13,7 +13,6 @@ use crate::delivery::{Attempt, AttemptResult, Next};
 use crate::id::SubscriptionId;
 use crate::meter::{Outcome, Sample};
 use crate::registry::Registry;
-use crate::retry::AutoDisable;
 use crate::routing::Route;
 use crate::store::{InARow, Recorded};
 use crate::subscription::Status;
@@ -24,11 +23,14 @@ pub(super) fn mode_of(registry: &Registry, id: SubscriptionId, now: Timestamp) -
     let Some(route) = registry.route(id) else {
         return LaneMode::Gone;
     };
-    let subscription = route.subscription();
+    let (subscription, profile) = (route.subscription(), &route.edition().profile);
     match subscription.status {
         Status::Enabled => LaneMode::Open {
             max_in_flight: subscription.endpoint.max_in_flight.get(),
-            rate: subscription.endpoint.rate_limit,
+            rate: subscription
+                .endpoint
+                .rate_limit
+                .or(profile.rate_limit.map(|rate| rate.0)),
         },
         Status::Held {
             probe_at: Some(at), ..
@@ -48,15 +50,10 @@ pub(super) fn next_probe(registry: &Registry, now: Timestamp) -> Option<Timestam
     times.filter(|at| *at > now).min()
 }
 
-/// The rule by which failures disable a subscription today.
-fn rule_of(_route: &Route) -> Option<AutoDisable> {
-    None
-}
-
 /// Whether failures one after another disable a subscription, and why.
 pub fn disabled_by(route: &Route, row: InARow) -> Option<String> {
     let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-    let rule = rule_of(route)?;
+    let rule = route.edition().profile.auto_disable?;
     let disables = rule.disables(few(row.failed), few(row.exhausted));
     disables.then(|| rule.reason())
 }

@@ -216,7 +216,7 @@ fn envelopes_are_bounded() {
         format!(
             "{}[\"d\",\"{{data}}\"]{}",
             "[[\"o\",".repeat(levels - 1) + "[",
-            "]".repeat(1) + &"]]".repeat(levels - 1)
+            "]".to_owned() + &"]]".repeat(levels - 1)
         )
     };
     assert!(serde_json::from_str::<Envelope>(&nested(ENVELOPE_DEPTH_MAX)).is_ok());

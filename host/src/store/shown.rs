@@ -1,0 +1,111 @@
+//! What history gives: deliveries in lists and whole, dead letters by their causes, events.
+
+use std::sync::Arc;
+
+use crate::delivery::{Attempt, Cause, PluginRun, Request, State};
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
+use crate::profile;
+use crate::time::Timestamp;
+
+/// A page of deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryPage {
+    /// The deliveries, in the order that was asked for.
+    pub deliveries: Vec<DeliverySummary>,
+    /// Where the walk goes on, to be given as `before` or `after`; none at its end. A page may be short,
+    /// or empty, and have one: one call looks at a bounded number of rows.
+    pub next: Option<DeliveryId>,
+}
+
+/// Dead letters that one call counts by cause: about a second of reading. Where there are more, the
+/// oldest segments of history are left out, and the answer says so.
+pub const DEAD_LETTERS_COUNTED_MAX: u64 = 1_000_000;
+
+/// Dead letters, grouped.
+#[derive(Clone, Debug, Default)]
+pub struct Causes {
+    /// The groups, the largest first.
+    pub groups: Vec<CauseGroup>,
+    /// Whether there are more than [`DEAD_LETTERS_COUNTED_MAX`] and the oldest are not counted.
+    pub truncated: bool,
+}
+
+/// Dead letters with the same cause and the same status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseGroup {
+    /// Why they failed; none where they failed before causes were kept.
+    pub cause: Option<Cause>,
+    /// The status of the last answer; none where there was none.
+    pub code: Option<u16>,
+    /// How many.
+    pub count: u64,
+    /// When the first of them failed.
+    pub first_at: Timestamp,
+    /// When the last of them failed.
+    pub last_at: Timestamp,
+    /// The newest of them.
+    pub sample: DeliveryId,
+    /// Why that one failed, in words.
+    pub sample_reason: String,
+}
+
+/// A delivery as history shows it.
+#[derive(Clone, Debug)]
+pub struct DeliverySummary {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Its event.
+    pub event: EventId,
+    /// The type of its event.
+    pub event_type: String,
+    /// Its subscription.
+    pub subscription: SubscriptionId,
+    /// Where it stands (`held` is derived by whoever knows the subscription).
+    pub state: State,
+    /// Attempts so far, over all its requests.
+    pub attempts: u32,
+    /// The version of the profile that it looks like, as in [`Pending::profile`].
+    pub profile: Option<profile::Number>,
+    /// Why it failed, if it has; none where it failed before causes were kept.
+    pub cause: Option<Cause>,
+    /// The status of the last answer, if it has ended and there was one.
+    pub code: Option<u16>,
+    /// The last attempt, where a list was asked for it.
+    pub last_attempt: Option<LastAttempt>,
+}
+
+/// The last attempt of a delivery, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u32,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+}
+
+/// A delivery with everything that happened to it.
+#[derive(Clone, Debug)]
+pub struct DeliveryDetail {
+    /// The summary.
+    pub summary: DeliverySummary,
+    /// The requests that plugins made; empty where the body follows from event and profile.
+    pub requests: Vec<Request>,
+    /// Plugin runs in order.
+    pub runs: Vec<PluginRun>,
+    /// Attempts in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// An event with how many subscriptions it matched.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Arc<Event>,
+    /// How many subscriptions it matched.
+    pub matched: u32,
+}
