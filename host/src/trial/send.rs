@@ -144,15 +144,14 @@ fn ready(
     let id = id.to_string();
     let signed = endpoint.sign(&id, &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signed)?;
-    // Id and time stamp go along without a secret, too: that headers were made does not say it.
-    let secrets = &route.subscription().endpoint.secrets;
-    let has_secret = secrets
-        .iter()
-        .any(|secret| secret.until.is_none_or(|until| until > now));
-    let signature = match (&profile.signature, has_secret) {
-        (Some(_), true) => Signature::Signed,
-        (Some(_), false) => Signature::NoSecret,
+    let signature = match (
+        &profile.signature,
+        route.subscription().endpoint.secrets.is_empty(),
+    ) {
         (None, _) => Signature::NotWanted,
+        // Time stamp and id may go along all the same.
+        (Some(_), true) => Signature::NoSecret,
+        (Some(_), false) => Signature::Signed,
     };
     let Outbound {
         method,
