@@ -92,11 +92,6 @@ impl Meters {
         }
     }
 
-    /// Forgets a subscription that is gone.
-    pub fn forget(&self, subscription: SubscriptionId) {
-        self.shard(subscription).gauges.pop(&subscription);
-    }
-
     fn shard(&self, subscription: SubscriptionId) -> MutexGuard<'_, Shard> {
         // Ids of one burst differ in their lowest bits, others in their time.
         let number = subscription.number();
@@ -135,8 +130,6 @@ mod tests {
         assert_eq!(meters.window(id(2), later, minute), Counts::default());
         assert_eq!(meters.times(id(2), later, Span::Hour), None);
         assert_eq!(meters.since(id(1), later), NOW);
-        meters.forget(id(1));
-        assert_eq!(meters.window(id(1), later, minute).attempts, 0);
     }
 
     #[test]

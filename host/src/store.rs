@@ -16,8 +16,8 @@ mod configured;
 #[cfg(test)]
 mod contract;
 pub mod files;
+mod found;
 mod query;
-mod shown;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -42,12 +42,12 @@ pub use self::candidates::{
     Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
 pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
+pub use self::found::{
+    CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
+    InARow, LastAttempt, Recorded, Resend, StoredEvent,
+};
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
-};
-pub use self::shown::{
-    CauseGroup, Causes, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary, LastAttempt,
-    StoredEvent,
 };
 
 /// [`Error::Damaged`] of everything at once.
@@ -176,54 +176,6 @@ pub struct AcceptedEvent {
     pub matched: u32,
     /// Whether it had been accepted before.
     pub duplicate: bool,
-}
-
-/// What writing a change came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recorded {
-    /// Where the change ended a delivery that failed at its endpoint: the row of failures with it, as it
-    /// was after this change, whatever came behind it.
-    pub failing: Option<InARow>,
-}
-
-/// Deliveries of a subscription that failed at the endpoint since the last one that it accepted, or
-/// since the subscription was enabled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InARow {
-    /// All of them.
-    pub failed: u64,
-    /// Those with which the retry schedule was at its end.
-    pub exhausted: u64,
-}
-
-/// What became of a wish to resend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resend {
-    /// It is in the ledger again; these are its rows (a delivery with several requests has several).
-    Queued(Vec<Pending>),
-    /// It is still pending: its rows are due now.
-    Hastened(Vec<Pending>),
-    /// A plugin filtered it; there is no request that could be sent again.
-    Filtered,
-    /// Its body has expired.
-    Expired,
-    /// There is no such delivery of this tenant.
-    Missing,
-}
-
-/// Counts of deliveries. `created` is the sum of the others, always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// All that ever were.
-    pub created: u64,
-    /// Delivered.
-    pub delivered: u64,
-    /// Filtered by a plugin.
-    pub filtered: u64,
-    /// Dead letters.
-    pub failed: u64,
-    /// Still to be done.
-    pub pending: u64,
 }
 
 /// How long things are kept.

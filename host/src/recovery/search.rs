@@ -278,7 +278,7 @@ impl<'a> Bodies<'a> {
     /// What the filter of this pair says. Pairs are asked in their order.
     async fn verdict(&mut self, place: usize) -> store::Result<Verdict> {
         let pair = &self.pairs[place];
-        if !pair.route.has_filter() {
+        if !pair.route.has_to_see(&pair.event.event_type) {
             return Ok(Verdict::Passes);
         }
         if !self.loaded.contains_key(&pair.event.id) {
@@ -294,7 +294,8 @@ impl<'a> Bodies<'a> {
 
     async fn load(&mut self, place: usize) -> store::Result<()> {
         self.loaded.clear();
-        let filtered = self.pairs[place..].iter().filter(|pair| pair.route.has_filter());
+        let seen = |pair: &&Pair<'_>| pair.route.has_to_see(&pair.event.event_type);
+        let filtered = self.pairs[place..].iter().filter(seen);
         let mut ids: Vec<EventId> = filtered.map(|pair| pair.event.id).take(BODIES_AT_ONCE).collect();
         ids.dedup();
         match self.store.events_by_id(ids.clone()).await {

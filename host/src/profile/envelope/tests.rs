@@ -38,6 +38,7 @@ fn wrap(envelope: &Envelope, event: &Event, content_type: &str) -> Rendered {
             subscription: Id::from_number(3),
             tenant: "org \"1\"",
         },
+        shown_type: &event.event_type,
         content_type,
         version: 7,
         attempt_at: None,

@@ -9,10 +9,12 @@ use super::resend::Finished;
 use super::segments::{self, Segment};
 use super::work::End;
 use super::{ledger, row};
-use crate::delivery::{Attempt, Pending, PluginRun, Request, State};
+use crate::delivery::{Attempt, AttemptResult, Pending, PluginRun, Request, State};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
-use crate::store::{Counters, DeliveryDetail, DeliverySummary, EventQuery, InARow, Result, StoredEvent};
+use crate::store::{
+    Counters, DeliveryDetail, DeliverySummary, EventQuery, InARow, LastAttempt, Result, StoredEvent,
+};
 
 pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
     Ok(conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?)
@@ -121,7 +123,7 @@ pub(super) fn of_finished(finished: Finished) -> DeliverySummary {
 pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryDetail>> {
     let all = segments::load(conn)?;
     let number = id.number();
-    let (summary, requests) = if let Some(entry) = ledger::entry(conn, number)? {
+    let (mut summary, requests) = if let Some(entry) = ledger::entry(conn, number)? {
         let rendered = entry
             .parts
             .iter()
@@ -150,6 +152,14 @@ pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<Deliv
     let mut attempts: Vec<Attempt> = every(conn, &all, "attempt", number, row::attempt)?;
     attempts.sort_by_key(|attempt| (attempt.started_at, attempt.request, attempt.number));
     attempts.dedup_by_key(|attempt| (attempt.request, attempt.number));
+    summary.last_attempt = attempts.last().map(|last| LastAttempt {
+        started_at: last.started_at,
+        duration_ms: last.duration_ms,
+        status: match &last.result {
+            AttemptResult::Response { status, .. } => Some(*status),
+            AttemptResult::Error { .. } => None,
+        },
+    });
     Ok(Some(DeliveryDetail {
         summary,
         requests: kept,

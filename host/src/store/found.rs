@@ -1,12 +1,30 @@
-//! What history gives: deliveries in lists and whole, dead letters by their causes, events.
+//! What the store answers: what a change came to, and what is found in history.
 
 use std::sync::Arc;
 
-use crate::delivery::{Attempt, Cause, PluginRun, Request, State};
+use crate::delivery::{Attempt, Cause, Pending, PluginRun, Request, State};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
 use crate::profile;
 use crate::time::Timestamp;
+
+/// What writing a change came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where the change ended a delivery that failed at its endpoint: the row of failures with it, as it
+    /// was after this change, whatever came behind it.
+    pub failing: Option<InARow>,
+}
+
+/// Deliveries of a subscription that failed at the endpoint since the last one that it accepted, or
+/// since the subscription was enabled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InARow {
+    /// All of them.
+    pub failed: u64,
+    /// Those with which the retry schedule was at its end.
+    pub exhausted: u64,
+}
 
 /// A page of deliveries.
 #[derive(Clone, Debug, Default)]
@@ -108,4 +126,34 @@ pub struct StoredEvent {
     pub event: Arc<Event>,
     /// How many subscriptions it matched.
     pub matched: u32,
+}
+
+/// What became of a wish to resend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// It is in the ledger again; these are its rows (a delivery with several requests has several).
+    Queued(Vec<Pending>),
+    /// It is still pending: its rows are due now.
+    Hastened(Vec<Pending>),
+    /// A plugin filtered it; there is no request that could be sent again.
+    Filtered,
+    /// Its body has expired.
+    Expired,
+    /// There is no such delivery of this tenant.
+    Missing,
+}
+
+/// Counts of deliveries. `created` is the sum of the others, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// All that ever were.
+    pub created: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// Filtered by a plugin.
+    pub filtered: u64,
+    /// Dead letters.
+    pub failed: u64,
+    /// Still to be done.
+    pub pending: u64,
 }
