@@ -124,7 +124,7 @@ async fn the_end_of_an_operation_is_an_event() {
         (&json!(recover), &json!("finished")),
         "{data}"
     );
-    assert_eq!(data["done"], 3, "{data}");
+    assert_eq!((&data["total"], &data["done"]), (&json!(3), &json!(3)), "{data}");
     let none = json!({"causes": ["timeout"], "preview": true});
     assert_eq!(
         preview_of(&ask(&router, &id, "recover", &none).await),
