@@ -164,6 +164,10 @@ impl Control {
         let event_types = parts.store.event_types().await?.into_iter();
         let event_types = event_types.map(|stored| Arc::new(Known::stored(stored)));
         parts.registry.event_types().put(event_types.collect());
+        for tenant in &tenants {
+            let payloads = tenant.settings.validate_events;
+            parts.registry.event_types().hold_tenant_to(tenant.id, payloads);
+        }
         Ok(Arc::new(Self {
             parts,
             keyring,

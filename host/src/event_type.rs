@@ -80,6 +80,17 @@ pub struct EventType {
     pub updated_at: Timestamp,
 }
 
+/// What becomes of an event that does not keep to what is said about its type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strictness {
+    /// It is accepted.
+    #[default]
+    Off,
+    /// It is refused, and its whole call with it.
+    Refuse,
+}
+
 impl PartialEq for Definition {
     /// Schemas and samples are the same where their bytes are.
     fn eq(&self, other: &Self) -> bool {

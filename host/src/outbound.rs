@@ -118,6 +118,13 @@ impl Endpoint {
         &self.spelled
     }
 
+    /// The name of a header as it is written on the wire.
+    pub fn spelling<'n>(&'n self, name: &'n HeaderName) -> &'n str {
+        let name = name.as_str();
+        let spelled = self.spelled.iter().find(|known| known.eq_ignore_ascii_case(name));
+        spelled.map_or(name, String::as_str)
+    }
+
     /// The request for a delivery, for an attempt at this time: what a plugin made of it, or the event in
     /// its profile's envelope.
     pub fn request(

@@ -256,7 +256,7 @@ impl OwnEvent {
         Self::new(PLUGIN_HELD, subscription.id.to_string(), &data)
     }
 
-    /// One of another shape: a recovery (its subject is the operation), an alert.
+    /// One of another shape: an alert, the end of an operation.
     pub fn new(event_type: &'static str, subject: String, data: &impl Serialize) -> Self {
         Self {
             event_type,

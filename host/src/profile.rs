@@ -269,6 +269,11 @@ impl Profile {
         signing.is_some_and(|signing| signing.need() == Need::Required)
     }
 
+    /// What this type of event is called in deliveries: one of Hookway's own types may have another name.
+    pub fn shown_type<'a>(&'a self, event_type: &'a str) -> &'a str {
+        self.operational_events.shown_type(event_type)
+    }
+
     /// Why a URL is not for deliveries, if the profile refuses it.
     pub fn refused_url(&self, url: &str) -> Option<&str> {
         self.refuse_urls.iter().find_map(|refused| refused.refuses(url))
@@ -279,6 +284,7 @@ impl Profile {
     pub fn headers(&self, about: About<'_>, attempt_at: Timestamp) -> Vec<(String, String)> {
         self.headers.filled(&Facts {
             about,
+            shown_type: self.shown_type(&about.event.event_type),
             content_type: &about.event.content_type,
             version: self.version,
             attempt_at: Some(attempt_at),

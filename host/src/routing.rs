@@ -26,7 +26,7 @@ pub use table::{Explanation, Matches, Table};
 use crate::event::Event;
 use crate::id::DeliveryId;
 use crate::own_event;
-use crate::profile::{About, Edition};
+use crate::profile::{About, Edition, OperationalEvents};
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
 /// A subscription, compiled.
@@ -36,6 +36,9 @@ pub struct Route {
     edition: Arc<Edition>,
     owner: Arc<str>,
     patterns: Vec<Pattern>,
+    /// Types of Hookway's own events that a pattern matches under the name that the profile gives them, each
+    /// with the place of that pattern.
+    named: Vec<(Pattern, usize)>,
     filter: Option<Filter>,
 }
 
@@ -81,11 +84,13 @@ impl Route {
         }
         let filter = subscription.filter.as_deref().map(Filter::compile).transpose();
         let filter = filter.map_err(|fault| error("/filter", &fault))?;
+        let named = named(&patterns, &edition.profile.operational_events);
         Ok(Self {
             subscription,
             edition,
             owner,
             patterns,
+            named,
             filter,
         })
     }
@@ -100,13 +105,17 @@ impl Route {
         self.pattern_for(event_type).is_some()
     }
 
-    /// Whether it has a filter, which has to see the event.
-    pub fn has_filter(&self) -> bool {
-        self.filter.is_some()
+    /// Whether more than its type says whether an event of this type goes here.
+    pub fn looks_into(&self, event_type: &str) -> bool {
+        self.filter.is_some() || own_event::is_own(event_type)
     }
 
-    /// Whether its filter lets the event through. A filter that fails does not.
+    /// Whether its filter lets the event through, and it is not about this subscription. A filter that
+    /// fails does not.
     pub fn lets_through(&self, event: &Event) -> bool {
+        if own_event::about(event) == Some(self.subscription.id) {
+            return false;
+        }
         let mut context = FilterContext::new(event);
         let filter = self.filter.as_ref();
         filter.is_none_or(|filter| filter.matches(&mut context).unwrap_or(false))
@@ -134,7 +143,15 @@ impl Route {
 
     /// The first pattern that matches an event type.
     fn pattern_for(&self, event_type: &str) -> Option<&Pattern> {
-        self.patterns.iter().find(|pattern| pattern.matches(event_type))
+        let named = self.named.iter();
+        let mut named = named.filter(|(own, _)| own.matches(event_type));
+        let written = self.patterns.iter().find(|pattern| pattern.matches(event_type));
+        written.or_else(|| named.next().and_then(|(_, place)| self.patterns.get(*place)))
+    }
+
+    /// Every pattern by which the table finds it.
+    fn all_patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter().chain(self.named.iter().map(|(own, _)| own))
     }
 
     /// Whether the event goes here, and why not.
@@ -155,4 +172,16 @@ impl Route {
             },
         }
     }
+}
+
+/// The own types that patterns match by their names in a profile. `*` names none of them, as ever.
+fn named(patterns: &[Pattern], names: &OperationalEvents) -> Vec<(Pattern, usize)> {
+    let place_of = |name: &str| {
+        let wants = |pattern: &Pattern| *pattern != Pattern::All && pattern.matches(name);
+        patterns.iter().position(wants)
+    };
+    let found = names
+        .iter()
+        .filter_map(|(own, name)| Some((Pattern::Exact(own.to_owned()), place_of(name)?)));
+    found.collect()
 }

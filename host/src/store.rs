@@ -12,6 +12,7 @@
 //!   first fail with [`Error::Fenced`].
 
 mod candidates;
+mod configured;
 #[cfg(test)]
 mod contract;
 pub mod files;
@@ -24,7 +25,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
 use crate::alert;
 use crate::delivery::{Change, NewEvent, Pending, Request};
@@ -32,7 +32,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
-use crate::profile::{self, Choice};
+use crate::profile;
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
 use crate::subscription::Subscription;
@@ -41,6 +41,7 @@ use crate::time::Timestamp;
 pub use self::candidates::{
     Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
+pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
 pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
     InARow, LastAttempt, Recorded, Resend, StoredEvent,
@@ -175,111 +176,6 @@ pub struct AcceptedEvent {
     pub matched: u32,
     /// Whether it had been accepted before.
     pub duplicate: bool,
-}
-
-/// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tenant {
-    /// Its id.
-    pub id: TenantId,
-    /// Its unique name, a slug.
-    pub name: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// What it has said about itself.
-    pub settings: TenantSettings,
-}
-
-/// What a tenant has said about itself. Fields may be added with a default, never renamed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TenantSettings {
-    /// What the tenant is called in deliveries (`{tenant}`); its name where it has said nothing. It is
-    /// given once: a delivery looks the same in every attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-    /// The profile of subscriptions that name none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_profile: Option<Choice>,
-}
-
-impl Tenant {
-    /// What the tenant is called in deliveries.
-    pub fn shown(&self) -> &str {
-        self.settings.external_id.as_deref().unwrap_or(&self.name)
-    }
-}
-
-/// A version of a profile that is about to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewProfile {
-    /// Whose it is; the router's own where it is nobody's.
-    pub tenant: Option<TenantId>,
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: u32,
-    /// The profile, JSON.
-    pub document: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// A version of a profile as it is stored. The store does not read the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredProfile {
-    /// Its number.
-    pub number: profile::Number,
-    /// Whose it is; the router's own where it is nobody's.
-    pub tenant: Option<TenantId>,
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: u32,
-    /// The profile, JSON.
-    pub document: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was removed.
-    pub removed_at: Option<Timestamp>,
-}
-
-/// An API key; the key itself is not stored, only its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its id.
-    pub id: KeyId,
-    /// The tenant it is bound to; none for a key of the whole router.
-    pub tenant: Option<TenantId>,
-    /// A name for people.
-    pub name: String,
-    /// SHA-256 of the key.
-    pub hash: Digest,
-    /// Words of `auth::Scope`, joined by spaces.
-    pub scopes: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was revoked; such a key opens nothing.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A version of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginVersion {
-    /// The owner.
-    pub tenant: TenantId,
-    /// The name that subscriptions use.
-    pub name: String,
-    /// The component.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-    /// `describe`'s answer, JSON.
-    pub manifest: String,
-    /// When it was uploaded.
-    pub uploaded_at: Timestamp,
-    /// Whether subscriptions that name no digest use it.
-    pub current: bool,
 }
 
 /// How long things are kept.

@@ -294,19 +294,48 @@ async fn payloads_are_held_to_their_schema_where_the_operator_says_so() {
     );
     // What nobody described passes, and so does what a source brings.
     router.send(&json!({"type": "nobody.knows", "data": 1})).await;
-    let source = json!({"name": "flux", "events": {"type": {"value": "agent.response"}}});
-    let made = router.post("/api/v1/sources", &source).await;
-    if made.status == 201 {
-        router
-            .call_open(
-                "POST",
-                "/webhooks/flux",
-                &[("content-type", "application/json")],
-                "[]",
-            )
-            .await
-            .expect(200);
-    }
+    let source = json!({"name": "flux", "preset": "none", "events": {"type": ["agent.response"]}});
+    router.post("/api/v1/sources", &source).await.expect(201);
+    router
+        .call_open(
+            "POST",
+            "/webhooks/flux",
+            &[("content-type", "application/json")],
+            "[]",
+        )
+        .await
+        .expect(200);
+    let events = router.get("/api/v1/events?source=flux").await.expect(200);
+    assert_eq!(events.str("/data/0/type"), "agent.response");
+}
+
+/// WX-12.
+#[tokio::test]
+async fn a_tenant_says_for_itself_whether_payloads_are_held_to_their_schema() {
+    let mut router = TestRouter::start().await;
+    let described = json!({"name": "list", "schema": {"type": "array"}});
+    router.post(TYPES, &described).await.expect(201);
+    let event = json!({"type": "list", "data": 5});
+    router.send(&event).await;
+    let tenant = "/api/v1/tenants/default";
+    router
+        .call("PATCH", tenant, &json!({"validate_events": "sometimes"}))
+        .await
+        .expect(422);
+    let changed = router
+        .call("PATCH", tenant, &json!({"validate_events": "refuse"}))
+        .await
+        .expect(200);
+    assert_eq!(changed.body["validate_events"], "refuse");
+    router.post("/api/v1/events", &event).await.expect(422);
+    router.restart().await;
+    let refused = router.post("/api/v1/events", &event).await.expect(422);
+    assert_eq!(pointers(&refused.body), ["/data"]);
+    router
+        .call("PATCH", tenant, &json!({"validate_events": null}))
+        .await
+        .expect(200);
+    router.send(&event).await;
 }
 
 #[tokio::test]

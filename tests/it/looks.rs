@@ -94,8 +94,11 @@ async fn a_body_is_what_javascript_would_write_also_where_a_plugin_made_it() {
         assert_eq!(shown["requests"][0]["body"], body);
         for (attempt, time) in shown["attempts"].as_array().unwrap().iter().zip(&times) {
             let headers = attempt["request_headers"].as_array().unwrap();
-            let sent_at = headers.iter().find(|header| header[0] == "x-sent-at").unwrap();
-            assert!(!of_first || sent_at[1] == time.to_string(), "{sent_at} {time}");
+            let sent_at = headers.iter().find(|header| header[0] == "X-Sent-At").unwrap();
+            assert!(
+                !of_first || sent_at[1].as_str() == Some(time.to_string().as_str()),
+                "{sent_at} {time}"
+            );
         }
     }
 }

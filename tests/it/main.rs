@@ -33,6 +33,7 @@ mod listening;
 mod looks;
 mod operations;
 mod own_events;
+mod own_names;
 mod plugins;
 mod profiles;
 mod restart;

@@ -269,6 +269,58 @@ async fn what_plugins_make_of_failures_comes_to_an_end() {
 }
 
 #[tokio::test]
+async fn a_recovery_that_has_ended_is_told() {
+    let (router, shop, ops) = (
+        impatient().await,
+        Receiver::scripted([Reply::Status(500)], Reply::Status(200)).await,
+        Receiver::start().await,
+    );
+    let id = router.subscribe(&subscription("shop", &shop, &["a"])).await;
+    router
+        .subscribe(&subscription("ops", &ops, &["hookway.recovery.*"]))
+        .await;
+    let event = router.send(&json!({"type": "a", "data": 1})).await;
+    router.until(&event, "failed").await;
+    let path = format!("/api/v1/webhooks/{id}/recover");
+    let begun = router.post(&path, &json!({})).await.expect(202).str("/id");
+    ops.wait_for(1).await;
+    let (event_type, data) = told(&ops).remove(0);
+    assert_eq!(event_type, "hookway.recovery.finished");
+    let expected = json!({"id": begun, "kind": "recover", "state": "finished", "subscription_id": id, "done": 1,
+        "skipped": 0, "error": null, "begun_at": data["begun_at"], "ended_at": data["ended_at"]});
+    assert_eq!(data, expected);
+    router.until(&event, "delivered").await;
+}
+
+/// What is told of a subscription does not come to it by a replay either.
+#[tokio::test]
+async fn a_replay_keeps_from_a_subscription_what_is_about_it() {
+    let (router, receiver, other) = (
+        TestRouter::start().await,
+        Receiver::start().await,
+        Receiver::start().await,
+    );
+    let id = router
+        .subscribe(&subscription("a", &receiver, &["hookway.*"]))
+        .await;
+    router.subscribe(&subscription("b", &other, &["never"])).await;
+    router.settle().await;
+    assert_eq!(types(&receiver), ["hookway.subscription.created"]);
+    let replay = json!({"types": ["hookway.subscription.created"]});
+    let path = format!("/api/v1/webhooks/{id}/replay");
+    router.post(&path, &replay).await.expect(202);
+    // The other's again, and that the replay has ended.
+    receiver.wait_for(3).await;
+    router.settle().await;
+    let about: Vec<Value> = told(&receiver)
+        .into_iter()
+        .map(|(_, data)| data["name"].clone())
+        .collect();
+    assert_eq!(about.iter().filter(|name| **name == "b").count(), 2, "{about:?}");
+    assert_eq!(about.iter().filter(|name| **name == "a").count(), 0, "{about:?}");
+}
+
+#[tokio::test]
 async fn a_plugin_that_holds_its_subscription_is_told() {
     let (router, receiver, ops) = (
         TestRouter::start().await,

@@ -95,7 +95,7 @@ async fn keys_scopes_and_tenants() {
         )
         .await
         .expect(404);
-    for list in ["subscriptions", "events", "deliveries"] {
+    for list in ["subscriptions", "events?source=api", "deliveries"] {
         assert_eq!(
             router.get(&format!("/api/v1/{list}")).await.expect(200).body["data"],
             json!([]),

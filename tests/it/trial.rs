@@ -26,10 +26,15 @@ fn page(status: u16, content_type: &str, body: &str) -> Reply {
 }
 
 async fn nothing_is_kept(router: &TestRouter) {
-    for list in ["events", "deliveries"] {
-        let kept = router.get(&format!("/api/v1/{list}")).await.expect(200);
-        assert_eq!(kept.body["data"], json!([]), "{list}");
-    }
+    let kept = router.get("/api/v1/deliveries").await.expect(200);
+    assert_eq!(kept.body["data"], json!([]));
+    let events = router.get("/api/v1/events").await.expect(200);
+    // What Hookway tells of itself, such as that a subscription was made, is no test event.
+    let of_others = |event: &&serde_json::Value| event["source"] != "hookway";
+    assert_eq!(
+        events.body["data"].as_array().unwrap().iter().find(of_others),
+        None
+    );
 }
 
 /// AE-03, IB-03: a body such as the product's page prints, tried before it is saved.
@@ -73,6 +78,86 @@ async fn an_unsaved_subscription_gets_a_really_signed_event_and_nothing_is_kept(
     assert!(keyring.verify(&incoming, router.clock.now()).is_ok());
     assert_eq!(router.get("/api/v1/subscriptions").await.body["data"], json!([]));
     nothing_is_kept(&router).await;
+}
+
+/// AE-03, IB-03, WX-13: each product's test event, from its own catalogue, under its own signature.
+#[tokio::test]
+async fn each_products_test_event_is_its_own_sample_signed_its_own_way() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    for (profile, event, header, start) in [
+        (
+            "workflows",
+            "alert.created",
+            "X-WorkFlows-Signature",
+            r#"{"event":"alert.created","orgId":"#,
+        ),
+        (
+            "aetherflow",
+            "workflow.failed",
+            "X-AetherFlow-Signature",
+            r#"{"event":"workflow.failed","id":"evt_"#,
+        ),
+        (
+            "inboundflow",
+            "lead.created",
+            "X-InboundFlow-Signature",
+            r#"{"event":"lead.created","timestamp":"#,
+        ),
+        (
+            "workflux",
+            "integration.sync",
+            "X-Workflux-Signature",
+            r#"{"event":"integration.sync","timestamp":"#,
+        ),
+    ] {
+        let body =
+            json!({"url": receiver.url(), "secret": "whsec_test_s3cret", "event": event, "profile": profile});
+        let tried = router.post("/api/v1/webhooks/test", &body).await.expect(200);
+        assert_eq!(
+            (tried.str("/verdict"), tried.str("/event/sample")),
+            ("delivered".into(), "catalogue".into())
+        );
+        let sent = tried.body["request"]["headers"].as_array().unwrap();
+        assert!(
+            sent.iter().any(|pair| pair[0] == header),
+            "in its own casing: {}",
+            tried.text
+        );
+        let received = receiver.received().pop().unwrap();
+        assert!(received.body.starts_with(start.as_bytes()), "{:?}", received.body);
+        assert_eq!(received.header("hookway-test"), "true");
+        let scheme = hookway::profile::built_in(profile)
+            .unwrap()
+            .signature
+            .as_ref()
+            .unwrap()
+            .scheme()
+            .clone();
+        let secret = Secret::new("whsec_test_s3cret");
+        let keyring = Keyring::new(scheme, [&secret]).unwrap();
+        let incoming = Incoming {
+            headers: &received.headers,
+            url: "",
+            body: &received.body,
+            certificate: None,
+        };
+        assert!(keyring.verify(&incoming, router.clock.now()).is_ok(), "{profile}");
+    }
+    nothing_is_kept(&router).await;
+}
+
+/// IB-06: without a secret nothing is signed, and a receiver that wants it throws.
+#[tokio::test]
+async fn a_receiver_that_wants_a_signature_and_gets_none_is_recognised() {
+    let threw = "TypeError [ERR_INVALID_ARG_TYPE]: The first argument must be of type string or an instance of Buffer";
+    let receiver = Receiver::scripted([], page(500, "text/html", threw)).await;
+    let router = TestRouter::start().await;
+    let body =
+        json!({"url": receiver.url(), "secret": null, "event": "lead.created", "profile": "inboundflow"});
+    let tried = router.post(TEST, &body).await.expect(200).body;
+    assert_eq!(codes(&tried), ["unsigned"], "{tried}");
+    assert!(tried.get("secret").is_none());
+    assert_eq!(receiver.received()[0].header("x-inboundflow-signature"), "");
 }
 
 #[tokio::test]

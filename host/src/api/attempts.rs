@@ -182,16 +182,14 @@ pub struct ResponseOut {
 /// it cannot be told any more.
 fn sent(
     route: &Route,
-    profile: &Profile,
+    look: &Profile,
     event: &Event,
     request: Option<&Request>,
     attempt: &Attempt,
 ) -> Option<Sent> {
-    let endpoint = Endpoint::new(route.subscription(), profile, attempt.started_at).ok()?;
+    let endpoint = Endpoint::new(route.subscription(), look, attempt.started_at).ok()?;
     let about = route.about(event, attempt.delivery);
-    let mut outbound = endpoint
-        .request(profile, about, attempt.started_at, request)
-        .ok()?;
+    let mut outbound = endpoint.request(look, about, attempt.started_at, request).ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some(Sent {
@@ -200,7 +198,7 @@ fn sent(
         headers: outbound
             .headers
             .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
+            .map(|(name, value)| (endpoint.spelling(name).to_owned(), text(value)))
             .collect(),
         body: outbound.body,
     })

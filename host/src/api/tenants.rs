@@ -11,6 +11,7 @@ use super::page::Page;
 use super::problem::{Kind, Problem};
 use super::wishes::Wishes;
 use crate::control::tenants::TenantWish;
+use crate::event_type::Strictness;
 use crate::id::TenantId;
 use crate::json::{Faults, Fields};
 use crate::store::Tenant;
@@ -27,6 +28,9 @@ pub struct TenantIn {
     external_id: Option<String>,
     /// The profile of its subscriptions that name none; `standard-webhooks` where nothing is said.
     default_profile: Option<String>,
+    /// Whether payloads of its events by the API must keep to the schemas of their types: `off` or `refuse`;
+    /// what the operator has configured (`ingest.validate`) where nothing is said.
+    validate_events: Option<String>,
 }
 
 /// What can be changed of a tenant.
@@ -37,6 +41,8 @@ pub struct TenantChange {
     external_id: Option<String>,
     /// The profile of its subscriptions that name none.
     default_profile: Option<String>,
+    /// Whether payloads of its events by the API must keep to the schemas of their types: `off` or `refuse`.
+    validate_events: Option<String>,
 }
 
 /// A tenant.
@@ -51,6 +57,9 @@ pub struct TenantOut {
     external_id: Option<String>,
     /// The profile of its subscriptions that name none.
     default_profile: String,
+    /// Whether payloads of its events must keep to their schemas, if it has said so: `off` or `refuse`.
+    #[schema(value_type = Option<String>)]
+    validate_events: Option<Strictness>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -68,6 +77,7 @@ impl From<&Tenant> for TenantOut {
                 .clone()
                 .unwrap_or_default()
                 .to_string(),
+            validate_events: tenant.settings.validate_events,
             created_at: tenant.created_at,
         }
     }
@@ -108,6 +118,7 @@ fn wish(fields: Fields<'_>, mut faults: Faults) -> Result<TenantWish, Problem> {
     let wish = TenantWish {
         external_id: wishes.set("external_id", "a string"),
         default_profile: wishes.set("default_profile", "the name of a profile"),
+        validate_events: wishes.set("validate_events", "`off` or `refuse`"),
     };
     wishes.fields.finish(wishes.faults);
     Ok(faults.or(wish)?)

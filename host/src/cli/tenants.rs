@@ -24,6 +24,9 @@ pub(super) struct Settings {
     /// The profile of its subscriptions that name none
     #[arg(long, value_name = "PROFILE")]
     default_profile: Option<String>,
+    /// Whether payloads of its events must keep to the schemas of their types: off or refuse
+    #[arg(long, value_name = "WORD")]
+    validate_events: Option<String>,
 }
 
 impl Settings {
@@ -31,6 +34,7 @@ impl Settings {
         let given = [
             ("external_id", &self.external_id),
             ("default_profile", &self.default_profile),
+            ("validate_events", &self.validate_events),
         ];
         for (name, value) in given {
             if let Some(value) = value {

@@ -76,15 +76,7 @@ impl Control {
             let detail = format!("there are {SUBSCRIPTIONS_MAX} subscriptions, the most that are allowed");
             return Err(Error::conflict(detail));
         }
-        let now = self.parts.clock.now();
-        let default = self.default_profile(tenant);
-        let id = self.parts.ids.next(now);
-        let mut new = blank(id, tenant, now, self.parts.max_in_flight, default.clone());
-        let secret = wish.secret.clone();
-        lay(wish, &mut new, now, self.parts.max_in_flight, default);
-        let secret = first_secret(secret, self.look(&new).as_deref())?;
-        new.endpoint.secrets = secret.map(SigningSecret::newest).into_iter().collect();
-        let route = self.checked(new).await?;
+        let route = self.checked(self.laid_new(tenant, wish)?).await?;
         self.parts
             .store
             .add_subscription(Arc::clone(route.subscription()))
@@ -94,6 +86,26 @@ impl Control {
         let own = OwnEvent::of_subscription(own_event::SUBSCRIPTION_CREATED, &made, By::Person);
         self.announce(tenant, own).await;
         Ok(made)
+    }
+
+    /// A new subscription as it is wished, with what its tenant and its profile say where the wish says
+    /// nothing; not checked yet.
+    fn laid_new(&self, tenant: TenantId, wish: Wish) -> Result<Subscription> {
+        let now = self.parts.clock.now();
+        let default = self.default_profile(tenant);
+        let id = self.parts.ids.next(now);
+        let usual = self.parts.max_in_flight;
+        let mut new = blank(id, tenant, now, usual, default.clone());
+        let (secret, says_in_flight) = (wish.secret.clone(), matches!(wish.max_in_flight, Set::To(_)));
+        lay(wish, &mut new, now, usual, default);
+        let look = self.look(&new);
+        if !says_in_flight {
+            let of_profile = look.as_ref().and_then(|look| look.profile.max_in_flight);
+            new.endpoint.max_in_flight = of_profile.unwrap_or(usual);
+        }
+        let secret = first_secret(secret, look.as_deref())?;
+        new.endpoint.secrets = secret.map(SigningSecret::newest).into_iter().collect();
+        Ok(new)
     }
 
     /// Changes a subscription, and so ends a hold. With `if_version` only if it still has that version.
@@ -314,6 +326,9 @@ impl Control {
             && !profile.transport.takes(&url)
         {
             faults.add("/url", "must be https: the profile sends nowhere else");
+        }
+        if let Some(detail) = profile.refused_url(subscription.endpoint.url.reveal()) {
+            faults.add("/url", detail);
         }
         check_secrets(subscription, profile, "/secret", faults);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::set::Set;
 use super::{Control, Error, Result, check};
 use crate::event::check_text;
+use crate::event_type::Strictness;
 use crate::id::TenantId;
 use crate::json::Faults;
 use crate::profile::Choice;
@@ -21,12 +22,15 @@ pub struct TenantWish {
     pub external_id: Set<String>,
     /// The profile of subscriptions that name none.
     pub default_profile: Set<Choice>,
+    /// Whether payloads of its events must keep to their schemas.
+    pub validate_events: Set<Strictness>,
 }
 
 impl TenantWish {
     fn lay(self, onto: &mut TenantSettings) {
         self.external_id.onto_optional(&mut onto.external_id);
         self.default_profile.onto_optional(&mut onto.default_profile);
+        self.validate_events.onto_optional(&mut onto.validate_events);
     }
 }
 
@@ -111,6 +115,7 @@ impl Control {
         self.parts.store.add_tenant(tenant.clone()).await?;
         tenants.push(tenant.clone());
         self.tenants.store(Arc::new(tenants));
+        self.hold_events(&tenant);
         Ok(tenant)
     }
 
@@ -133,6 +138,7 @@ impl Control {
         let tenant = tenant.clone();
         self.parts.store.update_tenant(tenant.clone()).await?;
         self.tenants.store(Arc::new(tenants));
+        self.hold_events(&tenant);
         let owner: Arc<str> = tenant.shown().into();
         let again = self.subscriptions(id).into_iter().filter_map(|route| {
             let (subscription, edition) = (Arc::clone(route.subscription()), Arc::clone(route.edition()));
@@ -140,6 +146,11 @@ impl Control {
         });
         self.parts.registry.put_all(again.map(Arc::new));
         Ok(tenant)
+    }
+
+    fn hold_events(&self, tenant: &Tenant) {
+        let (types, payloads) = (self.parts.registry.event_types(), tenant.settings.validate_events);
+        types.hold_tenant_to(tenant.id, payloads);
     }
 
     fn check_settings(&self, id: TenantId, settings: &TenantSettings, faults: &mut Faults) {

@@ -23,11 +23,14 @@ pub(super) fn mode_of(registry: &Registry, id: SubscriptionId, now: Timestamp) -
     let Some(route) = registry.route(id) else {
         return LaneMode::Gone;
     };
-    let subscription = route.subscription();
+    let (subscription, profile) = (route.subscription(), &route.edition().profile);
     match subscription.status {
         Status::Enabled => LaneMode::Open {
             max_in_flight: subscription.endpoint.max_in_flight.get(),
-            rate: subscription.endpoint.rate_limit,
+            rate: subscription
+                .endpoint
+                .rate_limit
+                .or(profile.rate_limit.map(|rate| rate.0)),
         },
         Status::Held {
             probe_at: Some(at), ..

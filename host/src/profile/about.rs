@@ -21,6 +21,8 @@ pub struct About<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub(super) about: About<'a>,
+    /// What the profile calls the event's type.
+    pub(super) shown_type: &'a str,
     /// The media type of the data, which a plugin may have made.
     pub(super) content_type: &'a str,
     /// The profile's.

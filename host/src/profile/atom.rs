@@ -130,7 +130,7 @@ impl Atom {
             Self::SubscriptionId(form) => Some(form.of(about.subscription)),
             Self::TenantId(form) => Some(form.of(event.tenant)),
             Self::Tenant => Some(about.tenant.into()),
-            Self::Type => Some(event.event_type.as_str().into()),
+            Self::Type => Some(facts.shown_type.into()),
             Self::Time(form) => Some(form.of(event.time)),
             Self::Source => Some(event.source.as_str().into()),
             Self::SourceUri => Some(uri::reference(&event.source)),

@@ -117,6 +117,7 @@ impl Profile {
     pub fn wrap(&self, about: About<'_>, data: Bytes, content_type: &str) -> Result<Rendered, RenderFault> {
         let facts = Facts {
             about,
+            shown_type: self.shown_type(&about.event.event_type),
             content_type,
             version: self.version,
             attempt_at: None,

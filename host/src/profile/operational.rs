@@ -10,19 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{self, AttributeFault, OWN_TYPE_PREFIX};
+use crate::own_event;
 
 /// Types of the events that Hookway raises about itself and that a profile may name otherwise.
-pub const OPERATIONAL_TYPES: [&str; 9] = [
-    "hookway.subscription.created",
-    "hookway.subscription.enabled",
-    "hookway.subscription.disabled",
-    "hookway.subscription.deleted",
-    "hookway.key.created",
-    "hookway.key.deleted",
-    "hookway.delivery.failed",
-    "hookway.recovery.finished",
-    "hookway.plugin.held",
-];
+pub const OPERATIONAL_TYPES: [&str; own_event::ALL.len()] = own_event::ALL;
 
 /// From Hookway's own types to a product's names. Every name stands for one type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

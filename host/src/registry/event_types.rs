@@ -1,6 +1,6 @@
 //! Which types of events are described, in memory, with their schemas compiled once.
 //!
-//! Where nothing is held to anything, an event that comes in costs one atomic load here. A type whose
+//! Where nothing is held to anything, an event that comes in costs one atomic load and one lookup of its tenant here. A type whose
 //! stored schema another version of the router cannot compile is kept with the reason: it is shown, and
 //! its payloads pass, because a router must not refuse what it cannot judge.
 
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::event::{self, Draft};
+pub use crate::event_type::Strictness;
 use crate::event_type::{EventType, Schema, VIOLATIONS_MAX};
 use crate::id::TenantId;
 use crate::json;
@@ -23,19 +24,14 @@ pub struct Checks {
     pub unknown_types: Strictness,
 }
 
-/// What becomes of an event that does not keep to something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strictness {
-    /// It is accepted.
-    #[default]
-    Pass,
-    /// It is refused, and its whole call with it.
-    Refuse,
-}
-
-impl Checks {
-    fn are_off(self) -> bool {
-        self == Self::default()
+impl Snapshot {
+    /// What the events of a tenant are held to.
+    fn checks_of(&self, tenant: TenantId) -> Checks {
+        let own = self.own.get(&tenant).copied();
+        Checks {
+            payloads: own.unwrap_or(self.checks.payloads),
+            ..self.checks
+        }
     }
 }
 
@@ -98,6 +94,8 @@ pub struct Violation {
 #[derive(Default)]
 struct Snapshot {
     checks: Checks,
+    /// What tenants have said for themselves about payloads.
+    own: HashMap<TenantId, Strictness>,
     tenants: HashMap<TenantId, Arc<Types>>,
 }
 
@@ -110,9 +108,19 @@ pub struct EventTypes {
 }
 
 impl EventTypes {
-    /// From now on, events are held to this.
+    /// From now on, events are held to this, where their tenant says nothing else.
     pub fn hold_to(&self, checks: Checks) {
         self.change(|snapshot| snapshot.checks = checks);
+    }
+
+    /// From now on, payloads of a tenant's events are held to this; to what holds for all where it says nothing.
+    pub fn hold_tenant_to(&self, tenant: TenantId, payloads: Option<Strictness>) {
+        self.change(|snapshot| {
+            match payloads {
+                Some(payloads) => snapshot.own.insert(tenant, payloads),
+                None => snapshot.own.remove(&tenant),
+            };
+        });
     }
 
     /// The types of a tenant.
@@ -152,7 +160,8 @@ impl EventTypes {
     /// What events do not keep to, [`VIOLATIONS_MAX`] at the most; nothing where nothing is asked of them.
     pub fn violations(&self, tenant: TenantId, drafts: &[Draft]) -> Vec<Violation> {
         let snapshot = self.current.load();
-        if snapshot.checks.are_off() {
+        let checks = snapshot.checks_of(tenant);
+        if checks == Checks::default() {
             return Vec::new();
         }
         let types = snapshot.tenants.get(&tenant).cloned().unwrap_or_default();
@@ -162,10 +171,10 @@ impl EventTypes {
                 break;
             }
             match types.get(&draft.event_type) {
-                Some(known) if snapshot.checks.payloads == Strictness::Refuse => {
+                Some(known) if checks.payloads == Strictness::Refuse => {
                     found.extend(payload_violations(index, draft, known));
                 }
-                None if snapshot.checks.unknown_types == Strictness::Refuse => {
+                None if checks.unknown_types == Strictness::Refuse => {
                     found.push(unknown(index, draft, &types));
                 }
                 Some(_) | None => {}
@@ -180,6 +189,7 @@ impl EventTypes {
         let current = self.current.load();
         let mut next = Snapshot {
             checks: current.checks,
+            own: current.own.clone(),
             tenants: current.tenants.clone(),
         };
         edit(&mut next);
@@ -272,7 +282,7 @@ mod tests {
 
     const PAYLOADS: Checks = Checks {
         payloads: Strictness::Refuse,
-        unknown_types: Strictness::Pass,
+        unknown_types: Strictness::Off,
     };
     const BOTH: Checks = Checks {
         payloads: Strictness::Refuse,
@@ -302,6 +312,21 @@ mod tests {
             places(&types(PAYLOADS), &[draft("alert.created", "{")]),
             ["0 data"]
         );
+    }
+
+    #[test]
+    fn a_tenant_may_say_for_itself() {
+        let bad = [draft("alert.created", "{}")];
+        let types = types(Checks::default());
+        types.hold_tenant_to(TenantId::from_number(8), Some(Strictness::Refuse));
+        assert!(places(&types, &bad).is_empty());
+        types.hold_tenant_to(TENANT, Some(Strictness::Refuse));
+        assert_eq!(places(&types, &bad), ["0 data"]);
+        types.hold_to(PAYLOADS);
+        types.hold_tenant_to(TENANT, Some(Strictness::Off));
+        assert!(places(&types, &bad).is_empty());
+        types.hold_tenant_to(TENANT, None);
+        assert_eq!(places(&types, &bad), ["0 data"]);
     }
 
     #[test]

@@ -35,11 +35,11 @@ pub(super) fn policy(config: &Config) -> Policy {
 pub(super) fn checks(config: &Config) -> Checks {
     Checks {
         payloads: match config.ingest.validate {
-            Validate::Off => Strictness::Pass,
+            Validate::Off => Strictness::Off,
             Validate::Refuse => Strictness::Refuse,
         },
         unknown_types: match config.ingest.unknown_types {
-            UnknownTypes::Accept => Strictness::Pass,
+            UnknownTypes::Accept => Strictness::Off,
             UnknownTypes::Refuse => Strictness::Refuse,
         },
     }

@@ -67,7 +67,7 @@ impl Table {
         let mut table = Self::default();
         for route in routes {
             let routes = table.tenants.entry(route.subscription.tenant).or_default();
-            for pattern in &route.patterns {
+            for pattern in route.all_patterns() {
                 let list = match pattern {
                     Pattern::Exact(exact) => routes.exact.entry(exact.clone()).or_default(),
                     Pattern::Below(stem) => routes.below.entry(stem.clone()).or_default(),
@@ -317,6 +317,67 @@ mod tests {
         for (patterns, filter, pointer) in table {
             let error = compiled(subscription(1, 1, patterns, filter)).unwrap_err();
             assert_eq!(error.pointer, pointer, "{error}");
+        }
+    }
+
+    /// WF-15: what a product calls an event of Hookway's own can be listed under that name.
+    #[test]
+    fn own_events_are_found_by_the_names_of_the_profile() {
+        let route = |profile: &str, patterns: &[&str]| {
+            let profile = profile::built_in(profile).expect("it is built in").clone();
+            let edition = Edition::unstored(profile, Timestamp::from_millis(0));
+            let subscription = subscription(1, 1, patterns, None);
+            Arc::new(Route::compile(subscription, Arc::new(edition), "org".into()).unwrap())
+        };
+        for (profile, patterns, own, found) in [
+            (
+                "workflows",
+                &["webhook.created"][..],
+                "hookway.subscription.created",
+                true,
+            ),
+            (
+                "workflows",
+                &["webhook.created"],
+                "hookway.subscription.deleted",
+                false,
+            ),
+            (
+                "workflows",
+                &["a", "webhook.*"],
+                "hookway.subscription.deleted",
+                true,
+            ),
+            ("workflows", &["webhook.*"], "hookway.key.created", false),
+            ("workflows", &["api_key.deleted"], "hookway.key.deleted", true),
+            ("workflows", &["*"], "hookway.key.deleted", false),
+            ("workflows", &["hookway.key.*"], "hookway.key.deleted", true),
+            // Others may say the name themselves.
+            ("workflows", &["webhook.created"], "webhook.created", true),
+            (
+                "plain",
+                &["webhook.created"],
+                "hookway.subscription.created",
+                false,
+            ),
+        ] {
+            let route = route(profile, patterns);
+            let table = Table::new([Arc::clone(&route)]);
+            let event = event(1, own, "{}");
+            let why = format!("{profile} {patterns:?} {own}");
+            assert_eq!(!table.matches(&event).routes.is_empty(), found, "{why}");
+            assert_eq!(route.wants_type(own), found, "{why}");
+            let pattern = patterns.last().copied().unwrap_or_default().to_owned();
+            let expected = if found {
+                Explanation::Matched { pattern }
+            } else {
+                Explanation::NoPattern
+            };
+            assert_eq!(
+                table.explain(&event),
+                [(route.subscription.id, expected)],
+                "{why}, as it is written"
+            );
         }
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::super::set::Set;
-use super::{Control, Result, Wish, blank, check_url, first_secret, lay, recompiled};
+use super::{Control, Result, Wish, check_url, recompiled};
 use crate::egress::UrlFault;
 use crate::id::TenantId;
 use crate::routing::Route;
 use crate::secret::Secret;
-use crate::subscription::{SigningSecret, Status, Subscription};
+use crate::subscription::{Status, Subscription};
 
 /// The name of a draft that was given none.
 const NAME: &str = "test";
@@ -32,17 +32,11 @@ impl Control {
         if matches!(wish.name, Set::Keep | Set::Clear) {
             wish.name = Set::To(NAME.to_owned());
         }
-        let now = self.parts.clock.now();
-        let default = self.default_profile(tenant);
-        let id = self.parts.ids.next(now);
-        let mut new = blank(id, tenant, now, self.parts.max_in_flight, default.clone());
-        let given = wish.secret.clone();
-        lay(wish, &mut new, now, self.parts.max_in_flight, default);
+        let made_here = matches!(wish.secret, Set::Keep);
+        let mut new = self.laid_new(tenant, wish)?;
         new.status = Status::Enabled;
-        let made_here = matches!(given, Set::Keep);
-        let secret = first_secret(given, self.look(&new).as_deref())?;
-        let generated = secret.clone().filter(|_| made_here);
-        new.endpoint.secrets = secret.map(SigningSecret::newest).into_iter().collect();
+        let first = new.endpoint.secrets.first().filter(|_| made_here);
+        let generated = first.map(|made| made.secret.clone());
         let refused = matches!(
             check_url(new.endpoint.url.reveal(), &self.parts.policy),
             Err(UrlFault::Address(_) | UrlFault::InsideName { .. })

@@ -38,6 +38,7 @@ fn wrap(envelope: &Envelope, event: &Event, content_type: &str) -> Rendered {
             subscription: Id::from_number(3),
             tenant: "org \"1\"",
         },
+        shown_type: &event.event_type,
         content_type,
         version: 7,
         attempt_at: None,
@@ -216,7 +217,7 @@ fn envelopes_are_bounded() {
         format!(
             "{}[\"d\",\"{{data}}\"]{}",
             "[[\"o\",".repeat(levels - 1) + "[",
-            "]".repeat(1) + &"]]".repeat(levels - 1)
+            "]".to_owned() + &"]]".repeat(levels - 1)
         )
     };
     assert!(serde_json::from_str::<Envelope>(&nested(ENVELOPE_DEPTH_MAX)).is_ok());

@@ -130,6 +130,7 @@ pub(in crate::store) async fn tenants_and_keys<B: Backend>() {
         settings: TenantSettings {
             external_id: Some("org_abc123".to_owned()),
             default_profile: "workflows@1".parse().ok(),
+            validate_events: Some(crate::event_type::Strictness::Refuse),
         },
     };
     store.add_tenant(tenant.clone()).await.unwrap();
