@@ -28,12 +28,6 @@ const TEXT_LENGTH: usize = 13;
 /// Crockford's base32 in lower case: no `i`, `l`, `o`, `u`.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The smallest number that an id made in this millisecond can have: a range of time as a range of ids.
-pub fn first_number(time: Timestamp) -> i64 {
-    let millis = time.as_millis().saturating_sub(EPOCH_MILLIS).max(0);
-    millis.min(i64::MAX >> (NODE_BITS + COUNTER_BITS)) << (NODE_BITS + COUNTER_BITS)
-}
-
 /// What an id is of. The prefix tells people, the type tells the compiler.
 pub trait Kind: Copy + Eq + Ord + std::hash::Hash + Send + Sync + 'static {
     /// The text before the underscore.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::{NewDelivery, Pending};
-use crate::id::{self, DeliveryId, EventId, OperationId, SubscriptionId, TenantId};
+use crate::delivery::{Cause, NewDelivery, Pending};
+use crate::id::{DeliveryId, EventId, OperationId, SubscriptionId, TenantId};
 use crate::routing::{Pattern, PatternFault};
 use crate::time::Timestamp;
 
@@ -101,7 +101,7 @@ pub struct Asked {
     /// For a replay: only events of which this became.
     pub status: Status,
     /// Only what failed for one of these causes, if there are any.
-    pub causes: Vec<String>,
+    pub causes: Vec<Cause>,
     /// Only what was last answered with one of these status codes, if there are any.
     pub codes: Vec<u16>,
     /// Deliveries put in per second.
@@ -127,7 +127,7 @@ impl Asked {
     /// The numbers that are looked at: those above the first, up to the second. Nothing that is made
     /// after the operation is among them.
     pub fn range(&self, operation: OperationId) -> (i64, i64) {
-        let first = |time: Timestamp| id::first_number(time) - 1;
+        let first = |time: Timestamp| EventId::first_at(time).number() - 1;
         let to = self.until.map_or(i64::MAX, first);
         (self.since.map_or(0, first), to.min(operation.number()))
     }
@@ -362,8 +362,8 @@ pub enum Stepped {
 pub struct Last {
     /// What became of it.
     pub fate: Fate,
-    /// Why it failed, as one word, where that is known.
-    pub cause: Option<String>,
+    /// Why it failed, where that is known.
+    pub cause: Option<Cause>,
     /// The status code of the last answer, where there was one and it is known.
     pub code: Option<u16>,
 }
@@ -418,9 +418,9 @@ impl Choice {
     }
 
     /// Whether something that ended so is asked for.
-    pub fn wants_end(&self, cause: Option<&str>, code: Option<u16>) -> bool {
+    pub fn wants_end(&self, cause: Option<Cause>, code: Option<u16>) -> bool {
         let Asked { causes, codes, .. } = &self.asked;
-        (causes.is_empty() || cause.is_some_and(|cause| causes.iter().any(|known| known == cause)))
+        (causes.is_empty() || cause.is_some_and(|cause| causes.contains(&cause)))
             && (codes.is_empty() || code.is_some_and(|code| codes.contains(&code)))
     }
 
@@ -439,7 +439,7 @@ impl Choice {
             | (Status::Failed, Fate::Failed) => true,
             _ => false,
         };
-        if fits && self.wants_end(last.cause.as_deref(), last.code) {
+        if fits && self.wants_end(last.cause, last.code) {
             Wanted::Yes
         } else {
             Wanted::No

@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use crate::delivery::Cause;
 use crate::event::{self, Event, OWN_TYPE_PREFIX};
-use crate::id::{DeliveryId, EventId, KeyId, OperationId, SubscriptionId, TenantId};
-use crate::operation::Operation;
+use crate::id::{DeliveryId, EventId, KeyId, SubscriptionId, TenantId};
 use crate::profile::Choice;
 use crate::secret::masked_url;
 use crate::subscription::{Status, Subscription};
@@ -257,35 +256,7 @@ impl OwnEvent {
         Self::new(PLUGIN_HELD, subscription.id.to_string(), &data)
     }
 
-    /// A recovery or a replay has ended, in whichever way.
-    pub fn recovery_finished(operation: &Operation) -> Self {
-        #[derive(Serialize)]
-        struct Data<'a> {
-            id: OperationId,
-            kind: &'static str,
-            state: &'static str,
-            subscription_id: Option<SubscriptionId>,
-            done: u64,
-            skipped: u64,
-            error: Option<&'a str>,
-            begun_at: Timestamp,
-            ended_at: Option<Timestamp>,
-        }
-        let data = Data {
-            id: operation.id,
-            kind: operation.asked.kind.as_str(),
-            state: operation.state.as_str(),
-            subscription_id: operation.asked.subscription,
-            done: operation.progress.done,
-            skipped: operation.progress.skipped.sum(),
-            error: operation.progress.error.as_deref(),
-            begun_at: operation.created_at,
-            ended_at: operation.ended_at,
-        };
-        Self::new(RECOVERY_FINISHED, operation.id.to_string(), &data)
-    }
-
-    /// One of another shape: an alert.
+    /// One of another shape: an alert, the end of an operation.
     pub fn new(event_type: &'static str, subject: String, data: &impl Serialize) -> Self {
         Self {
             event_type,

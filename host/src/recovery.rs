@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-pub use announce::{Announce, ToEvents, ToFeed};
+pub use announce::{Announce, Herald};
 
 use crate::clock::Clock;
 use crate::delivery::{NewDelivery, Pending};

@@ -256,10 +256,7 @@ impl Router {
             ids,
             clock: clock.clone(),
             wake: Arc::new(dispatcher.clone()),
-            announce: Arc::new(recovery::ToEvents {
-                feed: recovery::ToFeed(feed.clone()),
-                ingest: ingest.clone(),
-            }),
+            announce: Arc::new(recovery::Herald(ingest.clone())),
         });
         let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
         let app = api::router(api::State {

@@ -105,13 +105,12 @@ impl Route {
         self.pattern_for(event_type).is_some()
     }
 
-    /// Whether [`Self::lets_through`] has to see an event of this type: it has a filter, or the event is
-    /// Hookway's own and may be about it.
-    pub fn has_to_see(&self, event_type: &str) -> bool {
+    /// Whether more than its type says whether an event of this type goes here.
+    pub fn looks_into(&self, event_type: &str) -> bool {
         self.filter.is_some() || own_event::is_own(event_type)
     }
 
-    /// Whether the event is not about this very subscription, and its filter lets it through. A filter that
+    /// Whether its filter lets the event through, and it is not about this subscription. A filter that
     /// fails does not.
     pub fn lets_through(&self, event: &Event) -> bool {
         if own_event::about(event) == Some(self.subscription.id) {

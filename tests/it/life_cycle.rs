@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::support::{Receiver, Reply, TestRouter};
+use crate::terminal::{call, good};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -396,4 +397,43 @@ async fn success_rate_and_response_times_are_counted() {
         .get("/api/v1/webhooks/sub_0000000000000/stats")
         .await
         .expect(404);
+}
+
+/// WF-20, AE-19 and GN-11 on the command line.
+#[tokio::test]
+async fn the_command_line_finds_groups_and_counts() {
+    let receiver = Receiver::scripted([Reply::Status(401), Reply::Status(500)], Reply::Status(200)).await;
+    let router = TestRouter::with(|config| config.dispatch.retry_waits = Some(Vec::new())).await;
+    let body = json!({"name": "leads", "key": "leads", "url": receiver.url(), "events": ["*"]});
+    router.subscribe(&body).await;
+    for kind in ["lead.created", "lead.lost", "push"] {
+        router.send(&json!({"type": kind, "data": {}})).await;
+        router.settle().await;
+    }
+    let table = [
+        (vec!["--cause", "auth"], ["lead.created"].as_slice()),
+        (vec!["--code", "5xx"], &["lead.lost"]),
+        (vec!["--type", "lead.*"], &["lead.created", "lead.lost"]),
+        (vec!["--status", "delivered"], &["push"]),
+        (vec!["--until", "2026-05-19T16:30:00Z"], &[]),
+    ];
+    for (filter, expected) in table {
+        let arguments: Vec<&str> = ["deliveries", "list"].into_iter().chain(filter).collect();
+        let listed = good(&call(&router, &arguments).await);
+        for kind in ["lead.created", "lead.lost", "push"] {
+            let there = expected.contains(&kind);
+            assert_eq!(listed.contains(kind), there, "{arguments:?}: {kind} in {listed}");
+        }
+    }
+    let causes = good(&call(&router, &["deliveries", "causes", "--subscription", "leads"]).await);
+    assert!(causes.contains("auth") && causes.contains("server"), "{causes}");
+    let stats = good(&call(&router, &["subscriptions", "stats", "leads"]).await);
+    assert!(stats.contains("33.3 %"), "{stats}");
+    let stats = good(&call(&router, &["--json", "subscriptions", "stats", "leads"]).await);
+    let stats: Value = serde_json::from_str(&stats).expect("JSON");
+    assert_eq!(stats["last_hour"]["attempts"], 3);
+    let wrong = call(&router, &["deliveries", "list", "--cause", "time_out"]).await;
+    assert!(!wrong.status.success());
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(said.contains("did you mean `timeout`?"), "{said}");
 }

@@ -28,7 +28,10 @@ fn page(status: u16, content_type: &str, body: &str) -> Reply {
 async fn nothing_is_kept(router: &TestRouter) {
     for list in ["events", "deliveries"] {
         let kept = router.get(&format!("/api/v1/{list}")).await.expect(200);
-        assert_eq!(kept.body["data"], json!([]), "{list}");
+        let kept = kept.body["data"].as_array().expect("a list").iter();
+        // Hookway's own events tell that a subscription was made.
+        let others: Vec<&Value> = kept.filter(|one| one["source"] != "hookway").collect();
+        assert!(others.is_empty(), "{list}: {others:?}");
     }
 }
 

@@ -34,7 +34,6 @@ import hmac
 import http.client
 import http.server
 import importlib
-import importlib.metadata
 import json
 import os
 import secrets
@@ -49,15 +48,15 @@ import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from packages import NPM_DIRECTORY, install  # noqa: E402
 from verify import PATIENCE, Cannot, Checks, Receiver, Router  # noqa: E402
 
 PYPI = {"standardwebhooks": "1.1.0", "svix": "2.9.1", "stripe": "16.1.0", "slack_sdk": "3.47.0",
-        "PyNaCl": "1.6.2", "cryptography": "50.0.2"}
+        "PyNaCl": "1.6.2", "cryptography": "50.0.2", "twilio": "9.13.0"}
 # What signs needs nothing of what these depend on.
-PYPI_ALONE = {"twilio": "9.13.0"}
+PYPI_ALONE = ["twilio"]
 NPM = {"@octokit/webhooks-methods": "6.0.0", "@paddle/paddle-node-sdk": "3.10.0", "@linear/sdk": "98.0.0",
        "@sendgrid/eventwebhook": "8.0.0", "@shopify/shopify-api": "15.0.0", "discord-interactions": "4.4.0"}
-NPM_DIRECTORY = os.path.join(sys.prefix, "npm")
 UTC = datetime.timezone.utc
 PUBLIC_URL = "https://hooks.example.com/webhooks/twilio"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -418,44 +417,6 @@ class PayPal(Service):
 SERVICES = [GitHub, StandardWebhooks, Svix, Stripe, Slack, Twilio, Discord, Shopify, Linear, Paddle, SendGrid, PayPal]
 
 
-def install():
-    """Fetches what is not there yet; what cannot be had is missed later."""
-    if sys.prefix == sys.base_prefix:
-        raise Cannot("--install wants a virtual environment: python3 -m venv target/outside, and its python")
-
-    def absent(packages):
-        found = {}
-        for name in packages:
-            try:
-                found[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                found[name] = None
-        return ["%s==%s" % (name, version) for name, version in packages.items() if found[name] != version]
-
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
-    for wanted, options in [(absent(PYPI), []), (absent(PYPI_ALONE), ["--no-deps"])]:
-        if wanted and subprocess.run([*pip, *options, *wanted]).returncode != 0:
-            for one in wanted:
-                subprocess.run([*pip, *options, one])
-    npm = shutil.which("npm")
-    if not npm:
-        return
-    os.makedirs(NPM_DIRECTORY, exist_ok=True)
-
-    def there(name):
-        try:
-            with open(os.path.join(NPM_DIRECTORY, "node_modules", name, "package.json"), encoding="utf-8") as file:
-                return json.load(file).get("version")
-        except OSError:
-            return None
-
-    wanted = ["%s@%s" % (name, version) for name, version in NPM.items() if there(name) != version]
-    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", NPM_DIRECTORY]
-    if wanted and subprocess.run([*command, *wanted]).returncode != 0:
-        for one in wanted:
-            subprocess.run([*command, one])
-
-
 def post(router, path, headers, body):
     """Posts raw bytes with exactly these headers: status, headers and body of the answer."""
     where = urllib.parse.urlsplit(router.url)
@@ -659,7 +620,7 @@ def main():
     if not os.access(binary, os.X_OK):
         raise Cannot("%s is not there; build it with `cargo xtask demo`" % arguments.binary)
     if arguments.install:
-        install()
+        install(PYPI, NPM, PYPI_ALONE)
 
     checks, node = Checks(), Node()
     played, left_out = [], []

@@ -149,21 +149,31 @@ class Router:
         self.log.seek(0)
         return self.log.read().decode("utf-8", "replace")
 
-    def call(self, method, path, body=None):
+    def ask(self, method, path, body=None, tenant=None):
+        """The status of the answer and its JSON."""
         request = urllib.request.Request(self.url + "/api/v1" + path, method=method, data=body)
         request.add_header("authorization", "Bearer " + self.key)
+        if tenant is not None:
+            request.add_header("hookway-tenant", tenant)
         if body is not None:
             request.add_header("content-type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return json.loads(response.read() or b"null")
+                return response.status, json.loads(response.read() or b"null")
         except urllib.error.HTTPError as error:
-            raise Cannot("%s %s: %d %s" % (method, path, error.code, error.read().decode("utf-8", "replace")))
+            return error.code, json.loads(error.read() or b"null")
 
-    def deliveries(self, event):
+    def call(self, method, path, body=None, tenant=None):
+        """The JSON of an answer that is no refusal."""
+        status, answer = self.ask(method, path, body, tenant)
+        if status >= 300:
+            raise Cannot("%s %s: %d %s" % (method, path, status, answer))
+        return answer
+
+    def deliveries(self, event, tenant=None):
         found, cursor = [], ""
         while cursor is not None:
-            page = self.call("GET", "/deliveries?event=%s&limit=100%s" % (event, cursor and "&cursor=" + cursor))
+            page = self.call("GET", "/deliveries?event=%s&limit=100%s" % (event, cursor and "&cursor=" + cursor), tenant=tenant)
             found += page["data"]
             cursor = page["next"]
         return found

@@ -232,7 +232,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         ids,
         clock: clock.clone(),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
-        announce: Arc::new(recovery::ToFeed(feed.clone())),
+        announce: Arc::new(recovery::Herald(Arc::clone(&ingest))),
     });
     let router = super::router(State {
         control: Arc::clone(&control),

@@ -1,12 +1,12 @@
 //! What is wanted, how fast, and what is stored of an operation.
 
 use super::*;
-use crate::id::Id;
+use crate::id::{Generator, Id};
 
 fn last(fate: Fate) -> Last {
     Last {
         fate,
-        cause: (fate == Fate::Failed).then(|| "status".to_owned()),
+        cause: (fate == Fate::Failed).then_some(Cause::Server),
         code: (fate == Fate::Failed).then_some(503),
     }
 }
@@ -49,9 +49,9 @@ fn causes_and_codes_narrow() {
     assert_eq!(by_code.wants_last(None), Wanted::No);
     assert_eq!(by_code.wants_last(Some(&last(Fate::Pending))), Wanted::No);
     assert!(by_code.asks_for_ends());
-    let by_cause = choice(|asked| asked.causes = vec!["timeout".to_owned()]);
+    let by_cause = choice(|asked| asked.causes = vec![Cause::Timeout]);
     assert_eq!(by_cause.wants_last(Some(&last(Fate::Failed))), Wanted::No);
-    assert!(by_cause.wants_end(Some("timeout"), None) && !by_cause.wants_end(None, None));
+    assert!(by_cause.wants_end(Some(Cause::Timeout), None) && !by_cause.wants_end(None, None));
     assert!(!choice(|_| {}).asks_for_ends());
 }
 
@@ -84,7 +84,7 @@ fn a_rate_is_steps_and_pauses() {
 
 #[test]
 fn a_range_of_time_is_a_range_of_ids_before_the_operation() {
-    let generator = id::Generator::new(3);
+    let generator = Generator::new(3);
     let time = |seconds: i64| Timestamp::from_millis(1_779_208_200_000 + seconds * 1_000);
     let ids: Vec<EventId> = (0..5).map(|second| generator.next(time(second))).collect();
     let operation: OperationId = generator.next(time(5));
@@ -120,6 +120,7 @@ fn what_is_stored_is_read_again_and_fields_may_come_later() {
     let mut asked = Asked::everything(Kind::Recover);
     asked.subscription = Some(Id::from_number(9));
     asked.codes = vec![500];
+    asked.causes = vec![Cause::NotFound];
     let text = serde_json::to_string(&asked).unwrap();
     assert_eq!(serde_json::from_str::<Asked>(&text).unwrap(), asked);
     assert_eq!(

@@ -103,9 +103,7 @@ impl<'a> Search<'a> {
         let walked = self.parts.store.failed_deliveries(walk).await?;
         let mut page = page_of(&walked);
         for found in walked.found {
-            if !self.choice.wants_type(&found.event_type)
-                || !self.choice.wants_end(found.cause.as_deref(), found.code)
-            {
+            if !self.choice.wants_type(&found.event_type) || !self.choice.wants_end(found.cause, found.code) {
                 continue;
             }
             if self.parts.registry.route(found.subscription).is_none() {
@@ -233,6 +231,11 @@ struct Pair<'e> {
 }
 
 impl Pair<'_> {
+    /// Whether what the route says of the event depends on more than its type.
+    fn needs_body(&self) -> bool {
+        self.route.looks_into(&self.event.event_type)
+    }
+
     fn position(&self) -> Position {
         Position {
             number: self.event.id.number(),
@@ -247,7 +250,7 @@ enum Verdict {
     Passes,
     /// It does not.
     Held,
-    /// The body that the filter has to see is no longer kept.
+    /// What the filter has to see is no longer kept.
     Expired,
     /// It is damaged.
     Damaged,
@@ -278,7 +281,7 @@ impl<'a> Bodies<'a> {
     /// What the filter of this pair says. Pairs are asked in their order.
     async fn verdict(&mut self, place: usize) -> store::Result<Verdict> {
         let pair = &self.pairs[place];
-        if !pair.route.has_to_see(&pair.event.event_type) {
+        if !pair.needs_body() {
             return Ok(Verdict::Passes);
         }
         if !self.loaded.contains_key(&pair.event.id) {
@@ -294,8 +297,7 @@ impl<'a> Bodies<'a> {
 
     async fn load(&mut self, place: usize) -> store::Result<()> {
         self.loaded.clear();
-        let seen = |pair: &&Pair<'_>| pair.route.has_to_see(&pair.event.event_type);
-        let filtered = self.pairs[place..].iter().filter(seen);
+        let filtered = self.pairs[place..].iter().filter(|pair| pair.needs_body());
         let mut ids: Vec<EventId> = filtered.map(|pair| pair.event.id).take(BODIES_AT_ONCE).collect();
         ids.dedup();
         match self.store.events_by_id(ids.clone()).await {

@@ -6,7 +6,7 @@
 use futures_util::future::BoxFuture;
 
 use super::Result;
-use crate::delivery::Pending;
+use crate::delivery::{Cause, Pending};
 use crate::id::{DeliveryId, EventId, OperationId, SubscriptionId, TenantId};
 use crate::operation::{self, Last, Operation, Renewed, Step, Stepped};
 use crate::time::Timestamp;
@@ -87,8 +87,8 @@ pub struct FailedDelivery {
     pub event_type: String,
     /// Its subscription.
     pub subscription: SubscriptionId,
-    /// Why it failed, as one word, where that is known.
-    pub cause: Option<String>,
+    /// Why it failed, where that is known.
+    pub cause: Option<Cause>,
     /// The status code of the last answer.
     pub code: Option<u16>,
     /// Whether everything that is needed to send it again is still kept.

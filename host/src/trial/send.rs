@@ -144,10 +144,14 @@ fn ready(
     let id = id.to_string();
     let signed = endpoint.sign(&id, &outbound, now);
     outbound::add_headers(&mut outbound.headers, &signed)?;
-    let signature = match (&profile.signature, signed.is_empty()) {
-        (_, false) => Signature::Signed,
+    let signature = match (
+        &profile.signature,
+        route.subscription().endpoint.secrets.is_empty(),
+    ) {
+        (None, _) => Signature::NotWanted,
+        // Time stamp and id may go along all the same.
         (Some(_), true) => Signature::NoSecret,
-        (None, true) => Signature::NotWanted,
+        (Some(_), false) => Signature::Signed,
     };
     let Outbound {
         method,

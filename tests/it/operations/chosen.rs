@@ -211,3 +211,36 @@ async fn one_event_and_a_list_of_deliveries_are_sent_again() {
         router.post("/api/v1/deliveries/resend", &wrong).await.expect(422);
     }
 }
+
+#[tokio::test]
+async fn a_step_may_end_between_two_subscriptions_of_an_event() {
+    let (mut router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    send_many(&router, 5).await;
+    let mut all = Vec::new();
+    for n in 0..3 {
+        let name = format!("s{n}");
+        let filter = if n == 1 {
+            json!("event.data.n != 3")
+        } else {
+            json!(null)
+        };
+        let body = json!({"name": name, "url": receiver.url(), "events": ["order.*"], "filter": filter});
+        all.push(router.subscribe(&body).await);
+    }
+    let body = json!({"kind": "replay", "status": "none", "rate": 2});
+    let replay = router.post("/api/v1/operations", &body).await;
+    let replay = replay.expect(202).str("/id");
+    carry_on(&router, &replay, 7).await;
+    router.restart().await;
+    let last = ended(&router, &replay).await;
+    // Five, and what Hookway told of the three subscriptions; each once, wherever a step ended.
+    assert_eq!(
+        (done(&last), &last["progress"]["looked_at"]),
+        (14, &json!(8)),
+        "{last}"
+    );
+    for (id, count) in all.iter().zip([5, 4, 5]) {
+        until(&router, id, "delivered", count).await;
+        assert_eq!(counters(&router, id).await["created"], count, "each event once");
+    }
+}

@@ -85,3 +85,68 @@ async fn only_so_many_operations_run_at_once() {
     let refused = ask(&router, &id, "replay", &json!({})).await.expect(409);
     assert!(refused.str("/detail").contains("cancel"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn a_replay_whose_subscription_is_removed_fails_and_says_so() {
+    let receiver = Receiver::start().await;
+    let router = TestRouter::start().await;
+    let orders = json!({"name": "orders", "url": receiver.url(), "events": ["*"]});
+    let id = router.subscribe(&orders).await;
+    send_many(&router, 5).await;
+    until(&router, &id, "delivered", 5).await;
+    let replay = begun(&router, &id, "replay", &json!({"rate": 1})).await;
+    until(&router, &id, "delivered", 6).await;
+    let path = format!("/api/v1/subscriptions/{id}");
+    router.call("DELETE", &path, &json!({})).await.expect(204);
+    let seen = carry_on(&router, &replay, usize::MAX).await;
+    let last = seen.last().unwrap();
+    assert_eq!((&last["state"], done(last)), (&json!("failed"), 1), "{last}");
+    let why = last["progress"]["error"].as_str().unwrap();
+    assert!(why.contains("subscription was removed"), "{why}");
+}
+
+/// The end of an operation is an event of Hookway's own, whatever the end.
+#[tokio::test]
+async fn the_end_of_an_operation_is_an_event() {
+    let failing = Receiver::scripted([], Reply::Status(400)).await;
+    let (router, told) = (TestRouter::start().await, Receiver::start().await);
+    let orders = json!({"name": "orders", "url": failing.url(), "events": ["order.*"]});
+    let news = json!({"name": "news", "url": told.url(), "events": ["hookway.recovery.*"]});
+    let id = router.subscribe(&orders).await;
+    router.subscribe(&news).await;
+    send_many(&router, 3).await;
+    until(&router, &id, "failed", 3).await;
+    let recover = begun(&router, &id, "recover", &json!({"causes": ["rejected"]})).await;
+    ended(&router, &recover).await;
+    let data = told.wait_for(1).await.remove(0).json()["data"].clone();
+    assert_eq!(
+        (&data["id"], &data["state"]),
+        (&json!(recover), &json!("finished")),
+        "{data}"
+    );
+    assert_eq!((&data["total"], &data["done"]), (&json!(3), &json!(3)), "{data}");
+    let none = json!({"causes": ["timeout"], "preview": true});
+    assert_eq!(
+        preview_of(&ask(&router, &id, "recover", &none).await),
+        0,
+        "by cause"
+    );
+    until(&router, &id, "failed", 3).await;
+    let by_code = json!({"status": "failed", "codes": [400, 503], "preview": true});
+    assert_eq!(
+        preview_of(&ask(&router, &id, "replay", &by_code).await),
+        3,
+        "by status code"
+    );
+    let slow = begun(&router, &id, "replay", &json!({"rate": 1})).await;
+    router
+        .post(&format!("/api/v1/operations/{slow}/cancel"), &json!({}))
+        .await
+        .expect(200);
+    let data = told.wait_for(2).await.remove(1).json()["data"].clone();
+    assert_eq!(
+        (&data["id"], &data["state"]),
+        (&json!(slow), &json!("cancelled")),
+        "{data}"
+    );
+}

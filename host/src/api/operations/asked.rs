@@ -2,13 +2,11 @@
 
 use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
+use crate::delivery::Cause;
 use crate::id::SubscriptionId;
 use crate::json::{self, Faults, Fields};
 use crate::operation::{Asked, CHOICES_MAX, Kind, RATE_MAX, Status};
 use crate::routing::Pattern;
-
-/// Longest word for a cause, in bytes.
-const CAUSE_BYTES_MAX: usize = 64;
 
 /// What to send again.
 #[derive(utoipa::ToSchema)]
@@ -121,13 +119,15 @@ fn read(kind: Kind, fields: &mut Fields<'_>, faults: &mut Faults) -> Wanted {
             None => faults.add("/status", "must be any, delivered, failed, filtered or none"),
         }
     }
-    asked.causes = list(fields, "causes", "a list of causes of failure", faults);
-    for (place, cause) in asked.causes.iter().enumerate() {
-        if cause.is_empty() || cause.len() > CAUSE_BYTES_MAX {
-            faults.add(
-                format!("/causes/{place}"),
-                format!("must have 1 to {CAUSE_BYTES_MAX} bytes"),
-            );
+    let causes: Vec<String> = list(fields, "causes", "a list of causes of failure", faults);
+    for (place, word) in causes.iter().enumerate() {
+        match Cause::parse(word) {
+            Some(cause) => asked.causes.push(cause),
+            None => {
+                let known: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+                let known = format!("is no cause of failure; known are {}", known.join(", "));
+                faults.add(format!("/causes/{place}"), known);
+            }
         }
     }
     asked.codes = list(fields, "codes", "a list of status codes", faults);
@@ -200,10 +200,7 @@ mod tests {
         } = wanted.asked;
         assert_eq!(since, Some(Timestamp::from_millis(1_779_208_200_000)));
         assert_eq!((types, status), (vec!["alert.*".to_owned()], Status::Filtered));
-        assert_eq!(
-            (causes, codes, rate),
-            (vec!["timeout".to_owned()], vec![500, 503], 7)
-        );
+        assert_eq!((causes, codes, rate), (vec![Cause::Timeout], vec![500, 503], 7));
         let named = |text: &str| (text == "leads").then(|| SubscriptionId::from_number(5));
         let text = r#"{"kind":"replay","subscription":"leads"}"#;
         let wanted = of_tenant(&body(text), named).unwrap();
@@ -223,7 +220,7 @@ mod tests {
             (r#"{"types":["a.*.b"]}"#, "/types/0"),
             (r#"{"status":"broken"}"#, "/status"),
             (r#"{"status":"filtered"}"#, "/status"),
-            (r#"{"causes":[""]}"#, "/causes/0"),
+            (r#"{"causes":["timeout","slow"]}"#, "/causes/1"),
             (r#"{"codes":[99]}"#, "/codes"),
             (&many, "/codes"),
             (r#"{"rate":0}"#, "/rate"),

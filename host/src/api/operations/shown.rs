@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::delivery::Cause;
 use crate::id::{Id, OperationId, SubscriptionId};
 use crate::operation::{Asked, Kind, Operation, Skipped, State as Stands, Status};
 use crate::recovery::Preview;
@@ -53,7 +54,8 @@ pub struct AskedOut {
     #[schema(value_type = Option<String>)]
     status: Option<Status>,
     /// Causes of failure; all where there are none.
-    causes: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    causes: Vec<Cause>,
     /// Status codes of the last answer; all where there are none.
     codes: Vec<u16>,
     /// Deliveries put in per second.

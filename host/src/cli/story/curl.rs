@@ -49,13 +49,20 @@ pub(in crate::cli) fn repeat(delivery: &Value, request: &Value) -> Option<Repeat
         quoted(url)
     };
     line.push_str(&format!(" {url}"));
+    let mut accepts = false;
     for pair in headers {
         let (name, value) = (pair[0].as_str()?, pair[1].as_str()?);
-        if OF_THE_CLIENT.contains(&name) {
+        let is = |known: &&str| known.eq_ignore_ascii_case(name);
+        if OF_THE_CLIENT.iter().any(|known| is(&known)) {
             continue;
         }
+        accepts |= is(&"accept");
         line.push_str(" -H ");
         line.push_str(&header(name, value, &mut unknown));
+    }
+    if !accepts {
+        // Else curl would add one of its own.
+        line.push_str(" -H accept:");
     }
     let line = match inline(request) {
         Some(text) => {
@@ -164,7 +171,7 @@ mod tests {
         assert_eq!(
             repeat.line,
             "curl -sSi -X POST -g 'https://example.com/a?b=[1]&c=d' -H 'content-type: application/json' \
-             -H 'x-name: O'\\''Neil $HOME' -H 'x-empty;' -H 'webhook-timestamp: 2' \
+             -H 'x-name: O'\\''Neil $HOME' -H 'x-empty;' -H 'webhook-timestamp: 2' -H accept: \
              --data-binary '{\"it'\\''s\": \"$1\"}\n'"
         );
         assert!(repeat.unknown.is_empty());
@@ -206,7 +213,7 @@ mod tests {
         let repeat = repeats(&masked).remove(0);
         assert_eq!(
             repeat.line,
-            "curl -sSi -X POST \"$ENDPOINT_URL\" -H \"x-api-key: $HEADER_X_API_KEY\" --data-binary x"
+            "curl -sSi -X POST \"$ENDPOINT_URL\" -H \"x-api-key: $HEADER_X_API_KEY\" -H accept: --data-binary x"
         );
         assert_eq!(repeat.unknown, ["ENDPOINT_URL", "HEADER_X_API_KEY"]);
     }

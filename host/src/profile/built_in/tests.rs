@@ -362,6 +362,11 @@ fn requests_look_as_the_products_say() {
              \"timestamp\":\"2026-05-19T16:30:00Z\",\"data\":{{ \"id\": \"a\", \"rate\": 1.0 }}}}"
         )
     );
+    let named = Event {
+        producer_id: Some("evt_1234567890".to_owned()),
+        ..event.clone()
+    };
+    assert!(sent("aetherflow", &named).contains("\"id\":\"evt_1234567890\""));
     for name in ["inboundflow", "inboundflow-retries"] {
         assert_eq!(
             sent(name, &event),

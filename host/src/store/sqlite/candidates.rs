@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row, Rows, params};
 use super::resend::Finished;
 use super::segments::{self, Phase, Segment};
 use super::work::End;
+use crate::delivery::Cause;
 use crate::id::{DeliveryId, EventId, SubscriptionId};
 use crate::operation::{Fate, Last};
 use crate::store::{Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, Result, Walked};
@@ -101,7 +102,7 @@ pub(super) fn failed(conn: &Connection, walk: &FailedWalk) -> Result<Walked<Fail
         limit: walk.limit,
         looked_at_max: walk.looked_at_max,
     };
-    let wanted = |row: &Row<'_>| -> Result<Option<(Finished, Option<String>, Option<u16>)>> {
+    let wanted = |row: &Row<'_>| -> Result<Option<Finished>> {
         let wanted = row.get::<_, i64>(5)? == End::Failed.number()
             && row.get::<_, i64>(1)? == walk.tenant.number()
             && row.get::<_, i64>(6)? <= walk.failed_by.as_millis()
@@ -111,19 +112,19 @@ pub(super) fn failed(conn: &Connection, walk: &FailedWalk) -> Result<Walked<Fail
         if !wanted {
             return Ok(None);
         }
-        Ok(Some((Finished::read(row)?, row.get("cause")?, row.get("code")?)))
+        Finished::read(row).map(Some)
     };
     let walked = merged(conn, &all, ("*", "delivery"), &span, wanted)?;
     let mut found = Vec::with_capacity(walked.found.len());
     let mut staying = all;
     staying.retain(|segment| segment.phase != Phase::Leaving);
-    for (finished, cause, code) in walked.found {
+    for finished in walked.found {
         found.push(FailedDelivery {
             id: DeliveryId::from_number(finished.id),
             event: EventId::from_number(finished.event),
             subscription: SubscriptionId::from_number(finished.subscription),
-            cause,
-            code,
+            cause: finished.cause,
+            code: finished.code,
             kept: finished.is_kept(conn, &staying)?,
             event_type: finished.event_type,
         });
@@ -206,7 +207,8 @@ fn last_of(
                 End::Filtered => Fate::Filtered,
                 End::Failed => Fate::Failed,
             };
-            let (cause, code) = (row.get(4)?, row.get(5)?);
+            let cause = row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+            let (cause, code) = (cause.and_then(Cause::parse), row.get(5)?);
             newest.insert(pair, (id, Last { fate, cause, code }));
         }
     }
