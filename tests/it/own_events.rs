@@ -286,8 +286,9 @@ async fn a_recovery_that_has_ended_is_told() {
     ops.wait_for(1).await;
     let (event_type, data) = told(&ops).remove(0);
     assert_eq!(event_type, "hookway.recovery.finished");
-    let expected = json!({"id": begun, "kind": "recover", "state": "finished", "subscription_id": id, "done": 1,
-        "skipped": 0, "error": null, "begun_at": data["begun_at"], "ended_at": data["ended_at"]});
+    let none = json!({"expired": 0, "pending": 0, "changed": 0, "subscription_gone": 0, "damaged": 0});
+    let expected = json!({"id": begun, "kind": "recover", "state": "finished", "subscription_id": id, "total": 1,
+        "done": 1, "skipped": none, "error": null, "created_at": data["created_at"], "ended_at": data["ended_at"]});
     assert_eq!(data, expected);
     router.until(&event, "delivered").await;
 }

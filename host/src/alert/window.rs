@@ -9,6 +9,8 @@ use crate::time::Timestamp;
 pub const WINDOW: Duration = Duration::from_secs(5 * 60);
 /// In how many steps old counts leave.
 const BUCKETS: i64 = 10;
+/// The same, as the length of an array.
+const PLACES: usize = 10;
 /// How long one bucket is open, in milliseconds.
 const BUCKET_MILLIS: i64 = 30_000;
 
@@ -33,7 +35,7 @@ impl Counts {
 /// Counts of the last [`WINDOW`], to a bucket.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    buckets: [Counts; BUCKETS as usize],
+    buckets: [Counts; PLACES],
     /// The newest bucket that was written, counted from the epoch.
     newest: i64,
 }
@@ -79,6 +81,7 @@ mod tests {
     fn the_buckets_are_the_window() {
         let millis = u128::try_from(BUCKETS * BUCKET_MILLIS).unwrap();
         assert_eq!(WINDOW.as_millis(), millis);
+        assert_eq!(i64::try_from(PLACES), Ok(BUCKETS));
     }
 
     proptest! {
