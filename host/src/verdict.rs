@@ -283,7 +283,9 @@ mod tests {
     #[test]
     fn a_wait_may_stand_in_the_body_and_the_header_goes_before_it() {
         let classes: Classes = serde_json::from_str(r#"{"retry_after_json":"/retry_after"}"#).unwrap();
-        let table: [(&[(&str, &str)], &str, Option<u64>); 9] = [
+        /// Headers, body, and the wait that they ask for.
+        type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<u64>);
+        let table: [Row<'_>; 9] = [
             (&[], r#"{"retry_after":0.376}"#, Some(376)),
             (&[], r#"{"retry_after":0.3761}"#, Some(377)),
             (&[], r#"{"retry_after":2}"#, Some(2_000)),

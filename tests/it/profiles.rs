@@ -175,13 +175,36 @@ async fn a_tenant_has_a_default_profile_and_a_name_for_deliveries() {
     let body = json!({"name": "a", "url": receiver.url(), "events": ["*"]});
     let made = router.post("/api/v1/webhooks", &body).await.expect(201);
     assert_eq!(made.body["profile"], "plain");
-    // What deliveries have is not taken back.
+    // What deliveries have is not taken back, and what they lack is not added.
     let other = json!({"external_id": "org_2"});
     let answer = router
         .call("PATCH", "/api/v1/tenants/default", &other)
         .await
         .expect(409);
     assert_eq!(answer.body["errors"][0]["pointer"], "/external_id");
+    router
+        .post("/api/v1/tenants", &json!({"name": "late"}))
+        .await
+        .expect(201);
+    let path = "/api/v1/tenants/late";
+    router
+        .call("PATCH", path, &json!({"default_profile": "plain"}))
+        .await
+        .expect(200);
+    let mut late = router;
+    late.use_tenant(Some("late"));
+    late.subscribe(&body).await;
+    late.send(&json!({"type": "t", "data": 1})).await;
+    let answer = late
+        .call("PATCH", path, &json!({"external_id": "org_3"}))
+        .await
+        .expect(409);
+    assert!(
+        answer.body.to_string().contains("has deliveries"),
+        "{}",
+        answer.body
+    );
+    let router = late;
     let unknown = json!({"default_profile": "nothing"});
     let answer = router
         .call("PATCH", "/api/v1/tenants/default", &unknown)

@@ -130,12 +130,18 @@ impl Control {
         let mut faults = Faults::default();
         self.check_settings(id, &tenant.settings, &mut faults);
         faults.or(())?;
-        if before.is_some() && before != tenant.settings.external_id {
+        let renamed = before != tenant.settings.external_id;
+        if renamed && before.is_some() {
             // Whatever was sent with it is sent again with it.
             let detail = "is set once: deliveries that have it look the same in every attempt";
             return Err(Error::taken("/external_id", detail));
         }
         let tenant = tenant.clone();
+        if renamed && self.has_deliveries(id).await? {
+            let detail = "cannot be set any more: the tenant has deliveries that name it otherwise, and they \
+                          look the same in every attempt; make another tenant";
+            return Err(Error::taken("/external_id", detail));
+        }
         self.parts.store.update_tenant(tenant.clone()).await?;
         self.tenants.store(Arc::new(tenants));
         self.hold_events(&tenant);
@@ -151,6 +157,17 @@ impl Control {
     fn hold_events(&self, tenant: &Tenant) {
         let (types, payloads) = (self.parts.registry.event_types(), tenant.settings.validate_events);
         types.hold_tenant_to(tenant.id, payloads);
+    }
+
+    /// Whether a subscription of this tenant ever had a delivery.
+    async fn has_deliveries(&self, id: TenantId) -> Result<bool> {
+        for route in self.subscriptions(id) {
+            let counters = self.parts.store.counters(Some(route.subscription().id)).await?;
+            if counters.created > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn check_settings(&self, id: TenantId, settings: &TenantSettings, faults: &mut Faults) {

@@ -31,7 +31,7 @@ pub(super) fn findings(
 ) -> Vec<Finding> {
     let text = String::from_utf8_lossy(&body[..body.len().min(SEARCHED_BYTES_MAX)]).to_ascii_lowercase();
     let mut findings: Vec<Finding> = of_status(case, status, headers, &text).into_iter().collect();
-    let refused = matches!(status, 400..=499 | 500..=599);
+    let refused = matches!(status, 400..=599);
     if refused && event::essence(case.content_type).starts_with("application/cloudevents") {
         findings.push(Finding::new(
             Code::CloudEventsMediaType,

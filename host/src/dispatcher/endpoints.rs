@@ -16,7 +16,10 @@ const KEPT_MAX: usize = 20_000;
 
 /// The prepared endpoints.
 #[derive(Default)]
-pub struct Endpoints(Mutex<HashMap<(SubscriptionId, profile::Number), (u64, Arc<Prepared>)>>);
+pub struct Endpoints(Mutex<HashMap<Key, (u64, Arc<Prepared>)>>);
+
+/// A subscription and the looks of some of its deliveries.
+type Key = (SubscriptionId, profile::Number);
 
 /// An endpoint with the exact names of its headers.
 pub struct Prepared {

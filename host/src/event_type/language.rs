@@ -55,7 +55,7 @@ fn thousandths(text: &str) -> Option<u16> {
         clippy::cast_sign_loss,
         reason = "just checked"
     )]
-    (0.0..=1.0).contains(&weight).then(|| (weight * 1_000.0) as u16)
+    (0.0..=1.0).contains(&weight).then_some((weight * 1_000.0) as u16)
 }
 
 fn matching<'t>(range: &str, tags: &[&'t str]) -> Option<&'t str> {

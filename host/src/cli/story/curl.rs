@@ -52,11 +52,11 @@ pub(in crate::cli) fn repeat(delivery: &Value, request: &Value) -> Option<Repeat
     let mut accepts = false;
     for pair in headers {
         let (name, value) = (pair[0].as_str()?, pair[1].as_str()?);
-        let is = |known: &&str| known.eq_ignore_ascii_case(name);
-        if OF_THE_CLIENT.iter().any(|known| is(&known)) {
+        let is = |known: &str| known.eq_ignore_ascii_case(name);
+        if OF_THE_CLIENT.iter().any(|known| is(known)) {
             continue;
         }
-        accepts |= is(&"accept");
+        accepts |= is("accept");
         line.push_str(" -H ");
         line.push_str(&header(name, value, &mut unknown));
     }

@@ -203,7 +203,7 @@ mod tests {
             "      sooner: hookway deliveries resend dlv_1",
             "  the last attempt again, with its signature:",
             "curl -sSi -X POST https://example.com/x -H 'webhook-id: req_1' -H 'webhook-timestamp: 2' \
-             --data-binary '[1]'",
+             -H accept: --data-binary '[1]'",
         ];
         assert_eq!(told(&pending(), Depth::Short), expected);
         assert!(told(&pending(), Depth::Full).contains(&"      retry-after: 5".to_owned()));

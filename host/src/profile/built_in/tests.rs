@@ -453,3 +453,25 @@ fn every_built_in_has_a_title_and_a_description() {
     let unlike: std::collections::BTreeSet<&&str> = names.iter().collect();
     assert_eq!(unlike.len(), names.len());
 }
+
+/// Deliveries name a version and look like it for ever, so a version that was released never changes.
+#[test]
+fn a_changed_profile_has_another_version() {
+    let known = include_str!("../../../../tests/vectors/profile-versions.txt");
+    let lines: std::collections::BTreeSet<&str> = known.lines().collect();
+    let line = |profile: &Profile| {
+        let document = serde_json::to_string(profile).unwrap();
+        let digest = crate::digest::Digest::of(document.as_bytes());
+        format!("{}@{} {digest}\n", profile.name, profile.version)
+    };
+    let new = built_ins()
+        .iter()
+        .map(line)
+        .filter(|line| !lines.contains(line.trim_end()));
+    let new: String = new.collect();
+    assert!(
+        new.is_empty(),
+        "a profile that is not released yet needs its line in tests/vectors/profile-versions.txt, one that is \
+         needs the next version:\n{new}"
+    );
+}
