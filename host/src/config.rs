@@ -148,8 +148,8 @@ settings! {
         drain: Duration = Time, "25s", in Duration::ZERO..=10 * MINUTE;
         /// How long deliveries of a disabled or held subscription are kept before they fail.
         held_max: Duration = Time, "30d", in HOUR..=3_650 * DAY;
-        /// Waits between attempts, in place of those of the subscriptions' profiles; one more attempt
-        /// than waits. For tests and demonstrations.
+        /// Waits between attempts, in place of those of the subscriptions and their profiles; one more
+        /// attempt than waits. For tests and demonstrations.
         retry_waits: Option<Vec<Duration>> = Optional<List<Time>>, "";
     }
 

@@ -331,6 +331,8 @@ mod tests {
                 disable_on_gone: true,
             },
             profile: "plain".parse().unwrap(),
+            retry: None,
+            timeout_seconds: None,
             envelope: Envelope::Auto,
             isolation: Isolation::Subscription,
             version: 1,

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use auto_disable::{AutoDisable, AutoDisableFault, IN_A_ROW_MAX};
 pub use schedule::{
     JITTER_DEFAULT, JITTER_MAX, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT, THROTTLES_MAX_MAX, WAIT_MAX,
-    WAITS_MAX,
+    WAITS_MAX, parse_wait,
 };
 
 use crate::time::Timestamp;

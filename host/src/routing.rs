@@ -15,6 +15,7 @@ mod table;
 mod value;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use filter::{
     FILTER_DATA_BYTES_MAX, Filter, FilterContext, FilterError, FilterFault, MATCHES_MAX, NESTING_MAX,
@@ -27,6 +28,7 @@ use crate::event::Event;
 use crate::id::DeliveryId;
 use crate::own_event;
 use crate::profile::{About, Edition, OperationalEvents};
+use crate::retry::Schedule;
 use crate::subscription::{PATTERNS_MAX, Subscription};
 
 /// A subscription, compiled.
@@ -124,6 +126,20 @@ impl Route {
     /// The version of its profile that the subscription has now.
     pub fn edition(&self) -> &Arc<Edition> {
         &self.edition
+    }
+
+    /// When attempts are made: as the subscription says, else as its profile does.
+    pub fn schedule(&self) -> &Schedule {
+        let own = self.subscription.retry.as_ref();
+        own.unwrap_or(&self.edition.profile.schedule)
+    }
+
+    /// The whole time for one attempt: the subscription's, else its profile's.
+    pub fn timeout(&self) -> Duration {
+        let own = self.subscription.timeout_seconds;
+        own.map_or(self.edition.profile.timeout, |seconds| {
+            Duration::from_secs(seconds.get().into())
+        })
     }
 
     /// What its tenant is called in deliveries.

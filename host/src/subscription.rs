@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::digest::Digest;
 use crate::id::{SubscriptionId, TenantId};
 use crate::profile::Choice;
+use crate::retry::Schedule;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -56,6 +57,11 @@ pub struct Subscription {
     pub endpoint: Endpoint,
     /// The profile that says how a delivery looks and behaves.
     pub profile: Choice,
+    /// When attempts are made, in place of what the profile says.
+    pub retry: Option<Schedule>,
+    /// The whole time for one attempt, in place of the profile's; at most
+    /// [`crate::profile::TIMEOUT_SECONDS_MAX`].
+    pub timeout_seconds: Option<NonZeroU16>,
     /// Whether the profile's envelope is put around what a plugin made.
     pub envelope: Envelope,
     /// Whether instances of its plugins are kept between events.

@@ -312,6 +312,25 @@ async fn subscriptions() {
             422,
             "/max_in_flight",
         ),
+        case(
+            "no wait",
+            with("retry", json!({"waits": ["30s", "later"]})),
+            422,
+            "/retry/waits/1",
+        ),
+        case("no schedule", with("retry", json!("never")), 422, "/retry"),
+        case(
+            "no time at all",
+            with("timeout_seconds", json!(0)),
+            422,
+            "/timeout_seconds",
+        ),
+        case(
+            "too much time",
+            with("timeout_seconds", json!(301)),
+            422,
+            "/timeout_seconds",
+        ),
     ];
     refused(&router, "POST", "/api/v1/subscriptions", cases).await;
     assert_eq!(

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod identifiers;
+mod overrides;
 mod schedules;
 mod selection;
 

@@ -1,6 +1,7 @@
 //! `/subscriptions` and `/webhooks`: the routing table, row by row.
 
 mod body;
+mod retry;
 mod shown;
 pub mod stats;
 
@@ -23,6 +24,7 @@ use crate::secret::Secret;
 
 pub(super) use body::empty_config;
 pub use body::{StepIn, SubscriptionIn};
+pub use retry::{RetryIn, RetryShown};
 pub use shown::{CountersOut, StepOut, SubscriptionOut};
 
 pub(super) use body::wish;

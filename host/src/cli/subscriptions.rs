@@ -1,13 +1,17 @@
 //! `hookway subscriptions`: the routing table, by hand.
 
+mod fields;
 mod test;
 
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::client::{Answer, Body, Client};
 use super::output::{Column, cell};
-use super::{Context, Failure, input};
+use super::{Context, Failure};
+
+use self::fields::Fields;
+pub(super) use self::fields::rate_from;
 
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
@@ -17,7 +21,7 @@ const COLUMNS: [Column; 6] = [
     ("EVENTS", "/events"),
     ("URL", "/url"),
 ];
-const FIELDS: [Column; 21] = [
+const FIELDS: [Column; 23] = [
     ("id", "/id"),
     ("key", "/key"),
     ("name", "/name"),
@@ -29,6 +33,8 @@ const FIELDS: [Column; 21] = [
     ("plugins", "/plugins"),
     ("url", "/url"),
     ("profile", "/profile"),
+    ("own retries", "/retry"),
+    ("own time-out", "/timeout_seconds"),
     ("envelope", "/envelope"),
     ("isolation", "/isolation"),
     ("rate limit", "/rate_limit"),
@@ -85,7 +91,10 @@ pub(super) enum Verb {
   hookway subscriptions create --file subscription.json")]
     Create(Box<Fields>),
     /// Change a subscription; what is not given stays
-    #[command(after_help = "Example:\n  hookway subscriptions update leads --filter 'data.score > 50'")]
+    #[command(after_help = "Examples:
+  hookway subscriptions update leads --filter 'data.score > 50'
+  hookway subscriptions update leads --retry-waits 30s,5m --retry-jitter 0 --timeout-seconds 5
+  hookway subscriptions update leads --retry-waits profile --timeout-seconds profile")]
     Update {
         /// Its id or key
         id: String,
@@ -132,140 +141,6 @@ pub(super) enum Verb {
         /// Its id or key
         id: String,
     },
-}
-
-/// The fields of a subscription, as flags.
-#[derive(Debug, Default, clap::Args)]
-pub(super) struct Fields {
-    /// A file with the subscription as JSON, in place of the other flags (- for standard input)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "key", "url", "events", "filter", "plugins", "profile", "envelope", "isolation", "headers", "rate_limit", "max_in_flight"])]
-    file: Option<String>,
-    /// A name for people; needed to make one
-    #[arg(long)]
-    name: Option<String>,
-    /// A unique slug that may stand for the id
-    #[arg(long)]
-    key: Option<String>,
-    /// Where deliveries go; needed to make one (@FILE keeps a URL with a token out of the shell's history)
-    #[arg(long)]
-    url: Option<String>,
-    /// An event type or pattern, such as alert.*; needed to make one, may be repeated
-    #[arg(long = "event", value_name = "PATTERN")]
-    events: Vec<String>,
-    /// A CEL expression over the event
-    #[arg(long, value_name = "CEL")]
-    filter: Option<String>,
-    /// A plugin, with its configuration as JSON or @FILE; up to four, in order
-    #[arg(long = "plugin", value_name = "NAME[=JSON]")]
-    plugins: Vec<String>,
-    /// How deliveries look and behave
-    #[arg(long)]
-    profile: Option<String>,
-    /// Whether the profile's envelope is put around what plugins made: auto (it is not) or profile
-    #[arg(long)]
-    envelope: Option<String>,
-    /// Who shares a plugin's instance: subscription, or event for a fresh one every time
-    #[arg(long)]
-    isolation: Option<String>,
-    /// A header of every delivery; may be repeated
-    #[arg(long = "header", value_name = "NAME: VALUE")]
-    headers: Vec<String>,
-    /// Deliveries per time, such as 10/1 for ten a second
-    #[arg(long, value_name = "REQUESTS/SECONDS")]
-    rate_limit: Option<String>,
-    /// Deliveries in flight at once
-    #[arg(long, value_name = "REQUESTS")]
-    max_in_flight: Option<u16>,
-}
-
-impl Fields {
-    /// The body of the call.
-    fn body(&self) -> Result<String, Failure> {
-        if let Some(path) = &self.file {
-            return Ok(input::json(path, input::file(path)?)?.get().to_owned());
-        }
-        let mut body = Map::new();
-        let texts = [
-            ("name", &self.name),
-            ("key", &self.key),
-            ("filter", &self.filter),
-            ("profile", &self.profile),
-            ("envelope", &self.envelope),
-            ("isolation", &self.isolation),
-        ];
-        for (name, text) in texts {
-            body.extend(text.as_ref().map(|text| (name.to_owned(), json!(text))));
-        }
-        if let Some(url) = &self.url {
-            let url = match url.strip_prefix('@') {
-                Some(path) => String::from_utf8_lossy(&input::file(path)?).trim().to_owned(),
-                None => url.clone(),
-            };
-            body.insert("url".to_owned(), json!(url));
-        }
-        if !self.events.is_empty() {
-            body.insert("events".to_owned(), json!(self.events));
-        }
-        if !self.plugins.is_empty() {
-            let plugins: Vec<Value> = self
-                .plugins
-                .iter()
-                .map(|text| plugin_from(text))
-                .collect::<Result<_, _>>()?;
-            body.insert("plugins".to_owned(), json!(plugins));
-        }
-        if !self.headers.is_empty() {
-            let headers: Map<String, Value> = self
-                .headers
-                .iter()
-                .map(|text| header_from(text))
-                .collect::<Result<_, _>>()?;
-            body.insert("headers".to_owned(), json!(headers));
-        }
-        if let Some(text) = &self.rate_limit {
-            body.insert("rate_limit".to_owned(), rate_from(text)?);
-        }
-        if let Some(requests) = self.max_in_flight {
-            body.insert("max_in_flight".to_owned(), json!(requests));
-        }
-        if body.is_empty() {
-            return Err(Failure::usage("nothing is given; `--help` shows the flags"));
-        }
-        Ok(Value::Object(body).to_string())
-    }
-}
-
-fn plugin_from(text: &str) -> Result<Value, Failure> {
-    let (name, config) = text.split_once('=').unwrap_or((text, "{}"));
-    let config = input::json(
-        &format!("the configuration of --plugin {name}"),
-        input::argument(config)?,
-    )?;
-    Ok(json!({ "name": name, "config": config }))
-}
-
-fn header_from(text: &str) -> Result<(String, Value), Failure> {
-    match text.split_once(':') {
-        Some((name, value)) => Ok((name.trim().to_owned(), json!(value.trim()))),
-        // The value may be a credential: it is not repeated.
-        None => Err(Failure::usage("--header: write it as NAME: VALUE")),
-    }
-}
-
-/// Reads `REQUESTS/SECONDS`.
-pub(super) fn rate_from(text: &str) -> Result<Value, Failure> {
-    let parts = text.split_once('/').and_then(|(requests, seconds)| {
-        Some((
-            requests.trim().parse::<u32>().ok()?,
-            seconds.trim().parse::<u32>().ok()?,
-        ))
-    });
-    let (requests, seconds) = parts.ok_or_else(|| {
-        Failure::usage(format!(
-            "--rate-limit {text}: write it as REQUESTS/SECONDS, such as 10/1"
-        ))
-    })?;
-    Ok(json!({ "requests": requests, "per_seconds": seconds }))
 }
 
 /// Does it.
@@ -387,7 +262,7 @@ fn shown(context: &Context, subscription: &Answer) -> Result<(), Failure> {
     output.fields(&readable(subscription), &FIELDS)
 }
 
-/// A subscription with its plugins and its rate as people write them.
+/// A subscription with its plugins, its rate and its retries as people write them.
 fn readable(subscription: &Value) -> Value {
     let mut shown = subscription.clone();
     let steps = subscription["plugins"]
@@ -399,7 +274,22 @@ fn readable(subscription: &Value) -> Value {
     if rate.is_object() {
         shown["rate_limit"] = json!(format!("{}/{}", rate["requests"], rate["per_seconds"]));
     }
+    if let Some(waits) = subscription["retry"]["waits"].as_array() {
+        shown["retry"] = json!(retry_text(waits, &subscription["retry"]["jitter"]));
+    }
+    if let Some(seconds) = subscription["timeout_seconds"].as_u64() {
+        shown["timeout_seconds"] = json!(format!("{seconds} s"));
+    }
     shown
+}
+
+/// Waits and jitter in a line.
+fn retry_text(waits: &[Value], jitter: &Value) -> String {
+    if waits.is_empty() {
+        return "none: one attempt".to_owned();
+    }
+    let waits: Vec<String> = waits.iter().map(cell).collect();
+    format!("after {}; jitter {jitter}", waits.join(", "))
 }
 
 /// A plugin as it is given to `--plugin`; a pinned one with the start of its digest.
@@ -431,68 +321,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_become_a_body() {
-        let fields = Fields {
-            name: Some("n".into()),
-            url: Some("https://example.com/x".into()),
-            events: vec!["alert.*".into()],
-            plugins: vec!["slack".into(), "jq={\"program\": \".data\"}".into()],
-            headers: vec!["X-Team: ops".into()],
-            rate_limit: Some("10/1".into()),
-            ..Fields::default()
-        };
-        let body: Value = serde_json::from_str(&fields.body().unwrap()).unwrap();
-        assert_eq!(
-            body,
-            json!({
-                "name": "n", "url": "https://example.com/x", "events": ["alert.*"],
-                "plugins": [{"name": "slack", "config": {}}, {"name": "jq", "config": {"program": ".data"}}],
-                "headers": {"X-Team": "ops"}, "rate_limit": {"requests": 10, "per_seconds": 1},
-            })
-        );
-    }
-
-    #[test]
     fn a_subscription_is_shown_as_it_is_written() {
         let shown = readable(&json!({
             "plugins": [{"name": "slack", "digest": null, "config": {}},
                         {"name": "jq", "digest": "0123456789abcdef", "config": {"program": "."}}],
             "rate_limit": {"requests": 10, "per_seconds": 2, "burst": 10},
+            "retry": {"waits": ["30s", "5m"], "jitter": 0.0, "throttles_max": 20}, "timeout_seconds": 5,
         }));
         assert_eq!(
             shown["plugins"],
             json!(["slack", "jq@0123456789ab={\"program\":\".\"}"])
         );
         assert_eq!(shown["rate_limit"], "10/2");
-        assert_eq!(
-            readable(&json!({"plugins": [], "rate_limit": null}))["rate_limit"],
-            Value::Null
-        );
-    }
-
-    #[test]
-    fn wrong_flags_are_usage_errors_that_repeat_no_secret() {
-        let cases = [
-            Fields::default(),
-            Fields {
-                plugins: vec!["jq={".into()],
-                ..Fields::default()
-            },
-            Fields {
-                rate_limit: Some("ten".into()),
-                ..Fields::default()
-            },
-            Fields {
-                headers: vec!["Bearer s3cret".into()],
-                ..Fields::default()
-            },
-        ];
-        for fields in cases {
-            let failure = fields.body().unwrap_err();
-            assert!(
-                matches!(failure, Failure::Usage(_)) && !failure.to_string().contains("s3cret"),
-                "{failure}"
-            );
-        }
+        assert_eq!(shown["retry"], "after 30s, 5m; jitter 0.0");
+        assert_eq!(shown["timeout_seconds"], "5 s");
+        let once = readable(&json!({"retry": {"waits": [], "jitter": 0.2}}));
+        assert_eq!(once["retry"], "none: one attempt");
+        let nothing = json!({"plugins": [], "rate_limit": null, "retry": null, "timeout_seconds": null});
+        assert_eq!(readable(&nothing), nothing);
     }
 }

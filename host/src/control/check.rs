@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::event::{AttributeFault, check_text};
 use crate::json::{self, Faults};
-use crate::profile::Profile;
+use crate::profile::{Profile, TIMEOUT_SECONDS_MAX};
 use crate::secret::Secret;
 use crate::subscription::{self as limits, Endpoint, Subscription};
 pub use crate::subscription::{IN_FLIGHT_MAX, RATE_REQUESTS_MAX, RATE_SECONDS_MAX};
@@ -88,6 +88,15 @@ pub fn subscription(subscription: &Subscription, faults: &mut Faults) {
                 format!("is longer than {max} bytes"),
             );
         }
+    }
+    if subscription
+        .timeout_seconds
+        .is_some_and(|seconds| u32::from(seconds.get()) > TIMEOUT_SECONDS_MAX)
+    {
+        faults.add(
+            "/timeout_seconds",
+            format!("must be from 1 to {TIMEOUT_SECONDS_MAX}"),
+        );
     }
     endpoint(&subscription.endpoint, faults);
 }

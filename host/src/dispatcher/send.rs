@@ -13,7 +13,7 @@ use crate::egress;
 use crate::event::Event;
 use crate::outbound;
 use crate::own_event;
-use crate::profile::{Edition, Profile};
+use crate::profile::Edition;
 use crate::retry::{Counts, Decision};
 use crate::routing::Route;
 use crate::sentinel::Tried;
@@ -45,7 +45,6 @@ pub(super) async fn send(
         let reason = "its version of the profile cannot be read any more";
         return abandon(tools, row, Cause::ProfileMissing, reason).await;
     };
-    let profile = &route.edition().profile;
     let started_at = tools.clock.now();
     let number = row.attempts.saturating_add(1);
     let (result, duration_ms, signature_headers) =
@@ -66,14 +65,7 @@ pub(super) async fn send(
         };
     let now = tools.clock.now();
     report.health = health_of(&result);
-    let decision = decide(
-        tools,
-        profile,
-        &row,
-        subscription.endpoint.disable_on_gone,
-        &result,
-        now,
-    );
+    let decision = decide(tools, route, &row, &result, now);
     let attempt = Attempt {
         request: row.request,
         delivery: row.delivery,
@@ -150,9 +142,8 @@ fn build(
         headers,
         body,
     } = outbound;
-    let profile = &route.edition().profile;
-    let timeout = profile.timeout;
-    let response_body_max = profile.response_body_bytes_max;
+    let timeout = route.timeout();
+    let response_body_max = route.edition().profile.response_body_bytes_max;
     Ok((
         egress::Outbound {
             method,
@@ -167,16 +158,12 @@ fn build(
     ))
 }
 
-fn decide(
-    tools: &Tools,
-    profile: &Profile,
-    row: &Pending,
-    disable_on_gone: bool,
-    result: &AttemptResult,
-    now: Timestamp,
-) -> Decision {
-    let verdict = profile.classes.verdict(result, disable_on_gone, now);
-    let schedule = tools.schedule.as_ref().unwrap_or(&profile.schedule);
+fn decide(tools: &Tools, route: &Route, row: &Pending, result: &AttemptResult, now: Timestamp) -> Decision {
+    let disable_on_gone = route.subscription().endpoint.disable_on_gone;
+    let classes = &route.edition().profile.classes;
+    let verdict = classes.verdict(result, disable_on_gone, now);
+    // The operator's word is above all others'.
+    let schedule = tools.schedule.as_ref().unwrap_or_else(|| route.schedule());
     let counts = Counts {
         tries: row.tries,
         throttles: row.throttles,

@@ -75,6 +75,6 @@ pub struct Tools {
     pub steward: Arc<dyn Steward>,
     /// Endpoints, prepared once.
     pub endpoints: Endpoints,
-    /// In place of the profiles' own schedules, if the operator said so.
+    /// In place of what subscriptions and profiles say, if the operator said so.
     pub schedule: Option<Schedule>,
 }

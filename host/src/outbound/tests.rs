@@ -28,6 +28,8 @@ fn subscription(headers: &[&str]) -> Subscription {
             disable_on_gone: true,
         },
         profile: crate::profile::Choice::default(),
+        retry: None,
+        timeout_seconds: None,
         envelope: subscription::Envelope::Auto,
         isolation: subscription::Isolation::Subscription,
         version: 1,

@@ -160,8 +160,22 @@ impl From<Schedule> for Written {
     }
 }
 
+impl ScheduleFault {
+    /// Where it is, as a JSON Pointer into the schedule.
+    pub fn pointer(&self) -> String {
+        match self {
+            Self::TooMany => "/waits".to_owned(),
+            Self::TooLong { place } | Self::NotAWait { place, .. } => {
+                format!("/waits/{}", place.saturating_sub(1))
+            }
+            Self::Jitter => "/jitter".to_owned(),
+            Self::Throttles => "/throttles_max".to_owned(),
+        }
+    }
+}
+
 /// Reads `5s`, `30m`, `1h30m`, `500ms`.
-fn parse_wait(text: &str) -> Option<Duration> {
+pub fn parse_wait(text: &str) -> Option<Duration> {
     let wait: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(wait).ok()
 }
@@ -220,6 +234,20 @@ mod tests {
                 .unwrap_err()
                 .to_string();
             assert!(error.contains("wait 2"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_points_at_its_place() {
+        let text = "soon".to_owned();
+        for (fault, pointer) in [
+            (ScheduleFault::TooMany, "/waits"),
+            (ScheduleFault::TooLong { place: 2 }, "/waits/1"),
+            (ScheduleFault::NotAWait { place: 1, text }, "/waits/0"),
+            (ScheduleFault::Jitter, "/jitter"),
+            (ScheduleFault::Throttles, "/throttles_max"),
+        ] {
+            assert_eq!(fault.pointer(), pointer, "{fault}");
         }
     }
 }

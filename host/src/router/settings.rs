@@ -64,7 +64,7 @@ pub(super) fn queue(config: &Config) -> QueueLimits {
     }
 }
 
-/// What takes the place of the profiles' schedules, if anything does.
+/// What takes the place of the schedules of subscriptions and profiles, if anything does.
 pub(super) fn schedule(config: &Config) -> Result<Option<Schedule>, ScheduleFault> {
     let of = |waits| Schedule::new(waits, JITTER_DEFAULT, THROTTLES_MAX_DEFAULT);
     config.dispatch.retry_waits.clone().map(of).transpose()

@@ -184,6 +184,8 @@ mod tests {
                 disable_on_gone: true,
             },
             profile: profile::Choice::default(),
+            retry: None,
+            timeout_seconds: None,
             envelope: Envelope::Auto,
             isolation: Isolation::Subscription,
             version: 1,

@@ -23,7 +23,7 @@ use crate::verdict::Verdict;
 
 /// Says of a request that it is a test.
 pub const TEST_HEADER: HeaderName = HeaderName::from_static("hookway-test");
-/// Longest time for a test, whatever its profile says: somebody waits for the answer.
+/// Longest time for a test, whatever its subscription or profile says: somebody waits for the answer.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// A request and what came back.
@@ -166,7 +166,7 @@ fn ready(
             headers,
             spelling: egress::Spelling::of(endpoint.spelled()),
             body,
-            timeout: profile.timeout.min(TIMEOUT_MAX),
+            timeout: route.timeout().min(TIMEOUT_MAX),
             response_body_max: profile.response_body_bytes_max,
         },
         signature,

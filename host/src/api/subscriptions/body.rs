@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 
 use serde_json::value::RawValue;
 
+use super::retry::{RetryIn, retry};
 use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
 use crate::api::rate_limit::{RateLimitIn, rate_limit};
@@ -33,6 +34,10 @@ pub struct SubscriptionIn {
     /// How a delivery looks and behaves: the name of a profile, which follows its newest version, or
     /// `name@version`. The tenant's default where nothing is said, mostly `standard-webhooks`.
     profile: Option<String>,
+    /// When attempts are made, in place of what the profile says; given as a whole. `null` for the profile's.
+    retry: Option<RetryIn>,
+    /// The whole time for one attempt, in place of the profile's: 1 to 300. `null` for the profile's.
+    timeout_seconds: Option<u16>,
     /// `auto` (default) or `profile`.
     envelope: Option<String>,
     /// `subscription` (default) or `event`.
@@ -79,6 +84,8 @@ pub(in crate::api) fn wish(body: &JsonBody) -> Result<Wish, Problem> {
         filter: wishes.set("filter", "a string"),
         plugins: wishes.set_with("plugins", steps),
         profile: wishes.set("profile", "the name of a profile, such as `plain` or `acme@2`"),
+        retry: wishes.set_with("retry", retry),
+        timeout_seconds: wishes.set("timeout_seconds", "a number from 1 to 300"),
         envelope: wishes.set("envelope", "`auto` or `profile`"),
         isolation: wishes.set("isolation", "`subscription` or `event`"),
         headers: wishes.set_with("headers", headers),

@@ -1,17 +1,21 @@
 //! How a subscription is shown: secrets whole for `manage`, masked for `read`, and the signing secret
 //! only in the answer that made it.
 
+use std::num::NonZeroU16;
+
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::retry::RetryShown;
 use crate::api::PREFIX;
 use crate::api::extract::Caller;
 use crate::api::rate_limit::RateLimitShown;
 use crate::api::versioned::versioned;
 use crate::digest::Digest;
 use crate::id::SubscriptionId;
+use crate::retry::Schedule;
 use crate::secret::{Secret, masked_url};
 use crate::store::Counters;
 use crate::subscription::{Envelope, Isolation, PluginStep, Status, Subscription};
@@ -52,6 +56,11 @@ pub struct SubscriptionOut {
     plugins: Vec<StepOut>,
     /// How a delivery looks and behaves.
     profile: String,
+    /// When attempts are made, in place of what the profile says; null where the profile counts.
+    #[schema(value_type = Option<RetryShown>)]
+    retry: Option<Schedule>,
+    /// The whole time for one attempt, in place of the profile's; null where the profile counts.
+    timeout_seconds: Option<u16>,
     /// `auto` or `profile`.
     #[schema(value_type = String)]
     envelope: Envelope,
@@ -163,6 +172,8 @@ impl SubscriptionOut {
                 .map(|step| StepOut::of(step, whole))
                 .collect(),
             profile: subscription.profile.to_string(),
+            retry: subscription.retry.clone(),
+            timeout_seconds: subscription.timeout_seconds.map(NonZeroU16::get),
             envelope: subscription.envelope,
             isolation: subscription.isolation,
             headers: endpoint

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use super::super::set::Set;
 use crate::id::{SubscriptionId, TenantId};
 use crate::profile::Choice;
+use crate::retry::Schedule;
 use crate::secret::Secret;
 use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, RateLimit, Status, Subscription};
 use crate::time::Timestamp;
@@ -29,6 +30,10 @@ pub struct Wish {
     pub plugins: Set<Vec<PluginStep>>,
     /// The profile's name.
     pub profile: Set<Choice>,
+    /// When attempts are made, in place of what the profile says.
+    pub retry: Set<Schedule>,
+    /// The time for one attempt, in place of the profile's.
+    pub timeout_seconds: Set<NonZeroU16>,
     /// Whether the profile's envelope goes around a plugin's body.
     pub envelope: Set<Envelope>,
     /// Whether instances are kept.
@@ -73,6 +78,8 @@ pub(super) fn blank(
             disable_on_gone: true,
         },
         profile,
+        retry: None,
+        timeout_seconds: None,
         envelope: Envelope::default(),
         isolation: Isolation::default(),
         version: 1,
@@ -96,6 +103,8 @@ pub(super) fn lay(
     wish.filter.onto_optional(&mut onto.filter);
     wish.plugins.onto(&mut onto.plugins, Vec::new);
     wish.profile.onto(&mut onto.profile, || profile);
+    wish.retry.onto_optional(&mut onto.retry);
+    wish.timeout_seconds.onto_optional(&mut onto.timeout_seconds);
     wish.envelope.onto(&mut onto.envelope, Envelope::default);
     wish.isolation.onto(&mut onto.isolation, Isolation::default);
     wish.headers.onto(&mut onto.endpoint.headers, Vec::new);
@@ -136,6 +145,8 @@ mod tests {
         let wish = Wish {
             name: Set::To("n".into()),
             filter: Set::To("true".into()),
+            retry: Set::To(Schedule::default()),
+            timeout_seconds: Set::To(NonZeroU16::MIN),
             max_in_flight: Set::To(NonZeroU16::MIN),
             enabled: Set::To(false),
             ..Wish::default()
@@ -143,8 +154,13 @@ mod tests {
         lay(wish, &mut subscription, now, usual, Choice::default());
         assert_eq!(subscription.name, "n");
         assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
+        lay(Wish::default(), &mut subscription, now, usual, Choice::default());
+        assert_eq!(subscription.retry, Some(Schedule::default()), "kept");
+        assert_eq!(subscription.timeout_seconds, Some(NonZeroU16::MIN), "kept");
         let wish = Wish {
             filter: Set::Clear,
+            retry: Set::Clear,
+            timeout_seconds: Set::Clear,
             max_in_flight: Set::Clear,
             enabled: Set::To(false),
             ..Wish::default()
@@ -160,6 +176,7 @@ mod tests {
             (subscription.name.as_str(), subscription.filter.as_deref()),
             ("n", None)
         );
+        assert_eq!((&subscription.retry, subscription.timeout_seconds), (&None, None));
         assert_eq!(subscription.endpoint.max_in_flight.get(), usual.get());
         assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
     }

@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -9,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{Backend, Maker, Size, TENANT};
 use crate::digest::Digest;
 use crate::profile::Choice;
+use crate::retry::Schedule;
 use crate::secret::Secret;
 use crate::store::{Error, Key, PluginVersion, Tenant, TenantSettings};
 use crate::subscription::{
@@ -24,7 +26,7 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
         status: Status::Held {
             since: maker.now,
             reason: "its plugin says so".to_owned(),
-            probe_at: Some(maker.now.plus(std::time::Duration::from_secs(60))),
+            probe_at: Some(maker.now.plus(Duration::from_secs(60))),
         },
         events: vec!["alert.*".to_owned(), "push".to_owned()],
         filter: Some("event.data.severity == 'critical'".to_owned()),
@@ -49,6 +51,13 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
             disable_on_gone: true,
         },
         profile: Choice::default(),
+        retry: Schedule::new(
+            vec![Duration::from_millis(1_500), Duration::from_secs(7_200)],
+            0.1,
+            3,
+        )
+        .ok(),
+        timeout_seconds: NonZeroU16::new(300),
         envelope: Envelope::Profile,
         isolation: Isolation::Event,
         version: 1,
@@ -87,6 +96,8 @@ pub(in crate::store) async fn subscriptions_are_kept_whole<B: Backend>() {
 
     first.version = 2;
     first.name = "Renamed".to_owned();
+    // What is the profile's business again is not there any more.
+    (first.retry, first.timeout_seconds) = (None, None);
     let changed = Arc::new(first.clone());
     assert!(matches!(
         store.update_subscription(Arc::clone(&changed), 2).await,

@@ -6,6 +6,7 @@
 //! uses it; the one statement that looks after that runs with every change that can end a use.
 
 use std::borrow::Cow;
+use std::num::NonZeroU16;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -16,6 +17,7 @@ use super::work::Work;
 use crate::digest::Digest;
 use crate::id::{KeyId, SubscriptionId, TenantId};
 use crate::profile::Choice;
+use crate::retry::Schedule;
 use crate::store::{Error, Key, PluginVersion, Result, Tenant};
 use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, Status, Subscription};
 use crate::time::Timestamp;
@@ -29,6 +31,10 @@ struct Document {
     events: Vec<String>,
     filter: Option<String>,
     profile: Choice,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<Schedule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<NonZeroU16>,
     envelope: Envelope,
     isolation: Isolation,
     created_at: Timestamp,
@@ -79,6 +85,8 @@ impl SubscriptionRow {
             events: subscription.events.clone(),
             filter: subscription.filter.clone(),
             profile: subscription.profile.clone(),
+            retry: subscription.retry.clone(),
+            timeout_seconds: subscription.timeout_seconds,
             envelope: subscription.envelope,
             isolation: subscription.isolation,
             created_at: subscription.created_at,
@@ -225,6 +233,8 @@ fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
         plugins: secret.plugins.into_owned(),
         endpoint: secret.endpoint.into_owned(),
         profile: document.profile,
+        retry: document.retry,
+        timeout_seconds: document.timeout_seconds,
         envelope: document.envelope,
         isolation: document.isolation,
         version: row.get::<_, i64>(3)?.unsigned_abs(),
