@@ -205,6 +205,14 @@ async fn a_tenant_has_a_default_profile_and_a_name_for_deliveries() {
         answer.body
     );
     let router = late;
+    // A new tenant has none of another's profiles.
+    let mut router = router;
+    router.use_tenant(None);
+    put(&router, "acme", &acme("1")).await;
+    let borrowed = json!({"name": "new", "default_profile": "acme"});
+    let answer = router.post("/api/v1/tenants", &borrowed).await.expect(422);
+    assert_eq!(answer.body["errors"][0]["pointer"], "/default_profile");
+    assert!(!answer.body.to_string().contains("acme,"), "{}", answer.body);
     let unknown = json!({"default_profile": "nothing"});
     let answer = router
         .call("PATCH", "/api/v1/tenants/default", &unknown)
