@@ -18,7 +18,6 @@ pub mod steward;
 pub mod subscriptions;
 pub mod tenants;
 
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -138,8 +137,6 @@ pub struct Parts {
     pub clock: Clock,
     /// SHA-256 of the operator's admin key (`auth::hash_key`).
     pub operator_key: Option<Digest>,
-    /// Requests in flight for a subscription that says nothing about it.
-    pub max_in_flight: NonZeroU16,
     /// Where it is told what was changed.
     pub ingest: Arc<Ingest>,
     /// How new keys begin.
