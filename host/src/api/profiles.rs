@@ -12,7 +12,6 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use serde_path_to_error::Segment;
 
 use super::extract::{Caller, JsonBody, May, Query, ToManage, ToRead};
 use super::page::Page;
@@ -177,22 +176,7 @@ fn read(name: &str, text: &str) -> Result<Profile, Problem> {
     fields.insert("name".to_owned(), name.into());
     fields.insert("version".to_owned(), 1.into());
     serde_path_to_error::deserialize(document).map_err(|error| {
-        let place = pointer(error.path());
+        let place = json::place("", error.path());
         Problem::invalid(Faults::one(place, error.into_inner().to_string()))
     })
-}
-
-/// A path as a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                pointer = json::pointer(&pointer, key);
-            }
-            Segment::Unknown => {}
-        }
-    }
-    pointer
 }
