@@ -62,8 +62,17 @@ pub enum CostFault {
     Keyword(&'static str),
 }
 
-/// How many subschemas a schema is when each reference is written out, or why it is too much.
-pub(super) fn of(schema: &serde_json::Value) -> Result<u64, CostFault> {
+/// What a schema costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// How many subschemas it is when each reference is written out.
+    pub(super) subschemas: u64,
+    /// How many patterns it has.
+    pub(super) patterns: usize,
+}
+
+/// What a schema costs, or why it is too much.
+pub(super) fn of(schema: &serde_json::Value) -> Result<Cost, CostFault> {
     let graph = Graph::of(schema)?;
     if graph.patterns > PATTERNS_MAX {
         return Err(CostFault::Patterns(graph.patterns));
@@ -76,7 +85,10 @@ pub(super) fn of(schema: &serde_json::Value) -> Result<u64, CostFault> {
     }
     check_chains(&graph, &order, &groups)?;
     check_growth(&graph, &order, &groups)?;
-    Ok(size)
+    Ok(Cost {
+        subschemas: size,
+        patterns: graph.patterns,
+    })
 }
 
 /// Every subschema before those that it applies to the same value; there is no such order in a circle.

@@ -10,7 +10,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::cost::{self, CostFault};
+use super::cost::{self, Cost, CostFault};
 use crate::json::Fault;
 
 /// Most violations that are told of one call.
@@ -45,8 +45,7 @@ pub enum SchemaFault {
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
-    /// How many subschemas it has, each reference written out.
-    subschemas: u64,
+    cost: Cost,
 }
 
 impl Schema {
@@ -57,7 +56,7 @@ impl Schema {
         if !schema.is_object() && !schema.is_boolean() {
             return Err(SchemaFault::Form);
         }
-        let subschemas = cost::of(&schema)?;
+        let cost = cost::of(&schema)?;
         let patterns = PatternOptions::regex()
             .size_limit(PATTERN_BYTES_MAX)
             .dfa_size_limit(PATTERN_CACHE_BYTES_MAX);
@@ -65,11 +64,13 @@ impl Schema {
             .with_pattern_options(patterns)
             .build(&schema);
         compiled
-            .map(|validator| Self {
-                validator,
-                subschemas,
-            })
+            .map(|validator| Self { validator, cost })
             .map_err(|error| SchemaFault::Compile(bounded(&error)))
+    }
+
+    /// How many patterns it has.
+    pub fn patterns(&self) -> usize {
+        self.cost.patterns
     }
 
     /// What is wrong with a payload: [`VIOLATIONS_MAX`] at the most, each with the pointer into it. Values
@@ -87,7 +88,7 @@ impl Schema {
         if self.validator.is_valid(&value) {
             return Vec::new();
         }
-        if (payload.len() as u64).saturating_mul(self.subschemas) > TOLD_MAX {
+        if (payload.len() as u64).saturating_mul(self.cost.subschemas) > TOLD_MAX {
             return vec![Fault {
                 pointer: String::new(),
                 detail: "does not keep to its schema; it is too long to say where".to_owned(),
