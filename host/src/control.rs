@@ -21,7 +21,7 @@ pub mod tenants;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use self::keyring::Keyring;
 
@@ -37,7 +37,6 @@ use crate::json::Faults;
 use crate::own_event::OwnEvent;
 use crate::plugin::{LoadError, Runtime};
 use crate::registry::Registry;
-use crate::registry::event_types::Known;
 use crate::store::{self, Store, Tenant};
 
 /// Why a verb was refused. Nothing was changed.
@@ -150,6 +149,8 @@ pub struct Control {
     tenants: ArcSwap<Vec<Tenant>>,
     /// Verbs that change something run one after another.
     changing: Mutex<()>,
+    /// Who may check event types now.
+    checks: Arc<Semaphore>,
 }
 
 impl Control {
@@ -158,9 +159,8 @@ impl Control {
         let keyring = Keyring::new(parts.operator_key);
         keyring.replace(&parts.store.keys().await?);
         let tenants = parts.store.tenants().await?;
-        let event_types = parts.store.event_types().await?.into_iter();
-        let event_types = event_types.map(|stored| Arc::new(Known::stored(stored)));
-        parts.registry.event_types().put(event_types.collect());
+        let known = event_types::known(parts.store.event_types().await?);
+        parts.registry.event_types().put(known);
         for tenant in &tenants {
             let payloads = tenant.settings.validate_events;
             parts.registry.event_types().hold_tenant_to(tenant.id, payloads);
@@ -170,6 +170,7 @@ impl Control {
             keyring,
             tenants: ArcSwap::from_pointee(tenants),
             changing: Mutex::default(),
+            checks: Arc::new(Semaphore::new(event_types::CHECKS_AT_ONCE_MAX)),
         }))
     }
 
