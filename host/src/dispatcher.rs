@@ -29,7 +29,7 @@ pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
 pub use life::disabled_by;
 pub use tell::Told;
-pub use tools::{Steward, Stop, Tools};
+pub use tools::{Steward, Stop, Stopped, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;

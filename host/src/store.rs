@@ -44,7 +44,7 @@ pub use self::candidates::{
 pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
 pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
-    InARow, LastAttempt, Recorded, Resend, StoredEvent,
+    InARow, LastAttempt, Recorded, Resend, Row, StoredEvent,
 };
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
@@ -220,7 +220,7 @@ pub trait Store: Operations + Send + Sync + 'static {
     /// ended is decided by the ledger, not by the caller's guess: it ends with the last open one, and
     /// is delivered if every request was. One entry a change, in their order.
     fn record(&self, epoch: u64, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Recorded>>>;
-    /// Subscriptions with a row of failures. One that is enabled begins anew, in the same transaction.
+    /// Subscriptions with a row of failures.
     fn failing(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, InARow)>>>;
 
     /// Rows of the ledger with a greater request number, in order; for the start and for refills.
@@ -261,9 +261,14 @@ pub trait Store: Operations + Send + Sync + 'static {
     fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<Subscription>>>;
     /// Adds a subscription. [`Error::Taken`] where its key is.
     fn add_subscription(&self, subscription: Arc<Subscription>) -> BoxFuture<'_, Result<()>>;
-    /// Replaces the subscription that has this version. [`Error::Changed`] where it has another.
-    fn update_subscription(&self, subscription: Arc<Subscription>, version: u64)
-    -> BoxFuture<'_, Result<()>>;
+    /// Replaces the subscription that has this version, and says what becomes of its row of failures.
+    /// [`Error::Changed`] where it has another.
+    fn update_subscription(
+        &self,
+        subscription: Arc<Subscription>,
+        version: u64,
+        row: Row,
+    ) -> BoxFuture<'_, Result<()>>;
     /// Removes a subscription. Its pending deliveries are failed by the dispatcher.
     fn remove_subscription(&self, id: SubscriptionId) -> BoxFuture<'_, Result<()>>;
 

@@ -152,32 +152,6 @@ async fn one_exhausted_delivery_disables_and_a_refused_one_does_not() {
     assert_eq!(case.receiver.received().len(), sent);
 }
 
-/// The router ended between the last failure and its consequence: it follows before anything is sent.
-#[tokio::test]
-async fn what_should_be_disabled_is_disabled_at_the_start() {
-    let receiver = Receiver::scripted([], Reply::Status(400)).await;
-    let router = TestRouter::start().await;
-    let put = async |router: &TestRouter, failures: u32| {
-        let rule = json!({ "consecutive_failed_deliveries": failures });
-        let document = json!({"name": "mine", "version": 1, "envelope": "none", "auto_disable": rule});
-        let answer = router.call("PUT", "/api/v1/profiles/mine", &document).await;
-        assert!(answer.status < 300, "{}", answer.text);
-    };
-    put(&router, 4).await;
-    let body = json!({"name": "life", "url": receiver.url(), "events": ["*"], "profile": "mine"});
-    let id = router.subscribe(&body).await;
-    let mut case = Case { router, receiver, id };
-    case.send(3).await;
-    assert_eq!(case.status().await, "enabled");
-    // The rule is another one now, and the failures of before meet it.
-    put(&case.router, 2).await;
-    assert_eq!(case.status().await, "enabled");
-    case.router.restart().await;
-    assert_eq!(case.status().await, "disabled");
-    case.send(1).await;
-    assert_eq!(case.receiver.received().len(), 3);
-}
-
 fn says(status: u16, text: &'static str) -> Reply {
     Reply::Full(status, Vec::new(), Bytes::from_static(text.as_bytes()))
 }

@@ -72,6 +72,11 @@ impl Control {
         };
         let followers = self.followers_of(tenant, name);
         self.check_followers(&followers, &edition)?;
+        let rule = |route: &&Arc<Route>| route.edition().profile.auto_disable;
+        let changed = followers
+            .iter()
+            .filter(|route| rule(route) != edition.profile.auto_disable);
+        let rule_changes = changed.map(|route| route.subscription().id).collect();
         edition.number = self
             .parts
             .store
@@ -82,6 +87,7 @@ impl Control {
                 // What was read from text always serialises.
                 document: serde_json::to_string(&edition.profile).unwrap_or_default(),
                 created_at: edition.created_at,
+                rule_changes,
             })
             .await?;
         let edition = Arc::new(edition);

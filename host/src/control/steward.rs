@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::Control;
 use crate::activity::{Activity, Feed, What};
 use crate::clock::Clock;
-use crate::dispatcher::{Steward, Stop, disabled_by};
+use crate::dispatcher::{Steward, Stop, Stopped, disabled_by};
 use crate::own_event::OwnEvent;
 use crate::sentinel::Gauges;
 use crate::store;
@@ -45,7 +45,12 @@ impl Keeper {
 }
 
 impl Steward for Keeper {
-    fn stop<'a>(&'a self, subscription: &'a Subscription, how: Stop, reason: String) -> BoxFuture<'a, bool> {
+    fn stop<'a>(
+        &'a self,
+        subscription: &'a Subscription,
+        how: Stop,
+        reason: String,
+    ) -> BoxFuture<'a, Stopped> {
         Box::pin(async move {
             let id = subscription.id;
             let now = self.clock.now();
@@ -70,6 +75,7 @@ impl Steward for Keeper {
                 },
             };
             match self.control.stop(id, subscription.version, status).await {
+                Ok(None) => return Stopped::MovedOn,
                 Ok(Some(stopped)) if is_news => {
                     self.gauges.stop(id);
                     if let Stop::HoldForPlugin { plugin } = &how {
@@ -88,17 +94,17 @@ impl Steward for Keeper {
                         what,
                     });
                 }
-                Ok(_) => {}
+                Ok(Some(_)) => {}
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         subscription.id = %id,
                         "a subscription that should stop could not be stopped"
                     );
-                    return false;
+                    return Stopped::Unwritten;
                 }
             }
-            true
+            Stopped::Done
         })
     }
 

@@ -20,6 +20,7 @@ use crate::own_event::{self, By, OwnEvent};
 use crate::profile::{self, Edition, Profile};
 use crate::routing::Route;
 use crate::secret::Secret;
+use crate::store::Row;
 use crate::subscription::{SigningSecret, Status, Subscription};
 use crate::time::Timestamp;
 
@@ -255,7 +256,11 @@ impl Control {
         let subscription = Arc::clone(new.subscription());
         self.parts
             .store
-            .update_subscription(Arc::clone(&subscription), old.subscription().version)
+            .update_subscription(
+                Arc::clone(&subscription),
+                old.subscription().version,
+                row_after(old, &new, by),
+            )
             .await?;
         self.parts.registry.put(new);
         self.parts.runtime.forget(subscription.id);
@@ -368,6 +373,18 @@ fn turn(old: &Status, new: &Status) -> Option<&'static str> {
         | (Status::Held { .. }, Status::Held { .. }) => None,
         (_, Status::Enabled) => Some(own_event::SUBSCRIPTION_ENABLED),
         (_, Status::Disabled { .. } | Status::Held { .. }) => Some(own_event::SUBSCRIPTION_DISABLED),
+    }
+}
+
+/// Nobody is disabled for what was before a person enabled, or by a change of the rule alone. That the
+/// router lets one go on says nothing about its failures.
+fn row_after(old: &Route, new: &Route, by: By) -> Row {
+    let is_enabled = |route: &Route| route.subscription().status.is_enabled();
+    let enabled = by == By::Person && !is_enabled(old) && is_enabled(new);
+    let rule = |route: &Route| route.edition().profile.auto_disable;
+    match enabled || rule(old) != rule(new) {
+        true => Row::BeginsAnew,
+        false => Row::GoesOn,
     }
 }
 

@@ -16,7 +16,7 @@ use super::lane::Health;
 use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
 use super::tell::{self, End, Share};
-use super::tools::{Stop, Tools};
+use super::tools::{Stop, Stopped, Tools};
 use crate::delivery::{AfterRun, Cause, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
 use crate::render::{self, Rendered};
@@ -239,7 +239,10 @@ async fn run_plugins(
             };
             let stopped = tools.steward.stop(route.subscription(), how, reason).await;
             AfterRun::Again {
-                due_at: if stopped { now } else { now.plus(STOP_RETRY) },
+                due_at: match stopped {
+                    Stopped::Done | Stopped::MovedOn => now,
+                    Stopped::Unwritten => now.plus(STOP_RETRY),
+                },
             }
         }
     };

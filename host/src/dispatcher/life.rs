@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::lane::LaneMode;
 use super::permit::Report;
-use super::tools::{Stop, Tools};
+use super::tools::{Stop, Stopped, Tools};
 use crate::delivery::{Attempt, AttemptResult, Next};
 use crate::id::SubscriptionId;
 use crate::meter::{Outcome, Sample};
@@ -17,6 +17,10 @@ use crate::routing::Route;
 use crate::store::{InARow, Recorded};
 use crate::subscription::Status;
 use crate::time::Timestamp;
+
+/// Looks at a subscription that changes whenever its rule is about to disable it. Changes are made one
+/// after another and take milliseconds; whoever changes it more often is asked again at the next failure.
+const LOOKS_MAX: u32 = 8;
 
 /// How a lane stands.
 pub(super) fn mode_of(tools: &Tools, id: SubscriptionId, now: Timestamp) -> LaneMode {
@@ -89,12 +93,64 @@ pub(super) async fn follow(
     if report.sent {
         tools.meters.record(subscription.id, now, sample);
     }
-    let disabled = recorded.failing.and_then(|row| disabled_by(route, row));
-    if let Some(reason) = disabled {
-        // Where it could not be written, the next failure asks again, and so does the next start.
-        tools.steward.stop(subscription, Stop::Disable, reason).await;
-    } else if report.sent && !report.stops && subscription.status.probe_at().is_some() {
+    let disables = match recorded.failing {
+        Some(row) => disable(tools, route, row).await,
+        None => false,
+    };
+    if !disables && report.sent && !report.stops && subscription.status.probe_at().is_some() {
         // Whatever came, it was not that the endpoint is off.
         tools.steward.resume(subscription).await;
+    }
+}
+
+/// Disables a subscription if its rule says so after a failure; whether it does. One that was changed while
+/// the request was under way is asked as it is now, with the failures as they are now: a change that leaves
+/// the row of failures must not save it, and one that began the row anew must.
+async fn disable(tools: &Tools, tried: &Arc<Route>, row: InARow) -> bool {
+    let id = tried.subscription().id;
+    let same = tools
+        .registry
+        .route(id)
+        .is_some_and(|now| Arc::ptr_eq(&now, tried));
+    let mut known = same.then(|| (Arc::clone(tried), row));
+    for _ in 0..LOOKS_MAX {
+        let (route, row) = match known.take() {
+            Some(known) => known,
+            None => match look_again(tools, id).await {
+                Some(found) => found,
+                None => return false,
+            },
+        };
+        let Some(reason) = disabled_by(&route, row) else {
+            return false;
+        };
+        // Where it could not be written, the next failure asks again, and so does the next start.
+        let stopped = tools.steward.stop(route.subscription(), Stop::Disable, reason);
+        match stopped.await {
+            Stopped::Done | Stopped::Unwritten => return true,
+            Stopped::MovedOn => {}
+        }
+    }
+    true
+}
+
+/// A subscription that could be disabled and its row of failures. The route first: if a person enables it in
+/// between, it has another version than this one.
+async fn look_again(tools: &Tools, id: SubscriptionId) -> Option<(Arc<Route>, InARow)> {
+    let route = tools.registry.route(id)?;
+    if matches!(route.subscription().status, Status::Disabled { .. }) {
+        return None;
+    }
+    match tools.store.failing().await {
+        Ok(rows) => {
+            let mut rows = rows.into_iter();
+            rows.find(|(failing, _)| *failing == id)
+                .map(|(_, row)| (route, row))
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, subscription.id = %id, "its failures in a row could not be read");
+            None
+        }
     }
 }

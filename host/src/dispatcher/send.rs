@@ -7,7 +7,7 @@ use super::lane::Health;
 use super::life;
 use super::permit::{Fate, Report};
 use super::tell::{self, End, Share};
-use super::tools::{Stop, Tools};
+use super::tools::{Stop, Stopped, Tools};
 use crate::delivery::{Attempt, AttemptResult, Cause, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
 use crate::event::Event;
@@ -210,7 +210,10 @@ async fn next_of(
     };
     report.stops = true;
     let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;
-    let due_at = if stopped { now } else { now.plus(STOP_RETRY) };
+    let due_at = match stopped {
+        Stopped::Done | Stopped::MovedOn => now,
+        Stopped::Unwritten => now.plus(STOP_RETRY),
+    };
     Next::Again {
         due_at,
         tries: row.tries,

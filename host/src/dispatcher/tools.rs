@@ -38,11 +38,26 @@ pub enum Stop {
     Disable,
 }
 
+/// What became of the wish to stop a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It is stopped.
+    Done,
+    /// Nothing was done: it is gone, disabled, or has another version by now than the one that went wrong.
+    MovedOn,
+    /// It could not be written.
+    Unwritten,
+}
+
 /// Stops subscriptions on the dispatcher's word.
 pub trait Steward: Send + Sync + 'static {
-    /// Stops one, durably, if it still has the version that went wrong. False where it could not be
-    /// stopped; true where it is stopped, gone or changed.
-    fn stop<'a>(&'a self, subscription: &'a Subscription, how: Stop, reason: String) -> BoxFuture<'a, bool>;
+    /// Stops one, durably, if it still has the version that went wrong.
+    fn stop<'a>(
+        &'a self,
+        subscription: &'a Subscription,
+        how: Stop,
+        reason: String,
+    ) -> BoxFuture<'a, Stopped>;
 
     /// Lets one go on, durably, if it still has the version that was tried. False where it could not be.
     fn resume<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, bool>;

@@ -33,6 +33,8 @@ pub(super) async fn profiles(store: &dyn Store, now: Timestamp) -> store::Result
             // What was read from text always serialises.
             document: serde_json::to_string(own).unwrap_or_default(),
             created_at: now,
+            // It is a new name or number: nobody has it yet.
+            rule_changes: Vec::new(),
         };
         let number = store.add_profile(new.clone()).await?;
         stored.push(StoredProfile {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::event_type::Strictness;
-use crate::id::{KeyId, TenantId};
+use crate::id::{KeyId, SubscriptionId, TenantId};
 use crate::profile::{self, Choice};
 use crate::time::Timestamp;
 
@@ -59,6 +59,8 @@ pub struct NewProfile {
     pub document: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The subscriptions whose rule changes by it: their rows of failures begin anew.
+    pub rule_changes: Vec<SubscriptionId>,
 }
 
 /// A version of a profile as it is stored. The store does not read the document.

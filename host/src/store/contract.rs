@@ -109,6 +109,7 @@ macro_rules! contract_tests {
             only_what_the_endpoint_did_counts rows::only_what_the_endpoint_did_counts;
             a_delivery_with_several_requests_counts_once rows::a_delivery_with_several_requests_counts_once;
             enabling_begins_the_row_anew rows::enabling_begins_the_row_anew;
+            what_began_before_the_row_does_not_count rows::what_began_before_the_row_does_not_count;
             what_is_missing_is_none history::what_is_missing_is_none;
             subscriptions_are_kept_whole config::subscriptions_are_kept_whole;
             profiles_are_kept_in_versions profiles::profiles_are_kept_in_versions;

@@ -17,13 +17,23 @@ pub struct Recorded {
 }
 
 /// Deliveries of a subscription that failed at the endpoint since the last one that it accepted, or
-/// since the subscription was enabled.
+/// since a person enabled the subscription or its rule changed. What was under way then is not among
+/// them: it began under another word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InARow {
     /// All of them.
     pub failed: u64,
     /// Those with which the retry schedule was at its end.
     pub exhausted: u64,
+}
+
+/// What a change of a subscription means for its row of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// It goes on.
+    GoesOn,
+    /// It begins with attempts that begin after the change.
+    BeginsAnew,
 }
 
 /// A page of deliveries.

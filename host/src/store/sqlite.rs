@@ -59,7 +59,7 @@ use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
     EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
-    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Store,
+    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row, Store,
     StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::alert;
@@ -284,9 +284,10 @@ impl Store for SqliteStore {
         &self,
         subscription: Arc<Subscription>,
         version: u64,
+        failures: Row,
     ) -> BoxFuture<'_, Result<()>> {
         match config_rows::SubscriptionRow::new(&subscription, &self.vault) {
-            Ok(row) => self.configure(move |work| row.update(work, version)),
+            Ok(row) => self.configure(move |work| row.update(work, version, failures)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::profile::Choice;
 use crate::retry::Schedule;
 use crate::secret::Secret;
-use crate::store::{Error, Key, PluginVersion, Tenant, TenantSettings};
+use crate::store::{Error, Key, PluginVersion, Row, Tenant, TenantSettings};
 use crate::subscription::{
     Endpoint, Envelope, Isolation, PluginStep, RateLimit, SigningSecret, Status, Subscription,
 };
@@ -100,12 +100,12 @@ pub(in crate::store) async fn subscriptions_are_kept_whole<B: Backend>() {
     (first.retry, first.timeout_seconds) = (None, None);
     let changed = Arc::new(first.clone());
     assert!(matches!(
-        store.update_subscription(Arc::clone(&changed), 2).await,
+        store.update_subscription(Arc::clone(&changed), 2, Row::GoesOn).await,
         Err(Error::Changed)
     ));
-    store.update_subscription(Arc::clone(&changed), 1).await.unwrap();
+    store.update_subscription(Arc::clone(&changed), 1, Row::GoesOn).await.unwrap();
     assert!(matches!(
-        store.update_subscription(changed, 1).await,
+        store.update_subscription(changed, 1, Row::GoesOn).await,
         Err(Error::Changed)
     ));
     assert_eq!(whole(&store.subscriptions().await.unwrap()[0]), whole(&first));
@@ -114,7 +114,7 @@ pub(in crate::store) async fn subscriptions_are_kept_whole<B: Backend>() {
         ..second.clone()
     };
     assert!(matches!(
-        store.update_subscription(Arc::new(renamed), 1).await,
+        store.update_subscription(Arc::new(renamed), 1, Row::GoesOn).await,
         Err(Error::Taken { .. })
     ));
 
@@ -123,7 +123,7 @@ pub(in crate::store) async fn subscriptions_are_kept_whole<B: Backend>() {
         store.remove_subscription(first.id).await,
         Err(Error::Missing { .. })
     ));
-    let missing = store.update_subscription(Arc::new(first), 2).await;
+    let missing = store.update_subscription(Arc::new(first), 2, Row::GoesOn).await;
     assert!(matches!(missing, Err(Error::Missing { .. })));
     assert_eq!(store.subscriptions().await.unwrap().len(), 1);
 }

@@ -13,6 +13,7 @@ pub(in crate::store) async fn profiles_are_kept_in_versions<B: Backend>() {
         version,
         document: format!("{{\"name\":\"{name}\",\"version\":{version}}}"),
         created_at: maker.now,
+        rule_changes: Vec::new(),
     };
     let built_in = store.add_profile(profile(None, "plain", 1)).await.unwrap();
     let first = store.add_profile(profile(Some(TENANT), "acme", 1)).await.unwrap();

@@ -1,10 +1,13 @@
 //! Rows of failures: how many deliveries of a subscription failed one after another.
 
+use std::time::Duration;
+
 use super::{Backend, Maker, Size, all_pending, done, failed};
 use crate::delivery::{AfterRun, Cause, Change, GivenUp, Next, Pending, RunOutcome};
 use crate::id::SubscriptionId;
-use crate::store::{InARow, Store};
+use crate::store::{InARow, NewProfile, Row, Store};
 use crate::subscription::Status;
+use crate::time::Timestamp;
 
 fn exhausted() -> Next {
     Next::Failed {
@@ -198,22 +201,62 @@ pub(in crate::store) async fn enabling_begins_the_row_anew<B: Backend>() {
     let id = subscription.id;
     store.add_subscription(subscription.clone().into()).await.unwrap();
     assert_eq!(end(&*store, &maker, id, exhausted()).await, Some(row(1, 1)));
-    let mut write = async |status: Status| {
+    let mut write = async |status: Status, row: Row| {
         let version = subscription.version;
         subscription.version += 1;
         subscription.status = status;
         let new = subscription.clone().into();
-        store.update_subscription(new, version).await.unwrap();
+        store.update_subscription(new, version, row).await.unwrap();
         store.failing().await.unwrap()
     };
-    // A change that does not enable leaves the row.
-    assert_eq!(write(Status::Enabled).await, [(id, row(1, 1))]);
+    assert_eq!(write(Status::Enabled, Row::GoesOn).await, [(id, row(1, 1))]);
     let disabled = Status::Disabled {
         since: maker.now,
         reason: "1 delivery failed after all its attempts".to_owned(),
     };
-    assert_eq!(write(disabled).await, [(id, row(1, 1))]);
-    assert!(write(Status::Enabled).await.is_empty());
+    assert_eq!(write(disabled, Row::GoesOn).await, [(id, row(1, 1))]);
+    // The router that lets it go on after a hold does not forget; a person does.
+    assert_eq!(write(Status::Enabled, Row::GoesOn).await, [(id, row(1, 1))]);
+    assert!(write(Status::Enabled, Row::BeginsAnew).await.is_empty());
     assert_eq!(end(&*store, &maker, id, failed("400")).await, Some(row(1, 0)));
     done(store.accept(maker.call(Vec::new())).await.unwrap());
+}
+
+/// What was under way when the row began anew is not part of it, whichever way it began.
+pub(in crate::store) async fn what_began_before_the_row_does_not_count<B: Backend>() {
+    let maker = Maker::new();
+    let backend = B::new(Size::Usual);
+    let store = backend.open(maker.now);
+    let mut subscription = super::config::subscription(&maker, None);
+    let id = subscription.id;
+    store.add_subscription(subscription.clone().into()).await.unwrap();
+    let ended = async |began: Timestamp| {
+        let pending = maker.accepted(&*store, "{}", id).await;
+        let mut change = maker.attempted(&pending, exhausted());
+        if let Change::Attempted { attempt, .. } = &mut change {
+            attempt.started_at = began;
+        }
+        record(&*store, change).await
+    };
+    let later = |seconds| maker.now.plus(Duration::from_secs(seconds));
+    assert_eq!(ended(maker.now).await, Some(row(1, 1)));
+    (subscription.version, subscription.updated_at) = (2, later(10));
+    let new = subscription.clone().into();
+    store.update_subscription(new, 1, Row::BeginsAnew).await.unwrap();
+    assert_eq!(ended(later(9)).await, None);
+    assert!(store.failing().await.unwrap().is_empty());
+    assert_eq!(ended(later(10)).await, Some(row(1, 1)));
+
+    let profile = NewProfile {
+        tenant: None,
+        name: "acme".to_owned(),
+        version: 1,
+        document: "{}".to_owned(),
+        created_at: later(20),
+        rule_changes: vec![id],
+    };
+    store.add_profile(profile).await.unwrap();
+    assert_eq!(ended(later(19)).await, None);
+    assert!(store.failing().await.unwrap().is_empty());
+    assert_eq!(ended(later(20)).await, Some(row(1, 1)));
 }

@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::id::{KeyId, SubscriptionId, TenantId};
 use crate::profile::Choice;
 use crate::retry::Schedule;
-use crate::store::{Error, Key, PluginVersion, Result, Tenant};
+use crate::store::{self, Error, Key, PluginVersion, Result, Tenant};
 use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, Status, Subscription};
 use crate::time::Timestamp;
 use crate::vault::{Nonce, Place, Vault};
@@ -41,9 +41,6 @@ struct Document {
     updated_at: Timestamp,
 }
 
-/// The word of [`Status::Enabled`] in a document.
-const ENABLED: &str = "enabled";
-
 /// The sealed part. Fields may be added with a default, never renamed.
 #[derive(Serialize, Deserialize)]
 struct Sealed<'a> {
@@ -58,7 +55,7 @@ pub(super) struct SubscriptionRow {
     tenant: i64,
     key: Option<String>,
     version: i64,
-    enabled: bool,
+    updated_at: Timestamp,
     document: String,
     sealed: Vec<u8>,
     pins: Vec<Digest>,
@@ -102,7 +99,7 @@ impl SubscriptionRow {
             tenant,
             key: subscription.key.clone(),
             version: i64::try_from(subscription.version).unwrap_or(i64::MAX),
-            enabled: subscription.status.is_enabled(),
+            updated_at: subscription.updated_at,
             document: serde_json::to_string(&document).map_err(backend)?,
             sealed: vault
                 .seal(place(tenant, id), &secret, Nonce::random())
@@ -165,18 +162,13 @@ impl SubscriptionRow {
         self.write_pins(work)
     }
 
-    pub(super) fn update(&self, work: &mut Work<'_>, version: u64) -> Result<()> {
-        let sql =
-            "SELECT version, document ->> '$.status.status' FROM subscription WHERE id = ? AND tenant = ?";
-        let found: Option<(i64, String)> = work
+    pub(super) fn update(&self, work: &mut Work<'_>, version: u64, failures: store::Row) -> Result<()> {
+        let sql = "SELECT version FROM subscription WHERE id = ? AND tenant = ?";
+        let found: Option<i64> = work
             .conn
-            .query_row(sql, [self.id, self.tenant], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(sql, [self.id, self.tenant], |row| row.get(0))
             .optional()?;
-        let was_enabled = found.as_ref().is_some_and(|(_, status)| status == ENABLED);
-        if self.enabled && !was_enabled {
-            work.begin_row(self.id);
-        }
-        match found.map(|(version, _)| version) {
+        match found {
             None => return Err(Error::Missing { what: "subscription" }),
             Some(found) if u64::try_from(found).ok() != Some(version) => return Err(Error::Changed),
             Some(_) => self.check_key(work)?,
@@ -185,6 +177,9 @@ impl SubscriptionRow {
             "UPDATE subscription SET key = ?2, version = ?3, document = ?4, sealed = ?5 WHERE id = ?1",
             params![self.id, self.key, self.version, self.document, self.sealed],
         )?;
+        if failures == store::Row::BeginsAnew {
+            work.begin_row_from(self.id, self.updated_at);
+        }
         self.write_pins(work)?;
         drop_unused_components(work)
     }
@@ -199,6 +194,7 @@ pub(super) fn remove_subscription(work: &mut Work<'_>, id: SubscriptionId) -> Re
     }
     work.conn
         .execute("DELETE FROM pin WHERE subscription = ?", [id.number()])?;
+    work.forget_row(id.number());
     drop_unused_components(work)
 }
 

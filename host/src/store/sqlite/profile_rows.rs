@@ -57,6 +57,9 @@ pub(super) fn add_profile(work: &mut Work<'_>, new: &NewProfile) -> Result<Numbe
         new.document,
         new.created_at.as_millis()
     ])?;
+    for subscription in &new.rule_changes {
+        work.begin_row_from(subscription.number(), new.created_at);
+    }
     Ok(Number::new(number))
 }
 

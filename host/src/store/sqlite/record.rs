@@ -86,6 +86,8 @@ struct Ending<'a> {
     code: Option<u16>,
     /// Whether it counts against the endpoint, and how much.
     blame: Option<GivenUp>,
+    /// When what ended it began.
+    began: Timestamp,
     at: Timestamp,
     attempts: Option<u16>,
     runs: Option<u16>,
@@ -100,6 +102,7 @@ impl<'a> Ending<'a> {
             reason,
             code: None,
             blame: None,
+            began: at,
             at,
             attempts: None,
             runs: None,
@@ -282,6 +285,7 @@ fn attempted(
     let ended = Ending {
         code,
         attempts: Some(attempt.number),
+        began: attempt.started_at,
         ..Ending::plain(End::Delivered, None, None, at)
     };
     match next {
@@ -338,14 +342,20 @@ fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Re
         .execute([request])?;
     work.stored(request, 0);
     let subscription = pending.subscription.number();
-    count(work, subscription, ending.end, ending.blame).map(Ended::Whole)
+    count(work, subscription, ending.end, ending.blame, ending.began).map(Ended::Whole)
 }
 
 /// Takes note of an end, and of what it means for the row of failures.
-fn count(work: &mut Work<'_>, subscription: i64, end: End, blame: Option<GivenUp>) -> Outcome {
+fn count(
+    work: &mut Work<'_>,
+    subscription: i64,
+    end: End,
+    blame: Option<GivenUp>,
+    began: Timestamp,
+) -> Outcome {
     work.ended(subscription, end);
     let failing = match (end, blame) {
-        (End::Failed, Some(given_up)) => Some(work.failed_in_a_row(subscription, given_up)?),
+        (End::Failed, Some(given_up)) => work.failed_in_a_row(subscription, given_up, began)?,
         (End::Delivered, _) => {
             work.begin_row(subscription);
             None
@@ -437,5 +447,5 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         delete.execute([part.request.number()])?;
     }
     work.stored(first.delivery.number(), 0);
-    count(work, first.subscription.number(), end, blame)
+    count(work, first.subscription.number(), end, blame, ending.began)
 }

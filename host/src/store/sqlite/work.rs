@@ -33,6 +33,10 @@ pub(super) struct Tally {
     /// The statements that write to the open segment.
     pub(super) sql: Arc<SegmentSql>,
     counters: HashMap<i64, Moves>,
+    /// From when on attempts of a subscription count in its row of failures, where a person enabled it or
+    /// its rule changed since the start. No attempt outlives the process, so no restart needs it. Shared
+    /// with the batch: it changes rarely.
+    rows_from: Arc<HashMap<i64, Timestamp>>,
     low: i64,
     high: i64,
     bytes: i64,
@@ -156,6 +160,7 @@ impl Tally {
             latest: Timestamp::from_millis(0),
             sql: Arc::new(SegmentSql::new(0)),
             counters: HashMap::new(),
+            rows_from: Arc::default(),
             low: i64::MAX,
             high: 0,
             bytes: 0,
@@ -254,8 +259,7 @@ impl<'c> Work<'c> {
         self.moved(subscription, end, -1);
     }
 
-    /// The endpoint accepted a delivery, or a person enables the subscription: its row of failures
-    /// begins anew.
+    /// The endpoint accepted a delivery: the subscription's row of failures begins anew.
     pub(super) fn begin_row(&mut self, subscription: i64) {
         let moves = self.tally.counters.entry(subscription).or_default();
         moves.row = Row {
@@ -264,8 +268,32 @@ impl<'c> Work<'c> {
         };
     }
 
-    /// A delivery failed at the endpoint. Gives the row of failures with it.
-    pub(super) fn failed_in_a_row(&mut self, subscription: i64, given_up: GivenUp) -> Result<InARow> {
+    /// A person enables the subscription, or its rule changes: its row of failures begins with attempts
+    /// that begin now.
+    pub(super) fn begin_row_from(&mut self, subscription: i64, now: Timestamp) {
+        self.begin_row(subscription);
+        Arc::make_mut(&mut self.tally.rows_from).insert(subscription, now);
+    }
+
+    /// The subscription is gone.
+    pub(super) fn forget_row(&mut self, subscription: i64) {
+        if self.tally.rows_from.contains_key(&subscription) {
+            Arc::make_mut(&mut self.tally.rows_from).remove(&subscription);
+        }
+    }
+
+    /// A delivery failed at the endpoint by an attempt that began then. Gives the row of failures with it;
+    /// none where it began before the row did.
+    pub(super) fn failed_in_a_row(
+        &mut self,
+        subscription: i64,
+        given_up: GivenUp,
+        began: Timestamp,
+    ) -> Result<Option<InARow>> {
+        let from = self.tally.rows_from.get(&subscription);
+        if from.is_some_and(|from| began < *from) {
+            return Ok(None);
+        }
         let mut row = self.tally.counters.entry(subscription).or_default().row;
         let stored = match row.stored {
             _ if row.anew => (0, 0),
@@ -281,10 +309,10 @@ impl<'c> Work<'c> {
         row.failed += 1;
         row.exhausted += i64::from(given_up == GivenUp::Exhausted);
         self.tally.counters.entry(subscription).or_default().row = row;
-        Ok(InARow {
+        Ok(Some(InARow {
             failed: (stored.0 + row.failed).unsigned_abs(),
             exhausted: (stored.1 + row.exhausted).unsigned_abs(),
-        })
+        }))
     }
 
     fn moved(&mut self, subscription: i64, end: End, by: i64) {
