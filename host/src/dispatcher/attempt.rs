@@ -338,6 +338,18 @@ pub(super) async fn abandon(tools: &Tools, row: Pending, cause: Cause, reason: &
     Ok(Fate::Finished)
 }
 
+/// Holds the subscription of a row that cannot be sent as things are configured, until a person has seen to
+/// it. The row stays as it is, and no attempt is counted.
+pub(super) async fn hold(tools: &Tools, row: Pending, route: &Route, reason: String) -> Fate {
+    let how = Stop::Hold { probe_at: None };
+    let stopped = tools.steward.stop(route.subscription(), how, reason).await;
+    let now = tools.clock.now();
+    Fate::Again(Pending {
+        due_at: if stopped { now } else { now.plus(STOP_RETRY) },
+        ..row
+    })
+}
+
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.
 pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<Recorded> {
     loop {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{STOP_RETRY, abandon, record};
+use super::attempt::{STOP_RETRY, abandon, hold, record};
 use super::lane::Health;
 use super::life;
 use super::permit::{Fate, Report};
@@ -53,6 +53,10 @@ pub(super) async fn send(
                 let reply = tools.egress.send(outbound).await;
                 report.sent = true;
                 (reply.result, reply.duration_ms, signature_headers)
+            }
+            // The secrets of today are its subscription's business, not a fault of the delivery.
+            Err(fault @ outbound::Fault::Secret { .. }) => {
+                return Ok(hold(tools, row, route, cannot_sign(&row, &fault)).await);
             }
             Err(fault) => (
                 AttemptResult::Error {
@@ -118,6 +122,10 @@ pub(super) async fn send(
     };
     tell::ended(tools, &sent, event, share, end).await;
     Ok(Fate::Finished)
+}
+
+fn cannot_sign(row: &Pending, fault: &outbound::Fault) -> String {
+    format!("the delivery {} cannot be signed: {fault}", row.delivery)
 }
 
 /// The request with its signature, ready to leave.

@@ -1,0 +1,64 @@
+//! Deliveries keep the version of the profile that they began with. What became of its subscription's
+//! secrets, of the profile or of the binary since may keep one from being sent, and loses none.
+
+use serde_json::{Value, json};
+
+use crate::support::{Receiver, Reply, TestRouter};
+
+async fn change(router: &TestRouter, changes: &Value) {
+    let path = "/api/v1/subscriptions/a";
+    router.call("PATCH", path, changes).await.expect(200);
+}
+
+async fn subscription(router: &TestRouter) -> Value {
+    router.get("/api/v1/subscriptions/a").await.expect(200).body
+}
+
+#[tokio::test]
+async fn a_delivery_that_todays_secrets_cannot_sign_is_held_and_not_lost() {
+    let (router, receiver) = (
+        TestRouter::start().await,
+        Receiver::scripted([Reply::Status(500)], Reply::Status(200)).await,
+    );
+    let body = json!({"name": "a", "key": "a", "url": receiver.url(), "events": ["*"]});
+    router.subscribe(&body).await;
+    let event = router.send(&json!({"type": "t", "data": 1})).await;
+    receiver.wait_for(1).await;
+    router.settle().await;
+    change(&router, &json!({"profile": "github"})).await;
+    let rotate = async |secret: Value, overlap: u32| {
+        let body = json!({"secret": secret, "overlap_seconds": overlap});
+        let path = "/api/v1/subscriptions/a/rotate-secret";
+        router.post(path, &body).await.expect(200);
+    };
+    rotate(json!("a text of no special form"), 0).await;
+    router.advance(std::time::Duration::from_secs(60)).await;
+    router.settle().await;
+    assert_eq!(receiver.received().len(), 1);
+    let held = subscription(&router).await;
+    assert_eq!(held["status"], "held", "{held}");
+    let reason = held["status_reason"].as_str().unwrap();
+    assert!(
+        reason.contains("suits the profile standard-webhooks@1"),
+        "{reason}"
+    );
+    let delivery = router.delivery_of(&event).await;
+    assert_eq!(delivery["status"], "pending", "{delivery}");
+    assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+
+    // To let it go on without another secret holds it again.
+    let enable = "/api/v1/subscriptions/a/enable";
+    router.post(enable, &json!({})).await.expect(200);
+    router.settle().await;
+    assert_eq!(subscription(&router).await["status"], "held");
+    rotate(Value::Null, 60).await;
+    router.post(enable, &json!({})).await.expect(200);
+    let sent = receiver.wait_for(2).await.remove(1);
+    let signatures = sent.header("webhook-signature").to_owned();
+    assert_eq!(
+        signatures.split(' ').count(),
+        1,
+        "the text does not sign: {signatures}"
+    );
+    router.until(&event, "delivered").await;
+}
