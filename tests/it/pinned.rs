@@ -62,3 +62,36 @@ async fn a_delivery_that_todays_secrets_cannot_sign_is_held_and_not_lost() {
     );
     router.until(&event, "delivered").await;
 }
+
+/// Changes the stored data as another binary might have left it; the router must not run.
+fn tamper(router: &TestRouter, sql: &str) {
+    let files = std::fs::read_dir(router.data_dir()).expect("it is there");
+    let mut files = files.map(|entry| entry.expect("it can be read").path());
+    let file = files.find(|path| path.extension().is_some_and(|kind| kind == "db"));
+    let store = rusqlite::Connection::open(file.expect("the database")).expect("it opens");
+    let changed = store.execute(sql, []).expect("it is the schema");
+    assert!(changed > 0, "{sql}");
+}
+
+#[tokio::test]
+async fn a_delivery_ends_where_its_attempts_cannot_be_counted_any_more() {
+    let mut router = TestRouter::start().await;
+    let receiver = Receiver::scripted([], Reply::Status(500)).await;
+    let body = json!({"name": "a", "key": "a", "url": receiver.url(), "events": ["*"]});
+    router.subscribe(&body).await;
+    let event = router.send(&json!({"type": "t", "data": 1})).await;
+    receiver.wait_for(1).await;
+    router.settle().await;
+    router.stop().await;
+    tamper(&router, "UPDATE pending SET attempts = 65534");
+    router.start_again().await;
+    router.advance(std::time::Duration::from_secs(60)).await;
+    receiver.wait_for(2).await;
+    router.settle().await;
+    assert_eq!(router.delivery_of(&event).await["status"], "pending");
+    router.advance(std::time::Duration::from_secs(86_400)).await;
+    router.until(&event, "failed").await;
+    let delivery = router.delivery_of(&event).await;
+    assert_eq!(delivery["cause"], "attempts_used_up", "{delivery}");
+    assert_eq!(receiver.received().len(), 2);
+}

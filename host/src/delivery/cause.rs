@@ -84,6 +84,8 @@ causes! {
     PluginGaveUp "plugin_gave_up" Plugin;
     /// Its subscription was held for longer than is allowed.
     HeldTooLong "held_too_long" Router;
+    /// It was sent as often as attempts can be counted.
+    AttemptsUsedUp "attempts_used_up" Router;
     /// Its body is not kept any more.
     Expired "expired" Router;
     /// Its subscription was deleted.

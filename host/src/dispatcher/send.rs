@@ -45,8 +45,15 @@ pub(super) async fn send(
         let reason = "its version of the profile cannot be read any more";
         return abandon(tools, row, Cause::ProfileMissing, reason).await;
     };
+    // Reached by who tries a held subscription every few seconds for days.
+    let Some(number) = row.attempts.checked_add(1) else {
+        let reason = format!(
+            "given up after {} attempts, the most that are counted",
+            row.attempts
+        );
+        return abandon(tools, row, Cause::AttemptsUsedUp, &reason).await;
+    };
     let started_at = tools.clock.now();
-    let number = row.attempts.saturating_add(1);
     let (result, duration_ms, signature_headers) =
         match build(tools, route, &look, event, &row, request.as_ref(), started_at) {
             Ok((outbound, signature_headers)) => {
