@@ -63,6 +63,40 @@ async fn a_delivery_that_todays_secrets_cannot_sign_is_held_and_not_lost() {
     router.until(&event, "delivered").await;
 }
 
+/// A secret that has run out is no reason against a profile that it would not suit.
+#[tokio::test]
+async fn a_secret_that_has_run_out_keeps_no_profile_away() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    let body = json!({
+        "name": "a", "key": "a", "url": receiver.url(), "events": ["*"], "profile": "github",
+        "secret": "a text of no special form",
+    });
+    router.subscribe(&body).await;
+    let acme = json!({"envelope": "none"});
+    router
+        .call("PUT", "/api/v1/profiles/acme", &acme)
+        .await
+        .expect(201);
+    let path = "/api/v1/subscriptions/a/rotate-secret";
+    router
+        .post(path, &json!({"overlap_seconds": 1}))
+        .await
+        .expect(200);
+    let standard = json!({"profile": "standard-webhooks"});
+    let path = "/api/v1/subscriptions/a";
+    router.call("PATCH", path, &standard).await.expect(422);
+    router.advance(std::time::Duration::from_secs(1)).await;
+    change(&router, &json!({"profile": "acme"})).await;
+    let signed = json!({"envelope": "none", "signature": {"algorithm": "hmac-sha256",
+        "secret": "whsec-base64", "input": "{body}", "encoding": "hex", "format": "{sig}",
+        "header": "X-Signature"}});
+    router
+        .call("PUT", "/api/v1/profiles/acme", &signed)
+        .await
+        .expect(201);
+    change(&router, &standard).await;
+}
+
 /// Changes the stored data as another binary might have left it; the router must not run.
 fn tamper(router: &TestRouter, sql: &str) {
     let files = std::fs::read_dir(router.data_dir()).expect("it is there");
