@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Control, Error, Result};
 use crate::id::TenantId;
 use crate::json::Faults;
-use crate::profile::{self, Choice, Edition, Profile, Shelf};
+use crate::profile::{self, Choice, Edition, Profile, ProfileFault, Shelf};
 use crate::routing::Route;
 use crate::store::NewProfile;
 use crate::subscription::Subscription;
@@ -43,6 +43,10 @@ impl Control {
                 "/name",
                 "is the name of a profile of the router itself",
             ));
+        }
+        if let Some(name) = profile.headers.framing() {
+            let detail = ProfileFault::Reserved { name }.to_string();
+            return Err(Faults::one("/headers", detail).into());
         }
         let _one_at_a_time = self.changing.lock().await;
         let shelf = self.shelf();
