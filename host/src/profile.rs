@@ -38,7 +38,7 @@ pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
 pub use headers::{FRAMING, HEADERS_MAX, Headers};
 pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
 pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
-pub use shelf::{Edition, Number, Shelf};
+pub use shelf::{Edition, Number, Shelf, Unread};
 pub use template::{Template, TemplateFault};
 pub use warning::{BODY_BYTES_WARNED, Warning};
 

@@ -129,3 +129,80 @@ async fn a_delivery_ends_where_its_attempts_cannot_be_counted_any_more() {
     assert_eq!(delivery["cause"], "attempts_used_up", "{delivery}");
     assert_eq!(receiver.received().len(), 2);
 }
+
+/// A version that another binary stored and this one cannot read: nothing is lost, nothing looks otherwise.
+#[tokio::test]
+async fn what_looks_like_a_version_that_cannot_be_read_waits_for_it() {
+    let mut router = TestRouter::start().await;
+    let receiver = Receiver::scripted([], Reply::Status(500)).await;
+    let acme = |shape: &str| {
+        json!({
+            "envelope": [["shape", shape], ["data", "{data}"]],
+            "schedule": {"waits": ["1m", "1m", "1m"], "jitter": 0.0},
+        })
+    };
+    let put = async |router: &TestRouter, shape: &str| {
+        let path = "/api/v1/profiles/acme";
+        let put = router.call("PUT", path, &acme(shape)).await.expect(201);
+        put.body["version"].as_u64().unwrap()
+    };
+    assert_eq!(put(&router, "one").await, 1);
+    let body = json!({"name": "a", "key": "a", "url": receiver.url(), "events": ["*"], "profile": "acme"});
+    router.subscribe(&body).await;
+    let mut events = Vec::new();
+    events.push(router.send(&json!({"type": "t", "data": 1})).await);
+    receiver.wait_for(1).await;
+    assert_eq!(put(&router, "two").await, 2);
+    events.push(router.send(&json!({"type": "t", "data": 2})).await);
+    receiver.wait_for(2).await;
+    router.settle().await;
+    router.stop().await;
+    let odd = "json_set(document, '$.of_tomorrow', 1)";
+    tamper(
+        &router,
+        &format!("UPDATE profile SET document = {odd} WHERE name = 'acme' AND version = 2"),
+    );
+    router.start_again().await;
+    let held = subscription(&router).await;
+    assert_eq!(held["status"], "held", "{held}");
+    events.push(router.send(&json!({"type": "t", "data": 3})).await);
+    let enable = "/api/v1/subscriptions/a/enable";
+    router.post(enable, &json!({})).await.expect(200);
+    router.advance(std::time::Duration::from_secs(60)).await;
+    let held = subscription(&router).await;
+    let reason = held["status_reason"].as_str().unwrap();
+    assert!(reason.contains("acme@2"), "{reason}");
+    for event in &events {
+        assert_eq!(router.delivery_of(event).await["status"], "pending");
+    }
+    let same = json!({"profile": "acme@2"});
+    let answer = router
+        .call("PATCH", "/api/v1/subscriptions/a", &same)
+        .await
+        .expect(422);
+    assert!(answer.text.contains("cannot read"), "{}", answer.text);
+    // It is what the version before says, and the one after the one that cannot be read.
+    assert_eq!(put(&router, "one").await, 3);
+
+    router.stop().await;
+    let good = "json_remove(document, '$.of_tomorrow')";
+    tamper(
+        &router,
+        &format!("UPDATE profile SET document = {good} WHERE name = 'acme' AND version = 2"),
+    );
+    router.start_again().await;
+    receiver.now_answer(Reply::Status(200));
+    let before = receiver.received().len();
+    router.post(enable, &json!({})).await.expect(200);
+    router.advance(std::time::Duration::from_secs(3_600)).await;
+    for event in &events {
+        router.until(event, "delivered").await;
+    }
+    let mut bodies: Vec<Value> = receiver.received()[before..]
+        .iter()
+        .map(|sent| sent.json())
+        .collect();
+    bodies.sort_by_key(|body| body["data"].as_i64());
+    let shape = |data: u32, shape: &str| json!({"shape": shape, "data": data});
+    assert_eq!(bodies, [shape(1, "one"), shape(2, "two"), shape(3, "two")]);
+}

@@ -90,8 +90,6 @@ causes! {
     Expired "expired" Router;
     /// Its subscription was deleted.
     SubscriptionDeleted "subscription_deleted" Router;
-    /// The profile that it looks like is not there any more.
-    ProfileMissing "profile_missing" Router;
     /// What was stored of it is damaged.
     Damaged "damaged" Router;
 }

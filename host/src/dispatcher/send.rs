@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{STOP_RETRY, abandon, hold, record};
+use super::attempt::{STOP_RETRY, abandon, hold, hold_unread, record};
 use super::lane::Health;
 use super::life;
 use super::permit::{Fate, Report};
@@ -42,8 +42,7 @@ pub(super) async fn send(
     let subscription = route.subscription();
     // Its looks are those that it began with; what follows from an answer is today's business.
     let Some(look) = tools.registry.edition(row.profile, route) else {
-        let reason = "its version of the profile cannot be read any more";
-        return abandon(tools, row, Cause::ProfileMissing, reason).await;
+        return Ok(hold_unread(tools, row, route).await);
     };
     // Reached by who tries a held subscription every few seconds for days.
     let Some(number) = row.attempts.checked_add(1) else {
