@@ -11,6 +11,7 @@ mod lane;
 mod life;
 mod payloads;
 mod permit;
+mod place;
 mod queue;
 mod send;
 mod tell;
@@ -39,7 +40,8 @@ use crate::store;
 use crate::time::Timestamp;
 use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
-use queue::{Offered, Queue};
+use place::Offered;
+use queue::Queue;
 
 /// Hand-overs that may wait for the loop; more are read from the ledger instead.
 const INBOX_MAX: usize = 16_384;
@@ -403,7 +405,7 @@ impl Running {
                             self.offer(part);
                         }
                     }
-                    Fate::Misread => self.queue.misread(row.request),
+                    Fate::Misread => self.queue.misread(row.request, now),
                     Fate::Broken => {
                         self.queue.broken(row.request);
                         tracing::error!(

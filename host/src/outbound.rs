@@ -12,8 +12,9 @@ use url::Url;
 use crate::delivery::Request;
 use crate::event;
 use crate::profile::{About, Profile, RenderFault};
-use crate::signature::{Outgoing, Signer};
-use crate::subscription::{self, Subscription};
+use crate::secret::Secret;
+use crate::signature::{Outgoing, SecretFault, Signer, Signing};
+use crate::subscription::{SigningSecret, Subscription};
 use crate::time::Timestamp;
 
 /// Why no request can be made from what is configured.
@@ -48,9 +49,18 @@ pub enum Fault {
     /// The profile cannot make a body of the data.
     #[error(transparent)]
     Body(#[from] RenderFault),
-    /// The signing secret is none.
-    #[error("a signing secret is not usable")]
-    Secret(#[source] crate::signature::SecretFault),
+    /// The profile signs, and no secret is one that it can sign with.
+    #[error(
+        "none of the signing secrets suits the profile {profile}; rotate to one that does, such as one that is \
+         made"
+    )]
+    Secret {
+        /// The profile, with its version.
+        profile: String,
+        /// What is wrong with the newest secret, where there is one.
+        #[source]
+        newest: Option<SecretFault>,
+    },
 }
 
 /// The part of a subscription's endpoint that is made once and used for every request.
@@ -78,6 +88,20 @@ pub struct Outbound {
 impl Endpoint {
     /// Prepares the endpoint of a subscription under its profile.
     pub fn new(subscription: &Subscription, profile: &Profile, now: Timestamp) -> Result<Self, Fault> {
+        let mut endpoint = Self::unsigned(subscription, profile)?;
+        let secrets = &subscription.endpoint.secrets;
+        let usable = |secret: &&SigningSecret| secret.until.is_none_or(|until| until > now);
+        let ends = secrets.iter().filter(usable).filter_map(|secret| secret.until);
+        endpoint.stale_at = ends.min();
+        if let Some(signing) = &profile.signature {
+            let secrets = secrets.iter().filter(usable).map(|secret| &secret.secret);
+            endpoint.signer = Some(signer(profile, signing, secrets)?);
+        }
+        Ok(endpoint)
+    }
+
+    /// The same without any signature, to show what was sent: whatever the secrets are today.
+    pub fn unsigned(subscription: &Subscription, profile: &Profile) -> Result<Self, Fault> {
         let endpoint = &subscription.endpoint;
         let url = Url::parse(endpoint.url.reveal()).map_err(|_| Fault::Url)?;
         let mut headers = HeaderMap::new();
@@ -87,28 +111,12 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let usable = |secret: &&subscription::SigningSecret| secret.until.is_none_or(|until| until > now);
-        let stale_at = endpoint
-            .secrets
-            .iter()
-            .filter(usable)
-            .filter_map(|secret| secret.until)
-            .min();
-        let secrets = endpoint.secrets.iter().filter(usable);
-        let signer = match &profile.signature {
-            Some(signing) => Some(
-                signing
-                    .signer(secrets.map(|secret| &secret.secret))
-                    .map_err(Fault::Secret)?,
-            ),
-            None => None,
-        };
         Ok(Self {
             url,
             headers,
             spelled: spelled(subscription, profile),
-            signer,
-            stale_at,
+            signer: None,
+            stale_at: None,
         })
     }
 
@@ -201,6 +209,31 @@ impl Endpoint {
             Err(Fault::Path)
         }
     }
+}
+
+/// Signs with the secrets that suit the profile. A delivery keeps the profile that it began with, and the
+/// secrets that a subscription has today may have been chosen for another one. Where there are secrets and
+/// none suits, nothing is sent unsigned, not even where the profile would allow that.
+fn signer<'s>(
+    profile: &Profile,
+    signing: &Signing,
+    secrets: impl Iterator<Item = &'s Secret>,
+) -> Result<Signer, Fault> {
+    let (mut suit, mut newest) = (Vec::new(), None);
+    for secret in secrets {
+        match signing.accepts(secret) {
+            Ok(()) => suit.push(secret),
+            Err(fault) => newest = newest.or(Some(fault)),
+        }
+    }
+    let fault = |newest| Fault::Secret {
+        profile: format!("{}@{}", profile.name, profile.version),
+        newest,
+    };
+    if suit.is_empty() && (newest.is_some() || profile.needs_secret()) {
+        return Err(fault(newest));
+    }
+    signing.signer(suit).map_err(|why| fault(Some(why)))
 }
 
 /// The names of headers as the profile, the signature and the subscription write them. Where two differ,

@@ -35,10 +35,10 @@ pub use about::About;
 pub use body::{Body, Mode, RenderFault, Rendered};
 pub use built_in::{built_in, built_ins, usual};
 pub use choice::{Choice, NAME_BYTES_MAX, NotAChoice, is_name};
-pub use headers::{HEADERS_MAX, Headers};
+pub use headers::{FRAMING, HEADERS_MAX, Headers};
 pub use limits::{LimitFault, REFUSED_URLS_MAX, Rate, RefusedUrl};
 pub use operational::{OPERATIONAL_TYPES, OperationalEvents, OperationalFault};
-pub use shelf::{Edition, Number, Shelf};
+pub use shelf::{Edition, Number, Shelf, Unread};
 pub use template::{Template, TemplateFault};
 pub use warning::{BODY_BYTES_WARNED, Warning};
 

@@ -76,10 +76,14 @@ impl Registry {
     /// The version of a profile that a delivery looks like. One that has none looks like its
     /// subscription's profile. None where the version cannot be read any more.
     pub fn edition(&self, number: Option<profile::Number>, route: &Route) -> Option<Arc<Edition>> {
-        match number {
-            Some(number) if number != route.edition().number => self.shelf.load().get(number).cloned(),
-            // Nearly always: the profile is what it was when the delivery was made.
-            Some(_) | None => Some(Arc::clone(route.edition())),
+        let own = route.edition();
+        let number = number.unwrap_or(own.number);
+        let shelf = self.shelf.load();
+        // Nearly always: the profile is what it was when the delivery was made. Where a subscription's own
+        // cannot be read, its route has another in its place, which is not what is meant.
+        match number == own.number && shelf.unread(number).is_none() {
+            true => Some(Arc::clone(own)),
+            false => shelf.get(number).cloned(),
         }
     }
 

@@ -35,6 +35,7 @@ mod looks;
 mod operations;
 mod own_events;
 mod own_names;
+mod pinned;
 mod plugins;
 mod products;
 mod profiles;

@@ -147,6 +147,18 @@ async fn faults_of_a_profile_say_what_is_wrong() {
             "unknown field `timeout`",
         ),
         ("A_b", acme("1"), 422, "lower-case letters"),
+        (
+            "acme",
+            json!({"envelope": "none", "headers": {"Keep-Alive": "timeout=5"}}),
+            422,
+            "`Keep-Alive` is set by Hookway itself",
+        ),
+        (
+            "acme",
+            json!({"envelope": "none", "headers": {"proxy-*": "{extensions}"}}),
+            422,
+            "`proxy-*` is set by Hookway itself",
+        ),
     ];
     let places = [
         (

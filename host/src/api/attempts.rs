@@ -187,7 +187,7 @@ fn sent(
     request: Option<&Request>,
     attempt: &Attempt,
 ) -> Option<Sent> {
-    let endpoint = Endpoint::new(route.subscription(), look, attempt.started_at).ok()?;
+    let endpoint = Endpoint::unsigned(route.subscription(), look).ok()?;
     let about = route.about(event, attempt.delivery);
     let mut outbound = endpoint.request(look, about, attempt.started_at, request).ok()?;
     outbound::add_headers(&mut outbound.headers, &attempt.signature_headers).ok()?;

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::event::{AttributeFault, check_text};
 use crate::json::{self, Faults};
-use crate::profile::{Profile, TIMEOUT_SECONDS_MAX};
+use crate::profile::{FRAMING, Profile, TIMEOUT_SECONDS_MAX};
 use crate::secret::Secret;
 use crate::subscription::{self as limits, Endpoint, Subscription};
 pub use crate::subscription::{IN_FLIGHT_MAX, RATE_REQUESTS_MAX, RATE_SECONDS_MAX};
@@ -15,23 +15,13 @@ pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
 /// The one key that no subscription may have: `/subscriptions/test` tries one that is not stored.
 const RESERVED_KEY: &str = "test";
 
-/// Headers that a subscription may not set: they frame the message, name the host or say who signs,
-/// and are the router's (RFC 9110 section 7.6.1, RFC 9112 section 6).
+/// Headers that a subscription may not set, beside those that frame the message ([`FRAMING`]): they say what
+/// the body is, who sends and who may pass, and are the router's.
 const HOST_OWNED: &[&str] = &[
-    "connection",
     "content-encoding",
-    "content-length",
     "content-type",
-    "expect",
-    "host",
-    "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
     "user-agent",
 ];
 /// Headers of Standard Webhooks and CloudEvents: what stands in them is what is signed.
@@ -191,7 +181,8 @@ pub fn headers(headers: &[(String, Secret)], profile: &Profile, faults: &mut Fau
 fn host_owned(name: &HeaderName, profile: &Profile) -> bool {
     let text = name.as_str();
     let signs = profile.signature.as_ref();
-    HOST_OWNED.contains(&text)
+    FRAMING.contains(&text)
+        || HOST_OWNED.contains(&text)
         || HOST_OWNED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || signs.is_some_and(|signing| signing.headers().any(|own| own == name))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Control, Error, Result};
 use crate::id::TenantId;
 use crate::json::Faults;
-use crate::profile::{self, Choice, Edition, Profile, Shelf};
+use crate::profile::{self, Choice, Edition, Profile, ProfileFault, Shelf};
 use crate::routing::Route;
 use crate::store::NewProfile;
 use crate::subscription::Subscription;
@@ -44,13 +44,18 @@ impl Control {
                 "is the name of a profile of the router itself",
             ));
         }
+        if let Some(name) = profile.headers.framing() {
+            let detail = ProfileFault::Reserved { name }.to_string();
+            return Err(Faults::one("/headers", detail).into());
+        }
         let _one_at_a_time = self.changing.lock().await;
         let shelf = self.shelf();
         let newest = shelf.versions(tenant, name).last().cloned();
         name.clone_into(&mut profile.name);
         if let Some(newest) = &newest {
             profile.version = newest.profile.version;
-            if profile == newest.profile {
+            let is_newest = newest.profile.version == shelf.newest_version(tenant, name);
+            if is_newest && profile == newest.profile {
                 return Ok(Put {
                     edition: Arc::clone(newest),
                     new: false,
@@ -108,7 +113,12 @@ impl Control {
             return Err(Error::conflict("it is part of the router and cannot be removed"));
         }
         let _one_at_a_time = self.changing.lock().await;
-        if self.shelf().versions(tenant, name).is_empty() {
+        let shelf = self.shelf();
+        let any = Choice {
+            name: name.to_owned(),
+            version: None,
+        };
+        if shelf.versions(tenant, name).is_empty() && shelf.find_unread(tenant, &any).is_none() {
             return Err(Error::Missing("profile"));
         }
         let mut breaks = Faults::default();
@@ -135,7 +145,7 @@ impl Control {
             .store
             .remove_profile(tenant, name.to_owned(), now)
             .await?;
-        let mut changed = Shelf::clone(&self.shelf());
+        let mut changed = Shelf::clone(&shelf);
         changed.remove(tenant, name);
         self.parts.registry.put_shelf(changed);
         Ok(())
@@ -151,7 +161,13 @@ impl Control {
     ) -> Option<Arc<Edition>> {
         let shelf = self.shelf();
         let found = shelf.find(tenant, choice).cloned();
-        if found.is_none() {
+        if let Some(unread) = shelf.find_unread(tenant, choice) {
+            let detail = format!(
+                "`{choice}` is the version {unread}, which this version of Hookway cannot read; put the profile \
+                 anew, or choose another version"
+            );
+            faults.add(pointer, detail);
+        } else if found.is_none() {
             let versions = shelf.versions(tenant, &choice.name);
             let known: Vec<String> = match versions.is_empty() {
                 true => {

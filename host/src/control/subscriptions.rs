@@ -226,7 +226,7 @@ impl Control {
         }
         new.endpoint.secrets = rotated(&new.endpoint.secrets, secret, now, overlap);
         let mut faults = Faults::default();
-        check_secrets(&new, &old.edition().profile, "/secret", &mut faults);
+        check_secrets(&new, &old.edition().profile, now, &mut faults);
         faults.or(())?;
         let route = recompiled(next_version(new, now), &old)?;
         self.replace(&old, route, By::Person).await
@@ -329,7 +329,7 @@ impl Control {
         if let Some(detail) = profile.refused_url(subscription.endpoint.url.reveal()) {
             faults.add("/url", detail);
         }
-        check_secrets(subscription, profile, "/secret", faults);
+        check_secrets(subscription, profile, self.parts.clock.now(), faults);
     }
 
     /// The profile that a subscription has now, if there is one.

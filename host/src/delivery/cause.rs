@@ -84,12 +84,12 @@ causes! {
     PluginGaveUp "plugin_gave_up" Plugin;
     /// Its subscription was held for longer than is allowed.
     HeldTooLong "held_too_long" Router;
+    /// It was sent as often as attempts can be counted.
+    AttemptsUsedUp "attempts_used_up" Router;
     /// Its body is not kept any more.
     Expired "expired" Router;
     /// Its subscription was deleted.
     SubscriptionDeleted "subscription_deleted" Router;
-    /// The profile that it looks like is not there any more.
-    ProfileMissing "profile_missing" Router;
     /// What was stored of it is damaged.
     Damaged "damaged" Router;
 }

@@ -153,6 +153,9 @@ async fn run_plugins(
     event: &Arc<Event>,
     report: &mut Report,
 ) -> store::Result<Ready> {
+    let Some(look) = tools.registry.edition(row.profile, route) else {
+        return Ok(Ready::Ended(hold_unread(tools, row, route).await));
+    };
     row.runs = row.runs.saturating_add(1);
     let rendering = tools.renderer.render(route, event, row.delivery, row.runs);
     let render::Rendering {
@@ -181,12 +184,6 @@ async fn run_plugins(
     let plugin = runs.last().map(|run| run.plugin.clone()).unwrap_or_default();
     let fate = match result {
         Rendered::Requests(made) => {
-            let Some(look) = tools.registry.edition(row.profile, route) else {
-                let reason = "its version of the profile cannot be read any more";
-                return abandon(tools, row, Cause::ProfileMissing, reason)
-                    .await
-                    .map(Ready::Ended);
-            };
             let about = route.about(event, row.delivery);
             let envelope = route.subscription().envelope;
             let requests = match render::requests_of(made, envelope, &look.profile, about, &tools.ids, now) {
@@ -339,6 +336,36 @@ pub(super) async fn abandon(tools: &Tools, row: Pending, cause: Cause, reason: &
     record(tools, change).await?;
     tell::abandoned(tools, &row).await;
     Ok(Fate::Finished)
+}
+
+/// Holds the subscription of a row that cannot be sent as things are configured, until a person has seen to
+/// it. The row stays as it is, and no attempt is counted.
+pub(super) async fn hold(tools: &Tools, row: Pending, route: &Route, reason: String) -> Fate {
+    let how = Stop::Hold { probe_at: None };
+    let stopped = tools.steward.stop(route.subscription(), how, reason).await;
+    let now = tools.clock.now();
+    let due_at = match stopped {
+        Stopped::Done => now,
+        // Whatever it is by now may not be able to send either: not at once.
+        Stopped::MovedOn | Stopped::Unwritten => now.plus(STOP_RETRY),
+    };
+    Fate::Again(Pending { due_at, ..row })
+}
+
+/// Holds the subscription of a row whose version of the profile cannot be read: another binary can.
+pub(super) async fn hold_unread(tools: &Tools, row: Pending, route: &Route) -> Fate {
+    let number = row.profile.unwrap_or(route.edition().number);
+    let shelf = tools.registry.shelf();
+    let version = match shelf.unread(number) {
+        Some(unread) => unread.to_string(),
+        None => format!("number {number}"),
+    };
+    let reason = format!(
+        "the delivery {} looks like the profile's version {version}, which this version of Hookway cannot read; \
+         run one that can, and enable the subscription",
+        row.delivery
+    );
+    hold(tools, row, route, reason).await
 }
 
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.

@@ -15,32 +15,18 @@
 //! only probe.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, QueueLimits};
+use super::place::{Offered, Place};
 use crate::delivery::Pending;
 use crate::id::{RequestId, SubscriptionId};
 use crate::time::Timestamp;
 
-/// What became of a row that was offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offered {
-    /// It is in memory now.
-    Placed,
-    /// It was already, or it has just been finished.
-    Known,
-    /// It stays in the store only.
-    Spilled,
-}
-
-/// Where a known row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Due,
-    Timer(Timestamp),
-    UnderWay,
-    /// Under way, and a person wants it (or what follows it) once more.
-    UnderWayAndWanted,
-}
+/// Pause before a row is read again that was misread twice.
+const MISREAD_RETRY: Duration = Duration::from_secs(5);
+/// Rows of which it is remembered that they were misread; one that is forgotten is only read sooner.
+const MISREAD_MAX: usize = 10_000;
 
 /// All lanes and timers.
 #[derive(Debug)]
@@ -58,14 +44,16 @@ pub(super) struct Queue {
     slow: usize,
     /// Slow requests that still count as in flight, because too many were slow when they became so.
     slow_in_flight: usize,
-    /// Of the rows that were spilled because the timers were full: when the first is due, and the
-    /// lowest number. They are read when that time has come, for before they would not fit again.
+    /// Of the rows that were spilled because the timers were full, or that wait after they were misread:
+    /// when the first is due, and the lowest number. They are read when that time has come.
     timer_spill: Option<(Timestamp, RequestId)>,
     /// From this number on, rows of any lane may be in the store only: at the start, and after rows
     /// were offered that did not arrive.
     unread_from: Option<RequestId>,
     /// Rows that ended or were spilled while the ledger is being read: what a page says of them may be old.
     changed_while_reading: Option<HashSet<RequestId>>,
+    /// Rows that the ledger said something else of, and that have not got on since.
+    misread: HashSet<RequestId>,
 }
 
 impl Queue {
@@ -84,6 +72,7 @@ impl Queue {
             timer_spill: None,
             unread_from: Some(RequestId::from_number(0)),
             changed_while_reading: None,
+            misread: HashSet::new(),
         }
     }
 
@@ -161,8 +150,7 @@ impl Queue {
         }
         self.forget(request);
         self.changed(request);
-        let (earliest, lowest) = self.timer_spill.unwrap_or((due, request));
-        self.timer_spill = Some((earliest.min(due), lowest.min(request)));
+        self.read_at(due, request);
         true
     }
 
@@ -279,6 +267,7 @@ impl Queue {
 
     /// A row that was under way is due again.
     pub(super) fn again(&mut self, row: Pending, now: Timestamp) {
+        self.misread.remove(&row.request);
         let wanted = self.known.get(&row.request) == Some(&Place::UnderWayAndWanted);
         let row = Pending {
             due_at: if wanted { now } else { row.due_at },
@@ -292,6 +281,7 @@ impl Queue {
 
     /// A row is gone from the ledger, or replaced by others.
     pub(super) fn finished(&mut self, row: RequestId) {
+        self.misread.remove(&row);
         let place = self.known.remove(&row);
         if place == Some(Place::UnderWayAndWanted) {
             // It was put into the ledger again while it was under way.
@@ -301,11 +291,25 @@ impl Queue {
         }
     }
 
-    /// The ledger says something else of a row than we did: it is read again.
-    pub(super) fn misread(&mut self, row: RequestId) {
+    /// The ledger says something else of a row than we did: it is read again. At once the first time; a row
+    /// that is misread again would never be right, and is not to keep the dispatcher busy.
+    pub(super) fn misread(&mut self, row: RequestId, now: Timestamp) {
         self.forget(row);
         self.changed(row);
-        self.unread(row);
+        if self.misread.len() >= MISREAD_MAX {
+            self.misread.clear();
+        }
+        if self.misread.insert(row) {
+            self.unread(row);
+        } else {
+            self.read_at(now.plus(MISREAD_RETRY), row);
+        }
+    }
+
+    /// Reads from this row on when the time has come.
+    fn read_at(&mut self, due: Timestamp, row: RequestId) {
+        let (earliest, lowest) = self.timer_spill.unwrap_or((due, row));
+        self.timer_spill = Some((earliest.min(due), lowest.min(row)));
     }
 
     /// A row that stays in the ledger but is not to be tried again by this process.

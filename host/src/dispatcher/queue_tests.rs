@@ -420,3 +420,37 @@ fn reading_for_one_reason_forgets_no_other() {
         "the row that gave way"
     );
 }
+
+/// A row that the ledger always says something else of is not sent again and again.
+#[test]
+fn a_row_that_is_misread_twice_waits() {
+    let mut queue = queue();
+    queue.offer(row(1, 1, 0), at(0), || OPEN);
+    let number = Id::from_number(1);
+    let start = |queue: &mut Queue, now| {
+        assert_eq!(start_all(queue, now), [1]);
+        queue.ended(Id::from_number(1), false, Health::Unknown);
+    };
+    let read = |queue: &mut Queue, now| {
+        assert_eq!(queue.read_from(at(now)), Some(number));
+        queue.reading(number);
+        assert_eq!(queue.offer(row(1, 1, 0), at(now), || OPEN), Offered::Placed);
+        queue.read();
+    };
+    start(&mut queue, 0);
+    queue.misread(number, at(0));
+    read(&mut queue, 0);
+    start(&mut queue, 0);
+    for now in [0, 5_000, 10_000] {
+        queue.misread(number, at(now));
+        assert_eq!(queue.read_from(at(now)), None);
+        assert_eq!(queue.next_due(), Some(at(now + 5_000)));
+        read(&mut queue, now + 5_000);
+        start(&mut queue, now + 5_000);
+    }
+    // It got on, so the next time is a first time.
+    queue.again(row(1, 1, 0), at(15_000));
+    start(&mut queue, 15_000);
+    queue.misread(number, at(15_000));
+    read(&mut queue, 15_000);
+}

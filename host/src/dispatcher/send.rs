@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{STOP_RETRY, abandon, record};
+use super::attempt::{STOP_RETRY, abandon, hold, hold_unread, record};
 use super::lane::Health;
 use super::life;
 use super::permit::{Fate, Report};
@@ -42,17 +42,27 @@ pub(super) async fn send(
     let subscription = route.subscription();
     // Its looks are those that it began with; what follows from an answer is today's business.
     let Some(look) = tools.registry.edition(row.profile, route) else {
-        let reason = "its version of the profile cannot be read any more";
-        return abandon(tools, row, Cause::ProfileMissing, reason).await;
+        return Ok(hold_unread(tools, row, route).await);
+    };
+    // Reached by who tries a held subscription every few seconds for days.
+    let Some(number) = row.attempts.checked_add(1) else {
+        let reason = format!(
+            "given up after {} attempts, the most that are counted",
+            row.attempts
+        );
+        return abandon(tools, row, Cause::AttemptsUsedUp, &reason).await;
     };
     let started_at = tools.clock.now();
-    let number = row.attempts.saturating_add(1);
     let (result, duration_ms, signature_headers) =
         match build(tools, route, &look, event, &row, request.as_ref(), started_at) {
             Ok((outbound, signature_headers)) => {
                 let reply = tools.egress.send(outbound).await;
                 report.sent = true;
                 (reply.result, reply.duration_ms, signature_headers)
+            }
+            // The secrets of today are its subscription's business, not a fault of the delivery.
+            Err(fault @ outbound::Fault::Secret { .. }) => {
+                return Ok(hold(tools, row, route, cannot_sign(&row, &fault)).await);
             }
             Err(fault) => (
                 AttemptResult::Error {
@@ -118,6 +128,10 @@ pub(super) async fn send(
     };
     tell::ended(tools, &sent, event, share, end).await;
     Ok(Fate::Finished)
+}
+
+fn cannot_sign(row: &Pending, fault: &outbound::Fault) -> String {
+    format!("the delivery {} cannot be signed: {fault}", row.delivery)
 }
 
 /// The request with its signature, ready to leave.

@@ -24,6 +24,7 @@ use super::policy::Policy;
 use super::spelling::Spelling;
 use super::url::check_parsed;
 use crate::delivery::{AttemptResult, ErrorKind};
+use crate::profile::FRAMING;
 
 /// Most headers of a request. More than any profile makes; a server that takes more is rare.
 pub(super) const REQUEST_HEADERS_MAX: usize = 256;
@@ -47,19 +48,6 @@ const MASKED: [&str; 8] = [
     "x-api-key",
     "x-auth-token",
     "x-csrf-token",
-];
-/// Headers that frame a request, which are the client's own business.
-pub(super) const FRAMING: [&str; 10] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
 ];
 
 /// Limits of the client, for all requests.

@@ -21,7 +21,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::client::{FRAMING, REQUEST_HEADERS_MAX};
+use super::client::REQUEST_HEADERS_MAX;
+use crate::profile::FRAMING;
 
 /// Longest name that is looked after; longer ones leave in lower case.
 const NAME_BYTES_MAX: usize = 256;

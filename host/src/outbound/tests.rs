@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::id::Id;
-use crate::secret::Secret;
+use crate::subscription;
 
 fn subscription(headers: &[&str]) -> Subscription {
     let headers = headers.iter().map(|name| ((*name).to_owned(), Secret::new("x")));
@@ -51,7 +51,7 @@ fn header_names_are_spelled_as_they_were_written() {
     }))
     .unwrap();
     let subscription = subscription(&["X-API-Key", "X-A", "USER-agent2"]);
-    let endpoint = Endpoint::new(&subscription, &profile, Timestamp::from_millis(0)).unwrap();
+    let endpoint = Endpoint::unsigned(&subscription, &profile).unwrap();
     assert_eq!(
         endpoint.spelled(),
         [
@@ -66,4 +66,48 @@ fn header_names_are_spelled_as_they_were_written() {
             "User-Agent",
         ]
     );
+}
+
+/// A delivery keeps its profile, and the secrets of today may be another profile's: those that suit sign.
+#[test]
+fn only_the_secrets_that_suit_the_profile_sign() {
+    let made = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let endpoint = |name: &str, secrets: &[&str]| {
+        let mut subscription = subscription(&[]);
+        subscription.endpoint.secrets = secrets
+            .iter()
+            .map(|text| SigningSecret {
+                secret: Secret::new(*text),
+                until: None,
+            })
+            .collect();
+        let profile = crate::profile::built_in(name).unwrap();
+        let now = Timestamp::from_millis(0);
+        Endpoint::new(&subscription, profile, now).map(|endpoint| {
+            let outbound = Outbound {
+                method: Method::POST,
+                url: endpoint.url.clone(),
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(b"{}"),
+            };
+            endpoint.sign("req_1", &outbound, now)
+        })
+    };
+    let alone = endpoint("standard-webhooks", &[made]).unwrap();
+    for secrets in [&["plain text", made], &[made, "plain text"]] {
+        assert_eq!(endpoint("standard-webhooks", secrets).unwrap(), alone);
+    }
+    let both = endpoint("github", &["plain text", made]).unwrap();
+    assert_eq!(
+        both,
+        endpoint("github", &["plain text"]).unwrap(),
+        "the newest alone"
+    );
+    for secrets in [&["plain text", "and another"][..], &[]] {
+        let fault = endpoint("standard-webhooks", secrets).unwrap_err().to_string();
+        assert!(fault.contains("suits the profile standard-webhooks@1"), "{fault}");
+    }
+    assert!(endpoint("inboundflow", &["plain text"]).is_ok());
+    // Without any secret a profile that leaves the choice signs nothing.
+    assert!(endpoint("inboundflow", &[]).is_ok());
 }

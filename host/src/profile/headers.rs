@@ -22,18 +22,31 @@ use super::template::{Place, Template, percent_encode};
 /// Most headers of one profile.
 pub const HEADERS_MAX: usize = 32;
 
-/// Headers that are the HTTP client's own business; a profile that set them would break the framing.
-const RESERVED: [&str; 9] = [
+/// Headers that frame a message, name the host or concern one connection (RFC 9110 section 7.6.1, RFC 9112
+/// section 6): the HTTP client's own business. A request that sets one does not leave.
+pub const FRAMING: [&str; 10] = [
     "connection",
     "content-length",
-    "content-type",
     "expect",
     "host",
+    "keep-alive",
+    "proxy-connection",
     "te",
+    "trailer",
     "transfer-encoding",
     "upgrade",
-    "user-agent",
 ];
+/// Of these, the ones that profiles could name once. A stored version stays readable, whatever it says; they
+/// are refused where a profile is put ([`Headers::framing`]).
+const READ_ALL_THE_SAME: [&str; 3] = ["keep-alive", "proxy-connection", "trailer"];
+/// Headers that a profile says in fields of their own.
+const SAID_ELSEWHERE: [&str; 2] = ["content-type", "user-agent"];
+
+/// The headers that no profile may have, stored or not.
+fn reserved() -> impl Iterator<Item = &'static str> {
+    let framing = FRAMING.iter().filter(|name| !READ_ALL_THE_SAME.contains(name));
+    framing.chain(&SAID_ELSEWHERE).copied()
+}
 
 /// The headers of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +109,18 @@ impl Headers {
         })
     }
 
+    /// A header, as it is written, that frames the message or may become one that does: no request that has
+    /// it leaves.
+    pub fn framing(&self) -> Option<String> {
+        self.0.iter().find_map(|header| match header {
+            Header::Own { name, spelled, .. } => FRAMING.contains(&name.as_str()).then(|| spelled.clone()),
+            Header::Extensions { prefix } => {
+                let may_be = FRAMING.iter().any(|name| name.starts_with(prefix));
+                may_be.then(|| format!("{prefix}*"))
+            }
+        })
+    }
+
     /// The headers of an attempt; one whose value needs an attribute that the event lacks is left out.
     pub(super) fn filled(&self, facts: &Facts<'_>) -> Vec<(String, String)> {
         let mut filled = Vec::with_capacity(self.0.len());
@@ -131,7 +156,7 @@ fn own(spelled: String, value: &str, signed: &[HeaderName]) -> Result<Header, Pr
     let Ok(name) = HeaderName::from_bytes(spelled.as_bytes()) else {
         return Err(ProfileFault::HeaderName { name: spelled });
     };
-    if RESERVED.contains(&name.as_str()) || signed.contains(&name) {
+    if reserved().any(|own| own == name.as_str()) || signed.contains(&name) {
         return Err(ProfileFault::Reserved { name: spelled });
     }
     match Template::parse(value, Place::Header) {
@@ -145,7 +170,7 @@ fn own(spelled: String, value: &str, signed: &[HeaderName]) -> Result<Header, Pr
 fn extension_prefix(name: &str, signed: &[HeaderName]) -> Option<String> {
     let prefix = name.strip_suffix('*').filter(|prefix| prefix.ends_with('-'))?;
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let taken = RESERVED.iter().any(|own| own.starts_with(prefix))
+    let taken = reserved().any(|own| own.starts_with(prefix))
         || signed.iter().any(|own| own.as_str().starts_with(prefix));
     (prefix.bytes().all(good) && !taken).then(|| prefix.to_owned())
 }

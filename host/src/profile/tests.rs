@@ -324,3 +324,26 @@ fn faults_say_what_is_wrong() {
         assert!(error.contains(expected), "{field}: {error}");
     }
 }
+
+/// What frames the message is found, and a version that was stored with it is still read.
+#[test]
+fn headers_that_frame_the_message_are_found() {
+    let read = |name: &str, value: &str| {
+        let mut document = serde_json::to_value(built_in(DEFAULT).unwrap()).unwrap();
+        document["headers"] = serde_json::json!([[name, value]]);
+        serde_json::from_value::<Profile>(document)
+    };
+    for name in FRAMING {
+        let found = read(name, "a").map(|profile| profile.headers.framing());
+        assert!(!matches!(found, Ok(None)), "{name}");
+    }
+    for (name, value) in [("Trailer", "a"), ("keep-*", "{extensions}")] {
+        assert_eq!(
+            read(name, value).unwrap().headers.framing().as_deref(),
+            Some(name)
+        );
+    }
+    for (name, value) in [("X-Keep-Alive", "a"), ("x-*", "{extensions}")] {
+        assert_eq!(read(name, value).unwrap().headers.framing(), None);
+    }
+}

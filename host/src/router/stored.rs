@@ -2,7 +2,8 @@
 //!
 //! The router's own profiles are stored like everybody else's, each version once, because deliveries name
 //! the version that they look like and must find it when the binary has moved on. What cannot be read any
-//! more keeps nothing else from starting: a subscription whose profile is not there is held and says so.
+//! more keeps nothing else from starting: a subscription whose profile is not there is held and says so, and
+//! what comes for it waits for the version that it means.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::id::TenantId;
 use crate::intake::Entry;
-use crate::profile::{self, Choice, Edition, Profile, Shelf};
+use crate::profile::{self, Choice, Edition, Profile, Shelf, Unread};
 use crate::routing::Route;
 use crate::store::{self, NewProfile, Store, StoredProfile};
 use crate::subscription::{Status, Subscription};
@@ -47,12 +48,16 @@ pub(super) async fn profiles(store: &dyn Store, now: Timestamp) -> store::Result
             removed_at: None,
         });
     }
-    Ok(Shelf::new(stored.into_iter().filter_map(edition)))
+    let mut shelf = Shelf::default();
+    for stored in stored {
+        put(&mut shelf, stored);
+    }
+    Ok(shelf)
 }
 
-fn edition(stored: StoredProfile) -> Option<Arc<Edition>> {
+fn put(shelf: &mut Shelf, stored: StoredProfile) {
     match serde_json::from_str::<Profile>(&stored.document) {
-        Ok(profile) => Some(Arc::new(Edition {
+        Ok(profile) => shelf.put(Arc::new(Edition {
             number: stored.number,
             tenant: stored.tenant,
             profile,
@@ -64,9 +69,15 @@ fn edition(stored: StoredProfile) -> Option<Arc<Edition>> {
                 profile.name = stored.name,
                 profile.version = stored.version,
                 %why,
-                "a stored profile cannot be read; deliveries that look like it fail"
+                "a stored profile cannot be read; deliveries that look like it wait"
             );
-            None
+            shelf.put_unread(Unread {
+                number: stored.number,
+                tenant: stored.tenant,
+                name: stored.name,
+                version: stored.version,
+                removed: stored.removed_at.is_some(),
+            });
         }
     }
 }
@@ -136,7 +147,15 @@ fn dressed(mut subscription: Subscription, shelf: &Shelf, now: Timestamp) -> (Su
     let usual = shelf.find(subscription.tenant, &Choice::default());
     let usual = usual.cloned();
     let usual = usual.unwrap_or_else(|| Arc::new(Edition::unstored(profile::usual().clone(), now)));
-    (subscription, usual)
+    let edition = match shelf.find_unread(subscription.tenant, &subscription.profile) {
+        // What comes now looks like the version that cannot be read, and waits like what came before.
+        Some(unread) => Arc::new(Edition {
+            number: unread.number,
+            ..Edition::clone(&usual)
+        }),
+        None => usual,
+    };
+    (subscription, edition)
 }
 
 /// All sources: one that is not valid any more must not keep the others from taking what comes.

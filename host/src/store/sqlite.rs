@@ -59,8 +59,8 @@ use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
     EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
-    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row, Store,
-    StoredEvent, StoredProfile, Tenant, Walked,
+    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row,
+    Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::alert;
 use crate::delivery::{Change, Pending, Request};

@@ -52,24 +52,27 @@ pub(super) fn first_secret(given: Set<Secret>, edition: Option<&Edition>) -> Res
     }
 }
 
-/// Checks that every secret can sign, in every way that the profile signs, and that there is one if there
-/// has to be.
+/// Checks that every secret that signs now can do so in every way that the profile signs, and that there is
+/// one if there has to be. One that has run out signs nothing any more.
 pub(super) fn check_secrets(
     subscription: &Subscription,
     profile: &Profile,
-    pointer: &str,
+    now: Timestamp,
     faults: &mut Faults,
 ) {
-    if profile.needs_secret() && subscription.endpoint.secrets.is_empty() {
-        faults.add(pointer, "must be there: the profile signs every request");
+    let secrets = &subscription.endpoint.secrets;
+    let runs = |known: &&SigningSecret| known.until.is_none_or(|until| until > now);
+    let mut secrets = secrets.iter().filter(runs).peekable();
+    if profile.needs_secret() && secrets.peek().is_none() {
+        faults.add("/secret", "must be there: the profile signs every request");
     }
-    for known in &subscription.endpoint.secrets {
+    for known in secrets {
         let accepted = match &profile.signature {
             Some(signing) => signing.accepts(&known.secret),
             None => secret_kind(Some(profile)).key(&known.secret).map(drop),
         };
         if let Err(fault) = accepted {
-            faults.add(pointer, format!("does not suit the profile: {fault}"));
+            faults.add("/secret", format!("does not suit the profile: {fault}"));
         }
     }
 }

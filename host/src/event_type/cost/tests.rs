@@ -35,7 +35,10 @@ fn subschemas_are_counted_with_their_references_written_out() {
     let subschemas = |schema: &Value| of(schema).unwrap().subschemas;
     assert_eq!(subschemas(&two), 7);
     assert_eq!(subschemas(&json!(true)), 1);
-    assert_eq!(subschemas(&json!({"properties": {"$ref": {"type": "string"}}})), 2);
+    assert_eq!(
+        subschemas(&json!({"properties": {"$ref": {"type": "string"}}})),
+        2
+    );
 }
 
 #[test]

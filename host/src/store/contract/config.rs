@@ -100,10 +100,15 @@ pub(in crate::store) async fn subscriptions_are_kept_whole<B: Backend>() {
     (first.retry, first.timeout_seconds) = (None, None);
     let changed = Arc::new(first.clone());
     assert!(matches!(
-        store.update_subscription(Arc::clone(&changed), 2, Row::GoesOn).await,
+        store
+            .update_subscription(Arc::clone(&changed), 2, Row::GoesOn)
+            .await,
         Err(Error::Changed)
     ));
-    store.update_subscription(Arc::clone(&changed), 1, Row::GoesOn).await.unwrap();
+    store
+        .update_subscription(Arc::clone(&changed), 1, Row::GoesOn)
+        .await
+        .unwrap();
     assert!(matches!(
         store.update_subscription(changed, 1, Row::GoesOn).await,
         Err(Error::Changed)
