@@ -12,6 +12,8 @@ mod warned;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 pub use unmatched::Unmatched;
 pub use warned::Warned;
 
@@ -28,6 +30,12 @@ use crate::sentinel::Gauges;
 use crate::source::Conflict;
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
+
+/// Most work of holding a call's events to their schemas that is done on the threads that answer calls, as
+/// bytes of payloads by subschemas: some milliseconds.
+const WORK_INLINE_MAX: u64 = 2 << 20;
+/// Who does more than that, two at a time, so that a processor is left for others.
+static CHECKS: Semaphore = Semaphore::const_new(2);
 
 /// A fault in one attribute of one draft.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +128,7 @@ impl Ingest {
         drafts: Vec<Draft>,
         idempotency: Option<Idempotency>,
     ) -> Result<Vec<Taken>, Error> {
-        self.check_types(tenant, &drafts)?;
+        let drafts = self.checked(tenant, drafts).await?;
         let now = self.clock.now();
         let events = self.routed(tenant, drafts, now)?;
         let warnings: Vec<_> = events.iter().map(|new| self.warnings(new)).collect();
@@ -168,18 +176,21 @@ impl Ingest {
 
     /// Holds events of the API to what the operator asks of them. What sources bring is as their services
     /// made it, who would only send the same again.
-    fn check_types(&self, tenant: TenantId, drafts: &[Draft]) -> Result<(), Error> {
-        let violations = self.registry.event_types().violations(tenant, drafts);
-        if violations.is_empty() {
-            return Ok(());
+    async fn checked(&self, tenant: TenantId, drafts: Vec<Draft>) -> Result<Vec<Draft>, Error> {
+        if self.registry.event_types().work(tenant, &drafts) <= WORK_INLINE_MAX {
+            let violations = self.registry.event_types().violations(tenant, &drafts);
+            return refused(violations).map(|()| drafts);
         }
-        let fault = |violation: Violation| DraftFault {
-            index: violation.index,
-            attribute: violation.attribute,
-            below: violation.below,
-            detail: violation.detail,
+        let permit = CHECKS.acquire().await.map_err(|_| store::Error::Closed)?;
+        let registry = Arc::clone(&self.registry);
+        let checks = move || {
+            // Held to the end of the work, also where who asked has gone away.
+            let _permit = permit;
+            (registry.event_types().violations(tenant, &drafts), drafts)
         };
-        Err(Error::Drafts(violations.into_iter().map(fault).collect()))
+        let checked = tokio::task::spawn_blocking(checks).await;
+        let (violations, drafts) = checked.map_err(|_| store::Error::Closed)?;
+        refused(violations).map(|()| drafts)
     }
 
     fn routed(&self, tenant: TenantId, drafts: Vec<Draft>, now: Timestamp) -> Result<Vec<NewEvent>, Error> {
@@ -294,6 +305,19 @@ impl Ingest {
             .map(|draft| Arc::new(event_from(draft, tenant, self.ids.next(now), now)))
             .collect())
     }
+}
+
+fn refused(violations: Vec<Violation>) -> Result<(), Error> {
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let fault = |violation: Violation| DraftFault {
+        index: violation.index,
+        attribute: violation.attribute,
+        below: violation.below,
+        detail: violation.detail,
+    };
+    Err(Error::Drafts(violations.into_iter().map(fault).collect()))
 }
 
 /// Makes an event of one draft, or says what is wrong with it.

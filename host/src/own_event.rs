@@ -7,12 +7,16 @@
 //! The guard against loops is here too: [`about`] says which subscription an own event is about, and routing
 //! gives it to every subscription but that one.
 
+mod sample;
+
 use bytes::Bytes;
 use serde::Serialize;
 
+pub use sample::sample;
+
 use crate::delivery::Cause;
 use crate::event::{self, Event, OWN_TYPE_PREFIX};
-use crate::id::{DeliveryId, EventId, KeyId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, OperationId, SubscriptionId, TenantId};
 use crate::profile::Choice;
 use crate::secret::masked_url;
 use crate::subscription::{Status, Subscription};
@@ -358,6 +362,21 @@ mod tests {
             );
         }
         assert!(!is_own("hook.way") && !is_own("order.paid"));
+    }
+
+    #[test]
+    fn every_type_has_a_sample() {
+        let (subscription, now) = (subscription(Status::Enabled), Timestamp::from_millis(5));
+        for event_type in ALL {
+            let own = sample(event_type, &subscription, now).unwrap();
+            assert_eq!(own.event_type, event_type);
+            assert!(read(&own.data).is_object(), "{event_type}");
+            assert!(!own.data.windows(6).any(|part| part == b"secret"), "{event_type}");
+        }
+        let over = sample(ALERT_RETRY_LAG_OVER, &subscription, now).unwrap();
+        assert_eq!(read(&over.data)["alert"], "retry_lag");
+        assert_eq!(sample("hookway.nothing", &subscription, now), None);
+        assert_eq!(sample("order.paid", &subscription, now), None);
     }
 
     #[test]

@@ -186,8 +186,13 @@ impl Trial {
         let route = alone(route)?;
         let subscription = Arc::clone(route.subscription());
         let types = self.control.event_types(subscription.tenant);
-        let sample = sample::of(&subscription, wanted, &types);
-        let event = self.event(&subscription, sample.event_type, sample.data)?;
+        let names = &route.edition().profile.operational_events;
+        let now = self.clock.now();
+        let sample = sample::of(&subscription, wanted, &types, names, now);
+        let event = match sample.own {
+            Some(own) => Arc::new(own.into_event(self.ids.next(now), subscription.tenant, now)),
+            None => self.event(&subscription, sample.event_type, sample.data)?,
+        };
         let delivery = self.ids.next(self.clock.now());
         let (mut runs, mut made) = (Vec::new(), None);
         let mut ended = None;

@@ -187,6 +187,36 @@ async fn a_secret_that_is_made_is_shown_and_samples_are_taken_where_they_are() {
     nothing_is_kept(&router).await;
 }
 
+/// Own events have no producer, but endpoints that want nothing else must be tried too.
+#[tokio::test]
+async fn a_subscription_to_own_events_is_tried_with_one() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    for (events, expected) in [
+        (json!(["hookway.delivery.failed"]), "hookway.delivery.failed"),
+        (json!(["hookway.alert.*"]), "hookway.alert.error_rate"),
+    ] {
+        let body = json!({"url": receiver.url(), "events": events});
+        let tried = router.post(TEST, &body).await.expect(200);
+        assert_eq!(
+            (tried.str("/event/type"), tried.str("/event/sample")),
+            (expected.into(), "own_event".into()),
+            "{}",
+            tried.text
+        );
+        assert_eq!(tried.str("/verdict"), "delivered", "{}", tried.text);
+    }
+    // The profile's name is sent, whichever is asked for.
+    for name in ["hookway.subscription.disabled", "webhook.disabled"] {
+        let body = json!({"url": receiver.url(), "profile": "workflows", "secret": SECRET, "event_type": name});
+        router.post(TEST, &body).await.expect(200);
+        let received = receiver.received().pop().unwrap();
+        assert_eq!(received.header("x-workflows-event"), "webhook.disabled");
+    }
+    let body = json!({"url": receiver.url(), "event_type": "hookway.nothing"});
+    router.post(TEST, &body).await.expect(422);
+    nothing_is_kept(&router).await;
+}
+
 #[tokio::test]
 async fn a_stored_subscription_is_tried_as_it_is_whatever_its_status() {
     let (router, receiver) = (TestRouter::start().await, Receiver::start().await);

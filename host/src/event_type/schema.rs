@@ -68,6 +68,11 @@ impl Schema {
             .map_err(|error| SchemaFault::Compile(bounded(&error)))
     }
 
+    /// How many subschemas it is when each reference is written out.
+    pub fn subschemas(&self) -> u64 {
+        self.cost.subschemas
+    }
+
     /// How many patterns it has.
     pub fn patterns(&self) -> usize {
         self.cost.patterns

@@ -73,6 +73,12 @@ impl Known {
     fn name(&self) -> &str {
         &self.event_type.definition.name
     }
+
+    /// How long holding a payload to the schema may take: bytes by subschemas.
+    fn work(&self, draft: &Draft) -> u64 {
+        let subschemas = self.schema.as_ref().map_or(0, Schema::subschemas);
+        subschemas.saturating_mul(draft.data.len() as u64)
+    }
 }
 
 /// The types of one tenant, by name.
@@ -155,6 +161,21 @@ impl EventTypes {
                 Arc::make_mut(types).remove(name);
             }
         });
+    }
+
+    /// How long it may take to hold events to what is asked of them, as bytes of payloads by subschemas.
+    pub fn work(&self, tenant: TenantId, drafts: &[Draft]) -> u64 {
+        let snapshot = self.current.load();
+        if snapshot.checks_of(tenant).payloads == Strictness::Off {
+            return 0;
+        }
+        let Some(types) = snapshot.tenants.get(&tenant) else {
+            return 0;
+        };
+        let known = |draft: &Draft| types.get(&draft.event_type).map_or(0, |known| known.work(draft));
+        drafts
+            .iter()
+            .fold(0, |sum, draft| known(draft).saturating_add(sum))
     }
 
     /// What events do not keep to, [`VIOLATIONS_MAX`] at the most; nothing where nothing is asked of them.
@@ -312,6 +333,14 @@ mod tests {
             places(&types(PAYLOADS), &[draft("alert.created", "{")]),
             ["0 data"]
         );
+    }
+
+    #[test]
+    fn work_is_what_payloads_and_schemas_make_of_it() {
+        let drafts = [draft("alert.created", r#"{"id":1}"#), draft("free", "12345")];
+        assert_eq!(types(Checks::default()).work(TENANT, &drafts), 0);
+        assert_eq!(types(PAYLOADS).work(TENANT, &drafts), 8 * 2);
+        assert_eq!(types(PAYLOADS).work(TenantId::from_number(8), &drafts), 0);
     }
 
     #[test]

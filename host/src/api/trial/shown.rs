@@ -51,7 +51,7 @@ pub struct EventTried {
     #[serde(rename = "type")]
     event_type: String,
     /// Where its payload is from: `given`, `event_type` (the tenant's own sample), `catalogue` (the built-in one
-    /// of the profile's name) or `generic`.
+    /// of the profile's name), `own_event` (one of Hookway's own) or `generic`.
     #[schema(value_type = String)]
     sample: SampleFrom,
 }
