@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod event_types;
+mod holds;
 pub mod keyring;
 pub mod keys;
 pub mod plugins;
@@ -153,6 +154,8 @@ pub struct Control {
     tenants: ArcSwap<Vec<Tenant>>,
     /// Verbs that change something run one after another.
     changing: Mutex<()>,
+    /// Which holds were told.
+    holds: std::sync::Mutex<holds::Holds>,
 }
 
 impl Control {
@@ -173,6 +176,7 @@ impl Control {
             keyring,
             tenants: ArcSwap::from_pointee(tenants),
             changing: Mutex::default(),
+            holds: std::sync::Mutex::default(),
         }))
     }
 
