@@ -89,18 +89,20 @@ impl Sentinel {
         for (about, measured) in &round.measured {
             let reading = self.limits.judge(*measured);
             let turn = episodes.turn(*about, reading, self.limits.calm, round.now);
-            if let Some(turn) = turn
-                && self.tell(turn, *measured, &round).await
-            {
+            let Some(turn) = turn else { continue };
+            if self.tell(turn, *measured, &round).await {
                 episodes.take(turn);
-            } else if turn.is_none() {
-                self.forget_stopped(*about);
+            } else if let (Condition::SubscriptionDisabled, Some(id)) = (about.condition, about.subscription)
+            {
+                self.gauges.keep_stopped(id);
             }
         }
     }
 
     /// Everything that can be wrong now, and everything that was: that must come to its end too.
     async fn measure(&self, episodes: &Episodes) -> Round {
+        // First of all: one that is stopped during the round is for the next.
+        let stopped = self.gauges.take_stopped();
         let waits = self.dispatcher.waits().await;
         let now = self.clock.now();
         let mut measured = BTreeMap::new();
@@ -125,9 +127,8 @@ impl Sentinel {
             };
             measured.insert(about, Measured::Events(counts));
         }
-        for subscription in self.gauges.stopped() {
+        for subscription in stopped {
             let Some(route) = self.registry.route(subscription) else {
-                self.gauges.forget_stopped(subscription);
                 continue;
             };
             let about = About {
@@ -205,14 +206,6 @@ impl Sentinel {
                 "an alert was told but not kept; after a restart it may be told again"
             );
         }
-        self.forget_stopped(about);
         true
-    }
-
-    /// What was stopped has been looked at.
-    fn forget_stopped(&self, about: About) {
-        if let (Condition::SubscriptionDisabled, Some(subscription)) = (about.condition, about.subscription) {
-            self.gauges.forget_stopped(subscription);
-        }
     }
 }
