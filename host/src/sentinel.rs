@@ -8,7 +8,7 @@
 
 mod gauges;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub use gauges::{Gauges, Tried};
 use crate::alert::{self, About, Condition, Counts, Episodes, Limits, Measured, Subject, Turn};
 use crate::clock::Clock;
 use crate::dispatcher::{Dispatcher, Waits};
+use crate::id::TenantId;
 use crate::ingest::{self, Ingest};
 use crate::registry::Registry;
 use crate::store::{DEFAULT_TENANT, Store};
@@ -138,15 +139,29 @@ impl Sentinel {
             };
             measured.insert(about, self.nothing(about));
         }
-        let lag = About {
-            // Of the whole router; whoever runs it has the tenant that every router has.
-            tenant: DEFAULT_TENANT,
-            condition: Condition::RetryLag,
-            subscription: None,
-        };
         let waited = waits.map_or(Duration::ZERO, |waits| now.since(waits.since));
-        measured.insert(lag, Measured::Lag(waited));
+        for tenant in self.hear_of_lag(waits, episodes) {
+            let lag = About {
+                tenant,
+                condition: Condition::RetryLag,
+                subscription: None,
+            };
+            measured.insert(lag, Measured::Lag(waited));
+        }
         Round { now, measured, waits }
+    }
+
+    /// Who hears of lag: whoever runs the router, who has the tenant that every router has; whose delivery
+    /// waits longest; and who has heard of it, until it is over for the router. Another tenant's shorter wait
+    /// is not known.
+    fn hear_of_lag(&self, waits: Option<Waits>, episodes: &Episodes) -> BTreeSet<TenantId> {
+        let going_on = episodes.going_on().into_iter();
+        let heard = going_on.filter(|about| about.condition == Condition::RetryLag);
+        let mut tenants: BTreeSet<TenantId> = heard.map(|about| about.tenant).collect();
+        tenants.insert(DEFAULT_TENANT);
+        let longest = waits.and_then(|waits| self.registry.route(waits.subscription));
+        tenants.extend(longest.map(|route| route.subscription().tenant));
+        tenants
     }
 
     /// What is measured where nothing was counted.
@@ -167,14 +182,15 @@ impl Sentinel {
         let (Turn::Begins(episode) | Turn::Ends(episode)) = turn;
         let about = episode.about;
         let waiting = round.waits.filter(|_| about.condition == Condition::RetryLag);
-        let waiting = waiting.map(|waits| waits.subscription);
         let route = about
             .subscription
-            .or(waiting)
+            .or(waiting.map(|waits| waits.subscription))
             .and_then(|id| self.registry.route(id));
+        // No tenant hears of another's subscriptions.
         let subscription = route.as_ref().map(|route| route.subscription());
+        let subscription = subscription.filter(|subscription| subscription.tenant == about.tenant);
         let subject = Subject {
-            id: waiting,
+            id: subscription.map(|subscription| subscription.id),
             name: subscription.map(|subscription| subscription.name.as_str()),
             reason: subscription.and_then(|subscription| subscription.status.reason()),
         };
