@@ -19,11 +19,10 @@ pub mod steward;
 pub mod subscriptions;
 pub mod tenants;
 
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use self::keyring::Keyring;
 
@@ -39,7 +38,6 @@ use crate::json::Faults;
 use crate::own_event::OwnEvent;
 use crate::plugin::{LoadError, Runtime};
 use crate::registry::Registry;
-use crate::registry::event_types::Known;
 use crate::store::{self, Store, Tenant};
 
 /// Why a verb was refused. Nothing was changed.
@@ -139,8 +137,6 @@ pub struct Parts {
     pub clock: Clock,
     /// SHA-256 of the operator's admin key (`auth::hash_key`).
     pub operator_key: Option<Digest>,
-    /// Requests in flight for a subscription that says nothing about it.
-    pub max_in_flight: NonZeroU16,
     /// Where it is told what was changed.
     pub ingest: Arc<Ingest>,
     /// How new keys begin.
@@ -156,6 +152,8 @@ pub struct Control {
     changing: Mutex<()>,
     /// Which holds were told.
     holds: std::sync::Mutex<holds::Holds>,
+    /// Who may check event types now.
+    checks: Arc<Semaphore>,
 }
 
 impl Control {
@@ -164,9 +162,8 @@ impl Control {
         let keyring = Keyring::new(parts.operator_key);
         keyring.replace(&parts.store.keys().await?);
         let tenants = parts.store.tenants().await?;
-        let event_types = parts.store.event_types().await?.into_iter();
-        let event_types = event_types.map(|stored| Arc::new(Known::stored(stored)));
-        parts.registry.event_types().put(event_types.collect());
+        let known = event_types::known(parts.store.event_types().await?);
+        parts.registry.event_types().put(known);
         for tenant in &tenants {
             let payloads = tenant.settings.validate_events;
             parts.registry.event_types().hold_tenant_to(tenant.id, payloads);
@@ -177,6 +174,7 @@ impl Control {
             tenants: ArcSwap::from_pointee(tenants),
             changing: Mutex::default(),
             holds: std::sync::Mutex::default(),
+            checks: Arc::new(Semaphore::new(event_types::CHECKS_AT_ONCE_MAX)),
         }))
     }
 

@@ -262,9 +262,7 @@ impl Loop {
             let probes = next_probe.is_some_and(|at| at <= now);
             if probes || changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
-                running
-                    .queue
-                    .refresh(now, |id| life::mode_of(&tools.registry, id, now));
+                running.queue.refresh(now, |id| life::mode_of(&tools, id, now));
                 next_probe = life::next_probe(&tools.registry, now);
             }
             running.queue.tick(now);
@@ -361,10 +359,10 @@ impl Running {
     }
 
     fn offer(&mut self, row: Pending) -> Offered {
-        let registry = &self.tools.registry;
-        let now = self.tools.clock.now();
+        let tools = &self.tools;
+        let now = tools.clock.now();
         self.queue
-            .offer(row, now, || life::mode_of(registry, row.subscription, now))
+            .offer(row, now, || life::mode_of(tools, row.subscription, now))
     }
 
     fn start_what_may(&mut self, now: crate::time::Timestamp) {

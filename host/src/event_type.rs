@@ -11,6 +11,7 @@
 
 pub mod catalogue;
 mod compact;
+pub mod cost;
 pub mod language;
 mod schema;
 #[cfg(test)]

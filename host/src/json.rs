@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
 mod split;
 mod stable;
@@ -283,17 +284,49 @@ pub fn read<T: DeserializeOwned>(
     match serde_json::from_str(raw.get()) {
         Ok(value) => Some(value),
         Err(_) => {
-            let kind = kind_of(raw.get());
-            // "must be a number from 1 to 5, not a number" would help nobody.
-            let not = if expected.starts_with(kind) || kind == "a string" && expected.contains("such as") {
-                String::new()
+            // The place inside is looked for where there is a fault only: it costs.
+            let mut again = serde_json::Deserializer::from_str(raw.get());
+            let found = serde_path_to_error::deserialize::<_, T>(&mut again).err();
+            let inner = found.map_or_else(|| pointer.to_owned(), |error| place(pointer, error.path()));
+            if inner == pointer {
+                faults.add(
+                    pointer,
+                    format!("must be {expected}{}", but_is(raw.get(), expected)),
+                );
             } else {
-                format!(", not {kind}")
-            };
-            faults.add(pointer, format!("must be {expected}{not}"));
+                faults.add(inner, format!("cannot be in {expected}"));
+            }
             None
         }
     }
+}
+
+/// What stands there, where its kind is what is wrong: "must be a number from 1 to 5, not a number" would
+/// help nobody, and neither would "must be off or refuse, not a string".
+fn but_is(raw: &str, expected: &str) -> String {
+    let kind = kind_of(raw);
+    let list = kind == "an array" && expected.starts_with("a list");
+    let word = kind == "a string"
+        && !["a number", "a list", "an object"]
+            .iter()
+            .any(|other| expected.starts_with(other));
+    match expected.starts_with(kind) || list || word {
+        true => String::new(),
+        false => format!(", not {kind}"),
+    }
+}
+
+/// A path behind a pointer, as a pointer (RFC 6901).
+pub fn place(base: &str, path: &serde_path_to_error::Path) -> String {
+    let mut pointer = base.to_owned();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } | Segment::Enum { variant: key } => pointer = self::pointer(&pointer, key),
+            Segment::Unknown => {}
+        }
+    }
+    pointer
 }
 
 /// Splits an array into its raw items, `max` at the most.
@@ -356,12 +389,25 @@ mod tests {
         assert_eq!(fields.text("name", &mut faults), None);
         assert_eq!(fields.text("url", &mut faults), None);
         fields.finish(&mut faults);
+        let mut fields = Fields::of(r#"{"codes":[404,"5xx"],"mode":"maybe","waits":7}"#, "").unwrap();
+        assert_eq!(
+            fields.read::<Vec<u16>>("codes", "a list of codes", &mut faults),
+            None
+        );
+        assert_eq!(fields.read::<bool>("mode", "off or on", &mut faults), None);
+        assert_eq!(
+            fields.read::<Vec<u16>>("waits", "a list of numbers", &mut faults),
+            None
+        );
         let told: Vec<(String, String)> = faults
             .into_vec()
             .into_iter()
             .map(|fault| (fault.pointer, fault.detail))
             .collect();
         assert!(told.contains(&("/plugins/0/url".into(), "must be a string, not a number".into())));
+        assert!(told.contains(&("/codes/1".into(), "cannot be in a list of codes".into())));
+        assert!(told.contains(&("/mode".into(), "must be off or on".into())));
+        assert!(told.contains(&("/waits".into(), "must be a list of numbers, not a number".into())));
         assert!(told.contains(&(
             "/plugins/0/nmae".into(),
             "is not a known field; did you mean `name`?".into()

@@ -335,7 +335,7 @@ mod tests {
                     secret: Secret::new("whsec_secret"),
                     until: None,
                 }],
-                max_in_flight: NonZeroU16::MIN,
+                max_in_flight: Some(NonZeroU16::MIN),
                 rate_limit: None,
                 disable_on_gone: true,
             },

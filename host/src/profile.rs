@@ -199,7 +199,7 @@ pub enum ProfileFault {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a profile, which is a table")]
 struct Written {
     name: String,
     version: u32,

@@ -178,7 +178,6 @@ impl Router {
             ids: ids.clone(),
             clock: clock.clone(),
             operator_key: Some(auth::hash_key(operator_key.reveal())),
-            max_in_flight: config.dispatch.in_flight_per_subscription,
             ingest: ingest.clone(),
             key_prefix: config.keys.prefix.clone(),
         })
@@ -225,6 +224,7 @@ impl Router {
             meters: meters.clone(),
             steward: Arc::new(keeper),
             endpoints: Endpoints::default(),
+            in_flight: config.dispatch.in_flight_per_subscription,
             schedule: settings::schedule(&config)?,
         };
 

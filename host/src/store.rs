@@ -295,6 +295,9 @@ pub trait Store: Operations + Send + Sync + 'static {
     fn profiles(&self) -> BoxFuture<'_, Result<Vec<StoredProfile>>>;
     /// Adds a version of a profile, which is never changed. [`Error::Taken`] where it is there.
     fn add_profile(&self, profile: NewProfile) -> BoxFuture<'_, Result<profile::Number>>;
+    /// Gives deliveries from before there were versions of profiles the one that their subscription had
+    /// then. Does it once; later calls change nothing.
+    fn pin_profiles(&self, versions: Vec<(SubscriptionId, profile::Number)>) -> BoxFuture<'_, Result<()>>;
     /// Removes a tenant's profile with all its versions. [`Error::Missing`] where there is none.
     fn remove_profile(&self, tenant: TenantId, name: String, now: Timestamp) -> BoxFuture<'_, Result<()>>;
 

@@ -143,8 +143,8 @@ pub struct Endpoint {
     pub headers: Vec<(String, Secret)>,
     /// Signing secrets, newest first; the ones behind it are on their way out.
     pub secrets: Vec<SigningSecret>,
-    /// Requests in flight at once.
-    pub max_in_flight: NonZeroU16,
+    /// Requests in flight at once; what its profile or the router says where none are given.
+    pub max_in_flight: Option<NonZeroU16>,
     /// Requests per time.
     pub rate_limit: Option<RateLimit>,
     /// Whether 410 Gone disables the subscription, as Standard Webhooks asks.

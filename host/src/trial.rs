@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use allowance::{AT_ONCE_MAX, BURST, PER_MINUTE};
+pub use allowance::{AT_ONCE_MAX, BURST, PER_MINUTE, TENANT_AT_ONCE_MAX};
 pub use sample::{From as SampleFrom, GENERIC_TYPE};
 pub use send::{Exchange, TEST_HEADER, TIMEOUT_MAX};
 
@@ -68,6 +68,18 @@ pub enum Error {
     #[error("more tests than are allowed")]
     Often {
         /// When there is room again.
+        until: Timestamp,
+    },
+    /// Too many tests of the tenant are under way.
+    #[error("more tests of the tenant are under way than are allowed")]
+    TenantBusy {
+        /// When to come again.
+        until: Timestamp,
+    },
+    /// Too many tests of all tenants are under way.
+    #[error("more tests are under way than are allowed")]
+    RouterBusy {
+        /// When to come again.
         until: Timestamp,
     },
     /// The subscription is not there, or not one that could be made.

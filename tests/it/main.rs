@@ -41,6 +41,7 @@ mod profiles;
 mod requirements;
 mod restart;
 mod security;
+mod signing;
 mod sources;
 mod stable_json;
 mod terminal;

@@ -148,11 +148,64 @@ async fn faults_of_a_profile_say_what_is_wrong() {
         ),
         ("A_b", acme("1"), 422, "lower-case letters"),
     ];
+    let places = [
+        (
+            json!({"auto_disable": "never"}),
+            "/auto_disable",
+            "exhausted_deliveries",
+        ),
+        (
+            json!({"timeout_seconds": "10s"}),
+            "/timeout_seconds",
+            "invalid type",
+        ),
+        (
+            json!({"classes": {"rules": [{"status": "2xx", "class": "delivered"}, {"status": 404, "class": "hold"}]}}),
+            "/classes/rules/1/status",
+            "expected a string",
+        ),
+        (
+            json!({"schedule": {"waits": ["1m", "soon"]}}),
+            "/schedule",
+            "`soon`",
+        ),
+        (
+            json!({"signature": "standard-webhooks"}),
+            "/signature",
+            "a table with algorithm",
+        ),
+    ];
+    for (part, pointer, text) in places {
+        let mut profile = json!({"envelope": "none"});
+        profile
+            .as_object_mut()
+            .unwrap()
+            .extend(part.as_object().unwrap().clone());
+        let answer = router
+            .call("PUT", "/api/v1/profiles/acme", &profile)
+            .await
+            .expect(422);
+        let fault = &answer.body["errors"][0];
+        assert_eq!(fault["pointer"], pointer, "{fault}");
+        assert!(fault["detail"].as_str().unwrap().contains(text), "{fault}");
+    }
     for (name, profile, status, text) in table {
         let path = format!("/api/v1/profiles/{name}");
         let answer = router.call("PUT", &path, &profile).await.expect(status);
         assert!(answer.body.to_string().contains(text), "{name} {}", answer.body);
     }
+    // A header that the profile sets would never be sent as the subscription says it.
+    let own = json!({"name": "a", "url": "https://example.com", "events": ["*"], "profile": "workflows",
+        "headers": {"x-workflows-event": "mine"}});
+    let answer = router.post("/api/v1/subscriptions", &own).await.expect(422);
+    assert_eq!(answer.body["errors"][0]["pointer"], "/headers/x-workflows-event");
+    // What a subscription does not say, its profile of today says.
+    let silent = json!({"name": "a", "url": "https://example.com", "events": ["*"], "profile": "n8n"});
+    let made = router.post("/api/v1/subscriptions", &silent).await.expect(201);
+    assert_eq!(
+        (&made.body["max_in_flight"], &made.body["rate_limit"]),
+        (&Value::Null, &Value::Null)
+    );
     let body = json!({"name": "a", "url": "https://example.com", "events": ["*"], "profile": "plain@7"});
     let answer = router.post("/api/v1/subscriptions", &body).await.expect(422);
     assert!(
@@ -205,6 +258,14 @@ async fn a_tenant_has_a_default_profile_and_a_name_for_deliveries() {
         answer.body
     );
     let router = late;
+    // A new tenant has none of another's profiles.
+    let mut router = router;
+    router.use_tenant(None);
+    put(&router, "acme", &acme("1")).await;
+    let borrowed = json!({"name": "new", "default_profile": "acme"});
+    let answer = router.post("/api/v1/tenants", &borrowed).await.expect(422);
+    assert_eq!(answer.body["errors"][0]["pointer"], "/default_profile");
+    assert!(!answer.body.to_string().contains("acme,"), "{}", answer.body);
     let unknown = json!({"default_profile": "nothing"});
     let answer = router
         .call("PATCH", "/api/v1/tenants/default", &unknown)

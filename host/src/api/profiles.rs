@@ -17,7 +17,7 @@ use super::extract::{Caller, JsonBody, May, Query, ToManage, ToRead};
 use super::page::Page;
 use super::problem::Problem;
 use super::{PREFIX, Shared};
-use crate::json::Faults;
+use crate::json::{self, Faults};
 use crate::profile::{Edition, Profile};
 use crate::time::Timestamp;
 
@@ -175,6 +175,8 @@ fn read(name: &str, text: &str) -> Result<Profile, Problem> {
     }
     fields.insert("name".to_owned(), name.into());
     fields.insert("version".to_owned(), 1.into());
-    serde_json::from_value(document)
-        .map_err(|error| Problem::invalid(Faults::one("", format!("is no profile: {error}"))))
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let place = json::place("", error.path());
+        Problem::invalid(Faults::one(place, error.into_inner().to_string()))
+    })
 }

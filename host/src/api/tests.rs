@@ -189,7 +189,6 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         ids: Arc::clone(&ids),
         clock: clock.clone(),
         operator_key: Some(auth::hash_key(ADMIN)),
-        max_in_flight: std::num::NonZeroU16::new(16).unwrap(),
         ingest: Arc::clone(&ingest),
         key_prefix: auth::KeyPrefix::default(),
     });

@@ -64,16 +64,28 @@ pub async fn stored(
 }
 
 fn problem(error: trial::Error, state: &Shared) -> Problem {
-    match error {
-        trial::Error::Control(error) => error.into(),
+    let (detail, until) = match error {
+        trial::Error::Control(error) => return error.into(),
         trial::Error::Often { until } => {
+            let (often, burst) = (trial::PER_MINUTE, trial::BURST);
             let detail = format!(
-                "a tenant may try subscriptions {} times a minute, {} at once; nothing was sent",
-                trial::PER_MINUTE,
-                trial::BURST
+                "a tenant may try subscriptions {often} times a minute, {burst} right after one another; nothing was sent"
             );
-            let seconds = until.since(state.clock.now()).as_secs().saturating_add(1);
-            Problem::new(Kind::RateLimited, detail).with_header(RETRY_AFTER, HeaderValue::from(seconds))
+            (detail, until)
         }
-    }
+        trial::Error::TenantBusy { until } => {
+            let most = trial::TENANT_AT_ONCE_MAX;
+            let detail =
+                format!("{most} tests of this tenant are under way, which is the most; nothing was sent");
+            (detail, until)
+        }
+        trial::Error::RouterBusy { until } => {
+            let most = trial::AT_ONCE_MAX;
+            let detail =
+                format!("{most} tests of all tenants are under way, which is the most; nothing was sent");
+            (detail, until)
+        }
+    };
+    let seconds = until.since(state.clock.now()).as_secs().saturating_add(1);
+    Problem::new(Kind::RateLimited, detail).with_header(RETRY_AFTER, HeaderValue::from(seconds))
 }

@@ -7,8 +7,6 @@
 
 mod shown;
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -18,14 +16,14 @@ use serde_json::json;
 
 use super::receiver::{Receiver, Replies, Reply};
 use super::serve::Signals;
+use super::signature::{Age, SecretFrom, verified, verifying};
 use super::span::span;
 use super::story::Depth;
-use super::{Context, Failure, input, read_key};
+use super::{Context, Failure, input};
 use crate::clock::Clock;
 use crate::profile;
 use crate::secret::Secret;
-use crate::signature::{Incoming, Keyring, Verified, VerifyError};
-use crate::time::Timestamp;
+use crate::signature::{Incoming, Keyring, Verified};
 use shown::{Checked, document, lines};
 
 /// The port where nothing is said; not one that something well known has.
@@ -50,12 +48,8 @@ pub(super) struct Args {
     /// The only path that is taken; others are answered 404 [default: every path]
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
-    /// File that holds the signing secret (whsec_…) [default: $HOOKWAY_SIGNING_SECRET]
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-    /// Name of the environment variable that holds the signing secret
-    #[arg(long, value_name = "NAME", conflicts_with = "secret_file")]
-    secret_env: Option<String>,
+    #[command(flatten)]
+    secret: SecretFrom,
     /// The profile whose signature is checked
     #[arg(long, default_value = profile::DEFAULT, value_name = "NAME")]
     profile: String,
@@ -190,46 +184,26 @@ fn replies(args: &Args, body: Bytes) -> Replies {
 /// Whether and how signatures are checked.
 enum Check {
     Nothing,
-    With { keyring: Keyring, any_age: bool },
+    With { keyring: Keyring, age: Age },
 }
 
 impl Check {
     fn of(args: &Args, context: &Context) -> Result<Self, Failure> {
-        let secret = match (&args.secret_file, &args.secret_env) {
-            (Some(path), _) => Some(read_key(path)?),
-            (None, Some(name)) => {
-                let secret = crate::config::environment::secret(name);
-                Some(secret.ok_or_else(|| Failure::usage(format!("--secret-env: {name} is not set")))?)
-            }
-            (None, None) => context.environment.signing_secret.clone(),
-        };
-        match secret {
+        match args.secret.given(context)? {
             Some(secret) => Self::with(&args.profile, &secret, args.any_age),
             None => Ok(Self::Nothing),
         }
     }
 
     fn with(name: &str, secret: &Secret, any_age: bool) -> Result<Self, Failure> {
-        let Some(profile) = profile::built_in(name) else {
-            let known: Vec<&str> = profile::built_ins()
-                .iter()
-                .map(|profile| profile.name.as_str())
-                .collect();
-            return Err(Failure::usage(format!(
-                "there is no profile {name:?}; there are {}",
-                known.join(", ")
-            )));
-        };
-        let Some(signing) = &profile.signature else {
-            return Err(Failure::usage(format!("the profile {name} signs nothing")));
-        };
-        let keyring = Keyring::new(Arc::clone(signing.scheme()), [secret])
-            .map_err(|error| Failure::because("the signing secret cannot be used", error))?;
-        Ok(Self::With { keyring, any_age })
+        Ok(Self::With {
+            keyring: verifying(name, secret)?,
+            age: Age::of(any_age),
+        })
     }
 
     fn of_request(&self, received: &super::receiver::Received, url: &str) -> Checked {
-        let (Self::With { keyring, any_age }, Ok(body)) = (self, &received.body) else {
+        let (Self::With { keyring, age }, Ok(body)) = (self, &received.body) else {
             return Checked::Not;
         };
         let headers = &received.headers;
@@ -239,24 +213,11 @@ impl Check {
             body,
             certificate: None,
         };
-        let verified = match keyring.verify(&request, received.at) {
-            Err(error) if *any_age => keyring.verify(&request, moved(received.at, &error)),
-            verified => verified,
-        };
-        match verified {
+        match verified(keyring, &request, received.at, *age) {
             Ok(Verified::Signed { .. }) => Checked::Right,
             Ok(Verified::Unsigned) => Checked::Wrong("it is not signed".to_owned()),
             Err(error) => Checked::Wrong(error.to_string()),
         }
-    }
-}
-
-/// The time at which a signature would have been fresh, where its age is what is wrong.
-fn moved(now: Timestamp, error: &VerifyError) -> Timestamp {
-    match error {
-        VerifyError::TooOld { seconds, .. } => now.minus(Duration::from_secs(*seconds)),
-        VerifyError::TooNew { seconds, .. } => now.plus(Duration::from_secs(*seconds)),
-        _ => now,
     }
 }
 

@@ -1,60 +1,100 @@
-//! `hookway sign` and `hookway verify`: Standard Webhooks signatures on the command line, without a
-//! router. A secret never stands in the arguments, where every user of the machine could read it.
+//! `hookway sign` and `hookway verify`: the signatures of the built-in profiles on the command line, without
+//! a router. A secret never stands in the arguments, where every user of the machine could read it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use super::output::Tone;
-use super::{Context, Failure, input, read_key};
+use super::sources::secret_from;
+use super::{Context, Failure, input};
 use crate::clock::Clock;
+use crate::id::{Generator, RequestId};
+use crate::profile;
 use crate::secret::Secret;
-use crate::signature::{Incoming, Keyring, Outgoing, Scheme, Verified};
+use crate::signature::{Incoming, Keyring, Outgoing, Scheme, SecretFault, Signing, Verified, VerifyError};
 use crate::time::Timestamp;
 
 /// Where the secret is.
 #[derive(Debug, clap::Args)]
 pub(super) struct SecretFrom {
-    /// File that holds the signing secret (whsec_…) [default: $HOOKWAY_SIGNING_SECRET]
+    /// File that holds the signing secret, - for standard input [default: $HOOKWAY_SIGNING_SECRET]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// Name of the environment variable that holds the signing secret
+    #[arg(long, value_name = "NAME", conflicts_with = "secret_file")]
+    secret_env: Option<String>,
 }
 
 impl SecretFrom {
-    fn keyring(&self, context: &Context) -> Result<Keyring, Failure> {
-        let secret = match (&self.secret_file, &context.environment.signing_secret) {
-            (Some(path), _) => read_key(path)?,
-            (None, Some(secret)) => secret.clone(),
-            (None, None) => {
-                return Err(Failure::usage(
-                    "no secret: give --secret-file, or HOOKWAY_SIGNING_SECRET",
-                ));
-            }
-        };
-        keyring_of(&secret)
+    /// The secret, if one is given.
+    pub(super) fn given(&self, context: &Context) -> Result<Option<Secret>, Failure> {
+        let named = secret_from(self.secret_file.as_deref(), self.secret_env.as_deref())?;
+        Ok(named.or_else(|| context.environment.signing_secret.clone()))
+    }
+
+    fn needed(&self, context: &Context) -> Result<Secret, Failure> {
+        self.given(context)?.ok_or_else(|| {
+            Failure::usage("no secret: give --secret-file, --secret-env, or HOOKWAY_SIGNING_SECRET")
+        })
     }
 }
 
-/// A keyring of the default scheme.
+/// How deliveries of a built-in profile are signed.
+pub(super) fn signing_of(name: &str) -> Result<&'static Signing, Failure> {
+    let Some(profile) = profile::built_in(name) else {
+        let known: Vec<&str> = profile::built_ins()
+            .iter()
+            .map(|profile| profile.name.as_str())
+            .collect();
+        return Err(Failure::usage(format!(
+            "there is no built-in profile {name:?}; there are {}",
+            known.join(", ")
+        )));
+    };
+    let none = || Failure::usage(format!("the profile {name} signs nothing"));
+    profile.signature.as_ref().ok_or_else(none)
+}
+
+/// A keyring that verifies what the profile signs with this secret.
+pub(super) fn verifying(name: &str, secret: &Secret) -> Result<Keyring, Failure> {
+    let scheme = signing_of(name)?.scheme();
+    Keyring::new(Arc::clone(scheme), [secret]).map_err(|fault| unsuitable(name, scheme, fault))
+}
+
+/// A keyring of the default profile.
 pub(super) fn keyring_of(secret: &Secret) -> Result<Keyring, Failure> {
-    Keyring::new(Arc::new(Scheme::standard_webhooks()), [secret])
-        .map_err(|error| Failure::because("the signing secret cannot be used", error))
+    verifying(profile::DEFAULT, secret)
+}
+
+/// Says which form of a secret the profile wants.
+fn unsuitable(name: &str, scheme: &Scheme, fault: SecretFault) -> Failure {
+    let what = format!(
+        "the signing secret does not suit the profile {name}, which wants {}; --profile names another",
+        scheme.secret_form()
+    );
+    Failure::because(what, fault)
 }
 
 /// Flags of `sign`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookway sign --secret-file secret.txt --id msg_1 body.json
+  hookway sign --profile workflows --secret-env WEBHOOK_SECRET body.json
   curl --data-binary @body.json https://example.com \\
       $(hookway sign --secret-file secret.txt --id msg_1 --curl body.json)")]
 pub(super) struct SignArgs {
     #[command(flatten)]
     secret: SecretFrom,
-    /// The id: webhook-id
+    /// The built-in profile whose headers are made
+    #[arg(long, default_value = profile::DEFAULT, value_name = "NAME")]
+    profile: String,
+    /// The id: webhook-id [default: a new one]
     #[arg(long)]
-    id: String,
+    id: Option<String>,
     /// Seconds since 1970: webhook-timestamp [default: now]
     #[arg(long, value_name = "SECONDS")]
     timestamp: Option<i64>,
@@ -68,20 +108,19 @@ pub(super) struct SignArgs {
 
 /// Signs a body.
 pub(super) fn sign(args: SignArgs, context: &Context) -> Result<(), Failure> {
-    let keyring = args.secret.keyring(context)?;
+    let signing = signing_of(&args.profile)?;
+    let secret = args.secret.needed(context)?;
     let body = input::file(&args.file)?;
+    let now = Clock::system().now();
     let timestamp = match args.timestamp {
         Some(seconds) => Timestamp::from_millis(seconds.saturating_mul(1_000)),
-        None => Clock::system().now(),
+        None => now,
     };
-    let headers = keyring
-        .sign(&Outgoing {
-            id: &args.id,
-            timestamp,
-            url: "",
-            body: &[&body],
-        })
-        .map_err(|error| Failure::because("the body cannot be signed", error))?;
+    let id = args.id.unwrap_or_else(|| {
+        let made: RequestId = Generator::new(0).next(now);
+        made.to_string()
+    });
+    let headers = signed(&args.profile, signing, &secret, &id, timestamp, &body)?;
     let output = &context.output;
     if output.json {
         let map: serde_json::Map<_, _> = headers
@@ -101,22 +140,46 @@ pub(super) fn sign(args: SignArgs, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The headers that sign a delivery of the profile: its own first.
+fn signed(
+    name: &str,
+    signing: &Signing,
+    secret: &Secret,
+    id: &str,
+    timestamp: Timestamp,
+    body: &[u8],
+) -> Result<Vec<(String, String)>, Failure> {
+    let signer = signing
+        .signer([secret])
+        .map_err(|fault| unsuitable(name, signing.scheme(), fault))?;
+    Ok(signer.sign(&Outgoing {
+        id,
+        timestamp,
+        url: "",
+        body: &[body],
+    }))
+}
+
 /// Flags of `verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   hookway verify --secret-file secret.txt --id req_01j… --timestamp 1779208200 --signature v1,… body.json
+  hookway verify --profile workflows --secret-env WEBHOOK_SECRET --signature sha256=… body.json
 
 Exit codes: 0 the signature is right, 1 it is not.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     secret: SecretFrom,
-    /// The header webhook-id
+    /// The built-in profile whose headers came
+    #[arg(long, default_value = profile::DEFAULT, value_name = "NAME")]
+    profile: String,
+    /// The header with the id, where the profile signs one: webhook-id
     #[arg(long)]
-    id: String,
-    /// The header webhook-timestamp
+    id: Option<String>,
+    /// The header with the time stamp, where the profile has one: webhook-timestamp
     #[arg(long, value_name = "SECONDS")]
-    timestamp: i64,
-    /// The header webhook-signature
+    timestamp: Option<i64>,
+    /// The header with the signature: webhook-signature, X-WorkFlows-Signature, …
     #[arg(long)]
     signature: String,
     /// The time stamp may be as old as it likes (for recorded requests)
@@ -129,29 +192,94 @@ pub(super) struct VerifyArgs {
 
 /// Verifies a signature.
 pub(super) fn verify(args: VerifyArgs, context: &Context) -> Result<(), Failure> {
-    let keyring = args.secret.keyring(context)?;
+    let signing = signing_of(&args.profile)?;
+    let headers = args.headers(signing.scheme())?;
+    let keyring = verifying(&args.profile, &args.secret.needed(context)?)?;
     let body = input::file(&args.file)?;
-    let mut headers = HeaderMap::new();
-    let given = [
-        ("webhook-id", args.id.clone()),
-        ("webhook-timestamp", args.timestamp.to_string()),
-        ("webhook-signature", args.signature.clone()),
-    ];
-    for (name, value) in given {
-        let value = HeaderValue::try_from(value)
-            .map_err(|_| Failure::usage(format!("this is no value of {name}")))?;
-        headers.insert(HeaderName::from_static(name), value);
-    }
-    let now = match args.any_age {
-        true => Timestamp::from_millis(args.timestamp.saturating_mul(1_000)),
-        false => Clock::system().now(),
-    };
-    check(&keyring, &headers, &body, now)?;
+    let now = Clock::system().now();
+    check(&keyring, &headers, &body, now, Age::of(args.any_age))?;
     let output = &context.output;
     if output.json {
         output.json(&json!({ "verified": true }))
     } else {
         output.line(&output.tone(Tone::Good, "verified"))
+    }
+}
+
+impl VerifyArgs {
+    /// What was given, under the names that the profile has for it.
+    fn headers(&self, scheme: &Scheme) -> Result<HeaderMap, Failure> {
+        let id = scheme.id_header();
+        // The signature stands before the time stamp.
+        let mut others = scheme.headers().filter(|name| Some(*name) != id);
+        let (signature, timestamp) = (others.next(), others.next());
+        let given = [
+            ("--signature", signature, Some(self.signature.clone())),
+            ("--timestamp", timestamp, self.timestamp.map(|at| at.to_string())),
+            ("--id", id, self.id.clone()),
+        ];
+        let mut headers = HeaderMap::new();
+        for (flag, name, value) in given {
+            let profile = &self.profile;
+            let (name, value) = match (name, value) {
+                (Some(name), Some(value)) => (name, value),
+                (None, None) => continue,
+                (Some(name), None) => {
+                    return Err(Failure::usage(format!(
+                        "the profile {profile} sends {name}: give it with {flag}"
+                    )));
+                }
+                (None, Some(_)) => {
+                    return Err(Failure::usage(format!(
+                        "the signature of the profile {profile} has no header for {flag}"
+                    )));
+                }
+            };
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| Failure::usage(format!("{flag}: this is no value of {name}")))?;
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+}
+
+/// How old a signature may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// As old as its scheme allows.
+    Fresh,
+    /// As old as it likes.
+    Any,
+}
+
+impl Age {
+    pub(super) const fn of(any_age: bool) -> Self {
+        match any_age {
+            true => Self::Any,
+            false => Self::Fresh,
+        }
+    }
+}
+
+/// Verifies a request at a time.
+pub(super) fn verified(
+    keyring: &Keyring,
+    request: &Incoming<'_>,
+    now: Timestamp,
+    age: Age,
+) -> Result<Verified, VerifyError> {
+    match (keyring.verify(request, now), age) {
+        (Err(error), Age::Any) => keyring.verify(request, moved(now, &error)),
+        (verified, _) => verified,
+    }
+}
+
+/// The time at which a signature would have been fresh, where its age is what is wrong.
+fn moved(now: Timestamp, error: &VerifyError) -> Timestamp {
+    match error {
+        VerifyError::TooOld { seconds, .. } => now.minus(Duration::from_secs(*seconds)),
+        VerifyError::TooNew { seconds, .. } => now.plus(Duration::from_secs(*seconds)),
+        _ => now,
     }
 }
 
@@ -161,16 +289,15 @@ pub(super) fn check(
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
+    age: Age,
 ) -> Result<(), Failure> {
-    match keyring.verify(
-        &Incoming {
-            headers,
-            url: "",
-            body,
-            certificate: None,
-        },
-        now,
-    ) {
+    let request = Incoming {
+        headers,
+        url: "",
+        body,
+        certificate: None,
+    };
+    match verified(keyring, &request, now, age) {
         Ok(Verified::Signed { .. }) => Ok(()),
         Ok(Verified::Unsigned) => Err(Failure::other("the request is not signed")),
         Err(error) => Err(Failure::because("the signature is not right", error)),
@@ -178,39 +305,4 @@ pub(super) fn check(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_signed_verifies_and_nothing_else_does() {
-        let keyring = keyring_of(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).unwrap();
-        let now = Timestamp::from_millis(1_614_265_330_000);
-        let body = br#"{"test": 2432232314}"#;
-        let outgoing = Outgoing {
-            id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            timestamp: now,
-            url: "",
-            body: &[&body[..]],
-        };
-        let signed = keyring.sign(&outgoing).unwrap();
-        let headers: HeaderMap = signed
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::try_from(name).unwrap(),
-                    HeaderValue::try_from(value).unwrap(),
-                )
-            })
-            .collect();
-        // The example of the Standard Webhooks libraries.
-        assert_eq!(
-            headers["webhook-signature"],
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
-        assert!(check(&keyring, &headers, body, now).is_ok());
-        assert!(check(&keyring, &headers, b"{}", now).is_err());
-        let later = now.plus(std::time::Duration::from_secs(3_600));
-        assert!(check(&keyring, &headers, body, later).is_err());
-        assert!(keyring_of(&Secret::new("whsec_x")).is_err());
-    }
-}
+mod tests;

@@ -102,7 +102,10 @@ pub fn subscription(subscription: &Subscription, faults: &mut Faults) {
 }
 
 fn endpoint(endpoint: &Endpoint, faults: &mut Faults) {
-    if endpoint.max_in_flight.get() > IN_FLIGHT_MAX {
+    if endpoint
+        .max_in_flight
+        .is_some_and(|most| most.get() > IN_FLIGHT_MAX)
+    {
         faults.add("/max_in_flight", format!("must be from 1 to {IN_FLIGHT_MAX}"));
     }
     if let Some(rate) = endpoint.rate_limit {
@@ -154,7 +157,16 @@ pub fn headers(headers: &[(String, Secret)], profile: &Profile, faults: &mut Fau
             );
             continue;
         }
-        if host_owned(&parsed, profile) {
+        if profile
+            .headers
+            .spelled()
+            .any(|own| own.eq_ignore_ascii_case(name))
+        {
+            faults.add(
+                pointer.clone(),
+                "is set by the profile, whose value would be sent",
+            );
+        } else if host_owned(&parsed, profile) {
             faults.add(pointer.clone(), "is set by the router and cannot be configured");
         }
         // Not HeaderValue::from_str: it would take bytes beyond ASCII, which endpoints read each

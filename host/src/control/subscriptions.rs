@@ -102,22 +102,16 @@ impl Control {
         Ok(made)
     }
 
-    /// A new subscription as it is wished, with what its tenant and its profile say where the wish says
-    /// nothing; not checked yet.
+    /// A new subscription as it is wished, with its tenant's profile where the wish names none; not checked
+    /// yet.
     fn laid_new(&self, tenant: TenantId, wish: Wish) -> Result<Subscription> {
         let now = self.parts.clock.now();
         let default = self.default_profile(tenant);
         let id = self.parts.ids.next(now);
-        let usual = self.parts.max_in_flight;
-        let mut new = blank(id, tenant, now, usual, default.clone());
-        let (secret, says_in_flight) = (wish.secret.clone(), matches!(wish.max_in_flight, Set::To(_)));
-        lay(wish, &mut new, now, usual, default);
-        let look = self.look(&new);
-        if !says_in_flight {
-            let of_profile = look.as_ref().and_then(|look| look.profile.max_in_flight);
-            new.endpoint.max_in_flight = of_profile.unwrap_or(usual);
-        }
-        let secret = first_secret(secret, look.as_deref())?;
+        let mut new = blank(id, tenant, now, default.clone());
+        let secret = wish.secret.clone();
+        lay(wish, &mut new, now, default);
+        let secret = first_secret(secret, self.look(&new).as_deref())?;
         new.endpoint.secrets = secret.map(SigningSecret::newest).into_iter().collect();
         Ok(new)
     }
@@ -141,7 +135,7 @@ impl Control {
             new.status = Status::Enabled;
         }
         let default = self.default_profile(tenant);
-        lay(wish, &mut new, now, self.parts.max_in_flight, default);
+        lay(wish, &mut new, now, default);
         let route = self.checked(next_version(new, now)).await?;
         self.replace(&old, route, Mover::Person).await
     }

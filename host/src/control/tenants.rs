@@ -92,8 +92,10 @@ impl Control {
         check::slug(&name, "/name", &mut faults);
         let mut settings = TenantSettings::default();
         wish.lay(&mut settings);
-        // The tenant has no profiles of its own yet.
-        self.check_settings(store::DEFAULT_TENANT, &settings, &mut faults);
+        let now = self.parts.clock.now();
+        let id = self.parts.ids.next(now);
+        // It has no profiles of its own yet, only the router's.
+        self.check_settings(id, &settings, &mut faults);
         faults.or(())?;
         let _one_at_a_time = self.changing.lock().await;
         let mut tenants = self.tenants.load().to_vec();
@@ -105,9 +107,8 @@ impl Control {
         if tenants.iter().any(|tenant| tenant.name == name) {
             return Err(Error::taken("/name", "is taken by another tenant"));
         }
-        let now = self.parts.clock.now();
         let tenant = Tenant {
-            id: self.parts.ids.next(now),
+            id,
             name,
             created_at: now,
             settings,

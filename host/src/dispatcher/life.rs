@@ -23,18 +23,20 @@ use crate::time::Timestamp;
 const LOOKS_MAX: u32 = 8;
 
 /// How a lane stands.
-pub(super) fn mode_of(registry: &Registry, id: SubscriptionId, now: Timestamp) -> LaneMode {
-    let Some(route) = registry.route(id) else {
+pub(super) fn mode_of(tools: &Tools, id: SubscriptionId, now: Timestamp) -> LaneMode {
+    let Some(route) = tools.registry.route(id) else {
         return LaneMode::Gone;
     };
     let (subscription, profile) = (route.subscription(), &route.edition().profile);
+    let endpoint = &subscription.endpoint;
     match subscription.status {
         Status::Enabled => LaneMode::Open {
-            max_in_flight: subscription.endpoint.max_in_flight.get(),
-            rate: subscription
-                .endpoint
-                .rate_limit
-                .or(profile.rate_limit.map(|rate| rate.0)),
+            max_in_flight: endpoint
+                .max_in_flight
+                .or(profile.max_in_flight)
+                .unwrap_or(tools.in_flight)
+                .get(),
+            rate: endpoint.rate_limit.or(profile.rate_limit.map(|rate| rate.0)),
         },
         Status::Held {
             probe_at: Some(at), ..

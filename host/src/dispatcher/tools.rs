@@ -1,5 +1,6 @@
 //! What seeing a row through takes, and who stops subscriptions on the dispatcher's word.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -90,6 +91,8 @@ pub struct Tools {
     pub gauges: Arc<Gauges>,
     /// Stops subscriptions.
     pub steward: Arc<dyn Steward>,
+    /// Requests in flight for a subscription about which nothing is said.
+    pub in_flight: NonZeroU16,
     /// Endpoints, prepared once.
     pub endpoints: Endpoints,
     /// In place of what subscriptions and profiles say, if the operator said so.

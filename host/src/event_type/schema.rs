@@ -2,19 +2,28 @@
 //!
 //! A schema reaches nothing: the crate is built without what fetches references from files or the
 //! network, so that a `$ref` to elsewhere is a fault on saving. Its patterns are matched in linear time.
-//! The draft is the one that `$schema` names, and 2020-12 where it names none.
+//! The draft is the one that `$schema` names, and 2020-12 where it names none. What its references make of it
+//! is counted before it is compiled ([`super::cost`]), and so bounded.
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::cost::{self, Cost, CostFault};
 use crate::json::Fault;
 
 /// Most violations that are told of one call.
 pub const VIOLATIONS_MAX: usize = 20;
-/// Largest compiled pattern of a schema, in bytes: ten thousand characters of any class fit.
-pub const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Largest compiled pattern of a schema, in bytes: a date, an address or a hundred repetitions of a
+/// character fit many times. A schema may have [`cost::PATTERNS_MAX`] of them.
+pub const PATTERN_BYTES_MAX: usize = 64 * 1_024;
+/// Most memory in which one pattern remembers what it has matched, in bytes.
+const PATTERN_CACHE_BYTES_MAX: usize = 64 * 1_024;
+/// Largest product of a payload's bytes and a schema's subschemas of which it is told what is wrong: all
+/// that is wrong is collected at first, and each takes memory. A payload of 256 KiB has room for a hundred
+/// subschemas and more.
+const TOLD_MAX: u64 = 32 << 20;
 /// Longest text that is told, in characters: schemas may have long lists of what is allowed.
 const DETAIL_CHARACTERS_MAX: usize = 300;
 
@@ -27,11 +36,17 @@ pub enum SchemaFault {
     /// It does not compile.
     #[error("is not a JSON Schema that can be used: {0}")]
     Compile(String),
+    /// It would cost too much.
+    #[error(transparent)]
+    Cost(#[from] CostFault),
 }
 
 /// A compiled schema.
 #[derive(Debug)]
-pub struct Schema(Validator);
+pub struct Schema {
+    validator: Validator,
+    cost: Cost,
+}
 
 impl Schema {
     /// Compiles a schema.
@@ -41,11 +56,21 @@ impl Schema {
         if !schema.is_object() && !schema.is_boolean() {
             return Err(SchemaFault::Form);
         }
-        jsonschema::options()
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))
-            .build(&schema)
-            .map(Self)
+        let cost = cost::of(&schema)?;
+        let patterns = PatternOptions::regex()
+            .size_limit(PATTERN_BYTES_MAX)
+            .dfa_size_limit(PATTERN_CACHE_BYTES_MAX);
+        let compiled = jsonschema::options()
+            .with_pattern_options(patterns)
+            .build(&schema);
+        compiled
+            .map(|validator| Self { validator, cost })
             .map_err(|error| SchemaFault::Compile(bounded(&error)))
+    }
+
+    /// How many patterns it has.
+    pub fn patterns(&self) -> usize {
+        self.cost.patterns
     }
 
     /// What is wrong with a payload: [`VIOLATIONS_MAX`] at the most, each with the pointer into it. Values
@@ -60,7 +85,16 @@ impl Schema {
                 }];
             }
         };
-        let errors = self.0.iter_errors(&value).take(VIOLATIONS_MAX);
+        if self.validator.is_valid(&value) {
+            return Vec::new();
+        }
+        if (payload.len() as u64).saturating_mul(self.cost.subschemas) > TOLD_MAX {
+            return vec![Fault {
+                pointer: String::new(),
+                detail: "does not keep to its schema; it is too long to say where".to_owned(),
+            }];
+        }
+        let errors = self.validator.iter_errors(&value).take(VIOLATIONS_MAX);
         let told = errors.map(|error| Fault {
             pointer: error.instance_path().to_string(),
             detail: match error.kind() {
@@ -101,11 +135,15 @@ mod tests {
         assert_eq!(compile("5").unwrap_err(), SchemaFault::Form);
         for bad in [
             r#"{"type": 5}"#,
-            r#"{"$ref": "https://example.com/schema.json"}"#,
-            r#"{"$ref": "file:///etc/passwd"}"#,
             r#"{"pattern": "("}"#,
+            r#"{"pattern": "^\\w{1000}$"}"#,
         ] {
             assert!(matches!(compile(bad), Err(SchemaFault::Compile(_))), "{bad}");
+        }
+        for elsewhere in ["https://example.com/schema.json", "file:///etc/passwd"] {
+            let fault = CostFault::Reference(elsewhere.to_owned());
+            let schema = format!(r#"{{"$ref": "{elsewhere}"}}"#);
+            assert_eq!(compile(&schema).unwrap_err(), SchemaFault::Cost(fault));
         }
     }
 
@@ -136,5 +174,14 @@ mod tests {
         let schema = compile(r#"{"items":{"type":"string"}}"#).unwrap();
         let many = format!("[{}]", ["1"; 100].join(","));
         assert_eq!(schema.violations(many.as_bytes()).len(), VIOLATIONS_MAX);
+    }
+
+    #[test]
+    fn what_is_wrong_with_much_is_not_collected() {
+        let schema = compile(r#"{"items":{"anyOf":[{"type":"string"},{"type":"null"}]}}"#).unwrap();
+        let long = format!("[{}1]", "1,".repeat(4 << 20));
+        let found = schema.violations(long.as_bytes());
+        assert_eq!(found.len(), 1);
+        assert!(found[0].detail.contains("too long to say where"), "{found:?}");
     }
 }

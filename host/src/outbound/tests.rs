@@ -23,7 +23,7 @@ fn subscription(headers: &[&str]) -> Subscription {
             url: Secret::new("https://example.com/hook"),
             headers: headers.collect(),
             secrets: Vec::new(),
-            max_in_flight: NonZeroU16::MIN,
+            max_in_flight: Some(NonZeroU16::MIN),
             rate_limit: None,
             disable_on_gone: true,
         },

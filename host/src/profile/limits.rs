@@ -20,7 +20,10 @@ const REFUSED_BYTES_MAX: usize = 512;
 pub struct Rate(pub RateLimit);
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { requests = 25, per_seconds = 1, burst = 25 }"
+)]
 struct WrittenRate {
     requests: NonZeroU32,
     #[serde(default = "one")]
@@ -45,7 +48,7 @@ pub struct RefusedUrl {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of contains and detail")]
 struct WrittenRefusal {
     contains: String,
     detail: String,

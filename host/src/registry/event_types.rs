@@ -356,7 +356,7 @@ mod tests {
         let known = types.named(TENANT, "old").unwrap();
         assert!(known.schema.is_none());
         assert!(
-            known.fault.as_ref().unwrap().starts_with("the schema is not"),
+            known.fault.as_ref().unwrap().starts_with("the schema has the reference"),
             "{known:?}"
         );
         assert_eq!(types.of(TENANT).len(), 3);

@@ -36,7 +36,10 @@ pub enum AutoDisableFault {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table of consecutive_failed_deliveries or exhausted_deliveries"
+)]
 struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consecutive_failed_deliveries: Option<u32>,

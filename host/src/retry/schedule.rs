@@ -61,7 +61,7 @@ pub enum ScheduleFault {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of waits, jitter and throttles_max")]
 struct Written {
     waits: Vec<String>,
     #[serde(default = "jitter_default")]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::id::TenantId;
 use crate::intake::Entry;
-use crate::profile::{self, Edition, Profile, Shelf};
+use crate::profile::{self, Choice, Edition, Profile, Shelf};
 use crate::routing::Route;
 use crate::store::{self, NewProfile, Store, StoredProfile};
 use crate::subscription::{Status, Subscription};
@@ -71,6 +71,22 @@ fn edition(stored: StoredProfile) -> Option<Arc<Edition>> {
     }
 }
 
+/// Gives deliveries from before there were versions the one that they looked like: the first of the profile
+/// that their subscription has, which nobody could change then.
+async fn pin(store: &dyn Store, shelf: &Shelf, subscriptions: &[Subscription]) -> store::Result<()> {
+    let first = |subscription: &Subscription| {
+        let choice = Choice {
+            version: Some(1),
+            ..subscription.profile.clone()
+        };
+        let edition = shelf.find(subscription.tenant, &choice)?;
+        Some((subscription.id, edition.number))
+    };
+    store
+        .pin_profiles(subscriptions.iter().filter_map(first).collect())
+        .await
+}
+
 /// All subscriptions, compiled.
 pub(super) async fn routes(
     store: &dyn Store,
@@ -92,7 +108,9 @@ pub(super) async fn routes(
             .map(Arc::new)
             .map_err(|fault| StartError::Subscription { id, fault })
     };
-    store.subscriptions().await?.into_iter().map(compile).collect()
+    let subscriptions = store.subscriptions().await?;
+    pin(store, shelf, &subscriptions).await?;
+    subscriptions.into_iter().map(compile).collect()
 }
 
 /// A subscription with its profile; held, with the usual one, where its own is not there.
@@ -115,7 +133,7 @@ fn dressed(mut subscription: Subscription, shelf: &Shelf, now: Timestamp) -> (Su
             probe_at: None,
         };
     }
-    let usual = shelf.find(subscription.tenant, &profile::Choice::default());
+    let usual = shelf.find(subscription.tenant, &Choice::default());
     let usual = usual.cloned();
     let usual = usual.unwrap_or_else(|| Arc::new(Edition::unstored(profile::usual().clone(), now)));
     (subscription, usual)

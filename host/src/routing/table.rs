@@ -179,7 +179,7 @@ mod tests {
                 url: Secret::new("https://example.com/"),
                 headers: Vec::new(),
                 secrets: Vec::new(),
-                max_in_flight: NonZeroU16::MIN,
+                max_in_flight: Some(NonZeroU16::MIN),
                 rate_limit: None,
                 disable_on_gone: true,
             },

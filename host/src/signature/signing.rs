@@ -78,7 +78,10 @@ pub enum SigningFault {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table with algorithm, secret, input, encoding, header and format"
+)]
 struct Written {
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     required: bool,

@@ -342,6 +342,10 @@ impl Store for SqliteStore {
         self.configure(move |work| profile_rows::add_profile(work, &profile))
     }
 
+    fn pin_profiles(&self, versions: Vec<(SubscriptionId, profile::Number)>) -> BoxFuture<'_, Result<()>> {
+        self.configure(move |work| profile_rows::pin_profiles(work, &versions))
+    }
+
     fn remove_profile(&self, tenant: TenantId, name: String, now: Timestamp) -> BoxFuture<'_, Result<()>> {
         self.configure(move |work| profile_rows::remove_profile(work, tenant, &name, now))
     }

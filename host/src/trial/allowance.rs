@@ -19,41 +19,64 @@ pub const PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("not zero");
 pub const BURST: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 /// Tests of all tenants at the same time: each holds a connection, and perhaps a plugin's thread.
 pub const AT_ONCE_MAX: usize = 32;
+/// Tests of one tenant at the same time, so that nobody's slow endpoints take the places of all.
+pub const TENANT_AT_ONCE_MAX: usize = 4;
 /// When to come again where too many are under way.
 const AGAIN: Duration = Duration::from_secs(5);
 const MINUTE_SECONDS: NonZeroU32 = NonZeroU32::new(60).expect("not zero");
 
-/// What is left. There is a bucket for each tenant that ever tried something, and tenants are few.
+/// What is left. There is a share for each tenant that ever tried something, and tenants are few.
 pub(super) struct Allowance {
-    buckets: Mutex<HashMap<TenantId, Bucket>>,
+    shares: Mutex<HashMap<TenantId, Share>>,
     at_once: Arc<Semaphore>,
+}
+
+/// What is left for one tenant.
+struct Share {
+    bucket: Bucket,
+    at_once: Arc<Semaphore>,
+}
+
+/// One test may be under way for as long as this is held.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _of_tenant: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Default for Allowance {
     fn default() -> Self {
         Self {
-            buckets: Mutex::default(),
+            shares: Mutex::default(),
             at_once: Arc::new(Semaphore::new(AT_ONCE_MAX)),
         }
     }
 }
 
 impl Allowance {
-    /// Takes one, for as long as the permit is held; or says when there will be one.
-    pub(super) fn take(&self, tenant: TenantId, now: Timestamp) -> Result<OwnedSemaphorePermit, Error> {
-        let permit = Arc::clone(&self.at_once).try_acquire_owned();
-        let permit = permit.map_err(|_| Error::Often {
-            until: now.plus(AGAIN),
-        })?;
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes one, for as long as the permit is held; or says when there will be one. What is refused
+    /// because others are under way does not count as a test.
+    pub(super) fn take(&self, tenant: TenantId, now: Timestamp) -> Result<Permit, Error> {
         let limit = RateLimit {
             requests: PER_MINUTE,
             per_seconds: MINUTE_SECONDS,
             burst: BURST,
         };
-        let bucket = buckets.entry(tenant).or_insert_with(|| Bucket::new(limit, now));
-        bucket.take(now).map_err(|until| Error::Often { until })?;
-        Ok(permit)
+        let until = now.plus(AGAIN);
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = shares.entry(tenant).or_insert_with(|| Share {
+            bucket: Bucket::new(limit, now),
+            at_once: Arc::new(Semaphore::new(TENANT_AT_ONCE_MAX)),
+        });
+        let of_tenant = Arc::clone(&share.at_once).try_acquire_owned();
+        let of_tenant = of_tenant.map_err(|_| Error::TenantBusy { until })?;
+        let of_all = Arc::clone(&self.at_once).try_acquire_owned();
+        let of_all = of_all.map_err(|_| Error::RouterBusy { until })?;
+        share.bucket.take(now).map_err(|until| Error::Often { until })?;
+        Ok(Permit {
+            _of_tenant: of_tenant,
+            _of_all: of_all,
+        })
     }
 }
 
@@ -83,8 +106,28 @@ mod tests {
         let held: Vec<_> = (0..AT_ONCE_MAX)
             .map(|n| allowance.take(tenant(n), now).unwrap())
             .collect();
-        assert!(allowance.take(tenant(AT_ONCE_MAX), now).is_err());
+        let refused = allowance.take(tenant(AT_ONCE_MAX), now);
+        assert!(matches!(refused, Err(Error::RouterBusy { .. })), "{refused:?}");
         drop(held);
         assert!(allowance.take(tenant(AT_ONCE_MAX), now).is_ok());
+    }
+
+    #[test]
+    fn a_tenants_slow_endpoints_leave_room_for_the_others() {
+        let (allowance, now) = (Allowance::default(), Timestamp::from_millis(1_000_000));
+        let (one, other) = (TenantId::from_number(1), TenantId::from_number(2));
+        let mut held: Vec<_> = (0..TENANT_AT_ONCE_MAX)
+            .map(|_| allowance.take(one, now).unwrap())
+            .collect();
+        for _ in 0..AT_ONCE_MAX {
+            let refused = allowance.take(one, now);
+            assert!(matches!(refused, Err(Error::TenantBusy { .. })), "{refused:?}");
+        }
+        assert!(allowance.take(other, now).is_ok());
+        held.pop();
+        assert!(
+            allowance.take(one, now).is_ok(),
+            "what was refused has cost nothing"
+        );
     }
 }

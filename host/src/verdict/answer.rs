@@ -79,7 +79,7 @@ pub enum Condition {
 
 /// A value at a place of a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table of pointer and equals")]
 pub struct JsonCondition {
     /// Where.
     pub pointer: JsonPlace,

@@ -77,7 +77,10 @@ pub struct Rule {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table of status, class and perhaps body, body_contains, json, reason"
+)]
 struct WrittenRule {
     status: Statuses,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +128,7 @@ pub struct Classes {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with rules and otherwise")]
 struct Written {
     #[serde(default = "retry")]
     otherwise: Class,

@@ -72,7 +72,7 @@ pub struct SubscriptionOut {
     /// Requests per time.
     rate_limit: Option<RateLimitShown>,
     /// Requests in flight at once.
-    max_in_flight: u16,
+    max_in_flight: Option<u16>,
     /// Whether 410 Gone disables it.
     disable_on_gone: bool,
     /// When the older secrets cease to sign beside the newest.
@@ -182,7 +182,7 @@ impl SubscriptionOut {
                 .map(|(name, value)| (name.clone(), shown(value)))
                 .collect(),
             rate_limit: endpoint.rate_limit.map(RateLimitShown::from),
-            max_in_flight: endpoint.max_in_flight.get(),
+            max_in_flight: endpoint.max_in_flight.map(NonZeroU16::get),
             disable_on_gone: endpoint.disable_on_gone,
             old_secrets_until: endpoint
                 .secrets

@@ -17,7 +17,7 @@ use crate::cli::client::{Answer, Body, Client};
 use crate::cli::failure::Failure;
 use crate::cli::output::cell;
 use crate::cli::receiver::{Received, Receiver};
-use crate::cli::signature::{check, keyring_of};
+use crate::cli::signature::{Age, check, keyring_of};
 use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -364,7 +364,7 @@ impl Demo {
         let body = received.body.as_ref();
         let body = body.map_err(|error| Failure::because("a request cannot be verified", *error))?;
         let keyring = keyring_of(&subscription.secret)?;
-        check(&keyring, &received.headers, body, self.clock.now())
+        check(&keyring, &received.headers, body, self.clock.now(), Age::Fresh)
     }
 
     /// Says how to go on, with the command as it was typed.

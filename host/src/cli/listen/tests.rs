@@ -5,6 +5,7 @@ use crate::cli::ColourWhen;
 use crate::cli::output::Output;
 use crate::cli::receiver::{NoBody, Received};
 use crate::signature::Outgoing;
+use crate::time::Timestamp;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const AT: Timestamp = Timestamp::from_millis(1_779_208_200_123);

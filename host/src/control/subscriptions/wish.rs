@@ -53,13 +53,7 @@ pub struct Wish {
 }
 
 /// A subscription with nothing but defaults.
-pub(super) fn blank(
-    id: SubscriptionId,
-    tenant: TenantId,
-    now: Timestamp,
-    max_in_flight: NonZeroU16,
-    profile: Choice,
-) -> Subscription {
+pub(super) fn blank(id: SubscriptionId, tenant: TenantId, now: Timestamp, profile: Choice) -> Subscription {
     Subscription {
         id,
         tenant,
@@ -73,7 +67,7 @@ pub(super) fn blank(
             url: Secret::new(""),
             headers: Vec::new(),
             secrets: Vec::new(),
-            max_in_flight,
+            max_in_flight: None,
             rate_limit: None,
             disable_on_gone: true,
         },
@@ -89,13 +83,7 @@ pub(super) fn blank(
 }
 
 /// Lays a wish over a subscription.
-pub(super) fn lay(
-    wish: Wish,
-    onto: &mut Subscription,
-    now: Timestamp,
-    max_in_flight: NonZeroU16,
-    profile: Choice,
-) {
+pub(super) fn lay(wish: Wish, onto: &mut Subscription, now: Timestamp, profile: Choice) {
     wish.name.onto(&mut onto.name, String::new);
     wish.key.onto_optional(&mut onto.key);
     wish.url.onto(&mut onto.endpoint.url, || Secret::new(""));
@@ -108,8 +96,7 @@ pub(super) fn lay(
     wish.envelope.onto(&mut onto.envelope, Envelope::default);
     wish.isolation.onto(&mut onto.isolation, Isolation::default);
     wish.headers.onto(&mut onto.endpoint.headers, Vec::new);
-    wish.max_in_flight
-        .onto(&mut onto.endpoint.max_in_flight, || max_in_flight);
+    wish.max_in_flight.onto_optional(&mut onto.endpoint.max_in_flight);
     wish.rate_limit.onto_optional(&mut onto.endpoint.rate_limit);
     wish.disable_on_gone
         .onto(&mut onto.endpoint.disable_on_gone, || true);
@@ -134,12 +121,10 @@ mod tests {
     #[test]
     fn a_wish_keeps_clears_and_sets() {
         let now = Timestamp::from_millis(5);
-        let usual = NonZeroU16::new(16).unwrap();
         let mut subscription = blank(
             SubscriptionId::from_number(1),
             TenantId::from_number(1),
             now,
-            usual,
             Choice::default(),
         );
         let wish = Wish {
@@ -151,10 +136,10 @@ mod tests {
             enabled: Set::To(false),
             ..Wish::default()
         };
-        lay(wish, &mut subscription, now, usual, Choice::default());
+        lay(wish, &mut subscription, now, Choice::default());
         assert_eq!(subscription.name, "n");
         assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
-        lay(Wish::default(), &mut subscription, now, usual, Choice::default());
+        lay(Wish::default(), &mut subscription, now, Choice::default());
         assert_eq!(subscription.retry, Some(Schedule::default()), "kept");
         assert_eq!(subscription.timeout_seconds, Some(NonZeroU16::MIN), "kept");
         let wish = Wish {
@@ -169,7 +154,6 @@ mod tests {
             wish,
             &mut subscription,
             Timestamp::from_millis(9),
-            usual,
             Choice::default(),
         );
         assert_eq!(
@@ -177,7 +161,7 @@ mod tests {
             ("n", None)
         );
         assert_eq!((&subscription.retry, subscription.timeout_seconds), (&None, None));
-        assert_eq!(subscription.endpoint.max_in_flight.get(), usual.get());
+        assert_eq!(subscription.endpoint.max_in_flight, None);
         assert!(matches!(subscription.status, Status::Disabled { since, .. } if since == now));
     }
 }

@@ -17,7 +17,10 @@ const PARAMETER_BYTES_MAX: usize = 64;
 const SHOWN_CHARS_MAX: usize = 80;
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table with algorithm, secret, input, encoding, header and format"
+)]
 pub(super) struct Written {
     #[serde(alias = "alg")]
     algorithm: Algorithm,

@@ -42,7 +42,7 @@ pub(in crate::store) fn subscription(maker: &Maker, key: Option<&str>) -> Subscr
                 secret: Secret::new("whsec_t0ken"),
                 until: Some(maker.now),
             }],
-            max_in_flight: NonZeroU16::MIN,
+            max_in_flight: Some(NonZeroU16::MIN),
             rate_limit: Some(RateLimit {
                 requests: NonZeroU32::MIN,
                 per_seconds: NonZeroU32::MAX,

@@ -5,8 +5,9 @@
 
 use rusqlite::{Connection, params};
 
+use super::segments;
 use super::work::Work;
-use crate::id::TenantId;
+use crate::id::{SubscriptionId, TenantId};
 use crate::profile::Number;
 use crate::store::{Error, NewProfile, Result, StoredProfile};
 use crate::time::Timestamp;
@@ -60,6 +61,45 @@ pub(super) fn add_profile(work: &mut Work<'_>, new: &NewProfile) -> Result<Numbe
         work.begin_row_from(subscription.number(), new.created_at);
     }
     Ok(Number::new(number))
+}
+
+/// Says that deliveries from before there were versions have got theirs.
+const PINNED: &str = "profiles pinned";
+
+/// Gives every delivery from before there were versions the one that its subscription had then. Once: it
+/// looks at every delivery that there is.
+pub(super) fn pin_profiles(work: &mut Work<'_>, versions: &[(SubscriptionId, Number)]) -> Result<()> {
+    if work
+        .statement("SELECT 1 FROM meta WHERE name = ?")?
+        .exists([PINNED])?
+    {
+        return Ok(());
+    }
+    work.conn.execute_batch(
+        "CREATE TEMP TABLE version_of (subscription INTEGER PRIMARY KEY, profile INTEGER NOT NULL)",
+    )?;
+    let mut insert = work.conn.prepare("INSERT INTO version_of VALUES (?, ?)")?;
+    for (subscription, number) in versions {
+        insert.execute(params![subscription.number(), number.get()])?;
+    }
+    drop(insert);
+    let mut tables = vec!["pending".to_owned()];
+    tables.extend(
+        segments::load(work.conn)?
+            .iter()
+            .map(|segment| format!("delivery_{}", segment.n)),
+    );
+    for table in tables {
+        work.conn.execute_batch(&format!(
+            "UPDATE {table} SET profile =
+                 (SELECT profile FROM version_of WHERE version_of.subscription = {table}.subscription)
+             WHERE profile IS NULL"
+        ))?;
+    }
+    work.conn.execute_batch("DROP TABLE version_of")?;
+    work.conn
+        .execute("INSERT INTO meta VALUES (?, x'01')", [PINNED])?;
+    Ok(())
 }
 
 pub(super) fn remove_profile(

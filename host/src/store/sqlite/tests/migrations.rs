@@ -229,6 +229,22 @@ async fn version_1_is_brought_up_to_date() {
         assert_eq!(listed.len(), 2);
         assert_eq!((listed[1].id, listed[1].attempts), (new.deliveries[0].id, 1));
 
+        // Deliveries look like the first version of the profile that their subscription had, and once
+        // that is said, nothing changes it.
+        assert_eq!((rows[0].profile, listed[1].profile), (None, None));
+        for number in [7, 8] {
+            let number = crate::profile::Number::new(number);
+            let versions = new
+                .deliveries
+                .iter()
+                .map(|delivery| (delivery.subscription, number));
+            store.pin_profiles(versions.collect()).await.unwrap();
+            let pinned = Some(crate::profile::Number::new(7));
+            assert_eq!(contract::all_pending(&store).await[0].profile, pinned);
+            let delivery = store.delivery(new.deliveries[0].id).await.unwrap().unwrap();
+            assert_eq!(delivery.summary.profile, pinned);
+        }
+
         let source = contract::sources::source(&maker, "deploys");
         // An id that came before the change still came before.
         let mut again = maker.event(Some("a"), "{\"n\": 1}");
