@@ -282,7 +282,7 @@ struct Data<'a> {
 /// What is known of the subscription that an alert is about.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Subject<'a> {
-    /// Its id, where the alert itself is about none: whose delivery waits longest.
+    /// Its id, where the alert itself is about none: whose delivery waits longest, if it is the tenant's own.
     pub id: Option<SubscriptionId>,
     /// Its name.
     pub name: Option<&'a str>,

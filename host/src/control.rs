@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod event_types;
+mod holds;
 pub mod keyring;
 pub mod keys;
 pub mod plugins;
@@ -149,6 +150,8 @@ pub struct Control {
     tenants: ArcSwap<Vec<Tenant>>,
     /// Verbs that change something run one after another.
     changing: Mutex<()>,
+    /// Which holds were told.
+    holds: std::sync::Mutex<holds::Holds>,
     /// Who may check event types now.
     checks: Arc<Semaphore>,
 }
@@ -170,6 +173,7 @@ impl Control {
             keyring,
             tenants: ArcSwap::from_pointee(tenants),
             changing: Mutex::default(),
+            holds: std::sync::Mutex::default(),
             checks: Arc::new(Semaphore::new(event_types::CHECKS_AT_ONCE_MAX)),
         }))
     }

@@ -93,7 +93,7 @@ impl Housekeeping {
             let old = rows.iter().take_while(|row| row.delivery.time() < oldest);
             // One row a delivery: what ends it ends all its requests.
             let old = old.filter(|row| row.request.number() == row.delivery.number());
-            for row in old.filter(|row| self.is_held_since(row, oldest)) {
+            for row in old.filter(|row| self.is_held_since(row, oldest, now)) {
                 self.fail(*row, now).await?;
             }
             if rows.len() < PAGE || last.delivery.time() >= oldest {
@@ -130,13 +130,54 @@ impl Housekeeping {
     }
 
     /// Whether the row's subscription has been held all the time since then.
-    fn is_held_since(&self, row: &Pending, time: Timestamp) -> bool {
+    fn is_held_since(&self, row: &Pending, time: Timestamp, now: Timestamp) -> bool {
         let Some(route) = self.registry.route(row.subscription) else {
             return false;
         };
-        match &route.subscription().status {
-            Status::Enabled => false,
-            Status::Disabled { since, .. } | Status::Held { since, .. } => *since <= time,
+        is_held(&route.subscription().status, time, now)
+    }
+}
+
+/// Whether what has this status has been held all the time since then, and will not go out just now. Where a
+/// try is due it may be under way, and what came of it must not be lost.
+fn is_held(status: &Status, time: Timestamp, now: Timestamp) -> bool {
+    match status {
+        Status::Enabled => false,
+        Status::Held {
+            probe_at: Some(at), ..
+        } if *at <= now => false,
+        Status::Disabled { since, .. } | Status::Held { since, .. } => *since <= time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_tried_now_is_left_alone() {
+        let at = Timestamp::from_millis;
+        let held = |since, probe_at: Option<i64>| Status::Held {
+            since: at(since),
+            reason: "off".to_owned(),
+            probe_at: probe_at.map(at),
+        };
+        let disabled = |since| Status::Disabled {
+            since: at(since),
+            reason: "410".to_owned(),
+        };
+        let table = [
+            (Status::Enabled, false),
+            (disabled(10), true),
+            (disabled(11), false),
+            (held(10, None), true),
+            (held(11, None), false),
+            (held(10, Some(101)), true),
+            (held(10, Some(100)), false),
+            (held(10, Some(99)), false),
+        ];
+        for (status, expected) in table {
+            assert_eq!(is_held(&status, at(10), at(100)), expected, "{status:?}");
         }
     }
 }

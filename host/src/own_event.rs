@@ -237,9 +237,9 @@ impl OwnEvent {
     pub fn delivery_failed(delivery: &FailedDelivery<'_>, hops: u8) -> Self {
         Self {
             subscription: Some(delivery.subscription_id),
-            hops: hops.saturating_add(1),
             ..Self::new(DELIVERY_FAILED, delivery.id.to_string(), delivery)
         }
+        .after(hops)
     }
 
     /// A plugin cannot work with what a subscription configures, so the subscription is held.
@@ -269,6 +269,15 @@ impl OwnEvent {
             // Texts, numbers and lists of them always serialise.
             data: serde_json::to_vec(data).unwrap_or_default().into(),
             hops: 0,
+        }
+    }
+
+    /// The same, as it follows from an event with so many hops: what follows from it must come to an end.
+    #[must_use]
+    pub fn after(self, hops: u8) -> Self {
+        Self {
+            hops: hops.saturating_add(1),
+            ..self
         }
     }
 

@@ -7,6 +7,7 @@
 //! Time is asked of the clock only.
 
 mod announce;
+mod previews;
 mod search;
 
 use std::collections::{BTreeMap, HashSet};
@@ -26,6 +27,7 @@ use crate::operation::{Asked, Choice, Kind, Operation, Put, Renewed, Skipped, St
 use crate::registry::Registry;
 use crate::routing::PatternFault;
 use crate::store::{self, OperationQuery, Store};
+use previews::{PREVIEWS_MAX, Previews};
 use search::{Candidate, Page, Search, What};
 
 /// Rows counted in one page: a reading of some ten milliseconds.
@@ -60,6 +62,14 @@ pub enum Error {
     /// It has ended already.
     #[error("the operation has ended; it is {}", .0.as_str())]
     Over(State),
+    /// Too many previews are counted.
+    #[error(
+        "{PREVIEWS_MAX} previews of this tenant are being counted; ask again when one of them has answered"
+    )]
+    TooManyPreviews,
+    /// The router stops.
+    #[error("the router is shutting down; nothing was changed, ask again when it has started")]
+    Stopping,
     /// The body of the event is no longer kept.
     #[error("the body of the event is no longer kept")]
     Expired,
@@ -82,6 +92,8 @@ pub struct Parts {
     pub wake: Arc<dyn Wake>,
     /// Is told of operations that have ended.
     pub announce: Arc<dyn Announce>,
+    /// Turns true when the router stops.
+    pub stop: watch::Receiver<bool>,
 }
 
 /// What an operation would put in.
@@ -117,17 +129,24 @@ impl Preview {
 pub struct Recovery {
     parts: Parts,
     begun: Notify,
+    previews: Previews,
 }
 
 impl Recovery {
     /// Nothing runs before [`Self::run`] does.
     pub fn new(parts: Parts) -> Arc<Self> {
         let begun = Notify::new();
-        Arc::new(Self { parts, begun })
+        let previews = Previews::default();
+        Arc::new(Self {
+            parts,
+            begun,
+            previews,
+        })
     }
 
     /// Counts what an operation would put in now. Nothing is changed.
     pub async fn preview(&self, tenant: TenantId, asked: Asked) -> Result<Preview, Error> {
+        let _counting = self.previews.begin(tenant).ok_or(Error::TooManyPreviews)?;
         let now = self.parts.clock.now();
         let operation = Operation::new(self.parts.ids.next(now), tenant, asked, now);
         let choice = Choice::new(operation.asked.clone())?;
@@ -268,7 +287,7 @@ impl Recovery {
                     }
                     operation.asked.pause(usize::try_from(put).unwrap_or(usize::MAX))
                 }
-                Err(Error::Store(store::Error::Closed | store::Error::Fenced)) => return,
+                Err(Error::Stopping | Error::Store(store::Error::Closed | store::Error::Fenced)) => return,
                 // Whoever waits for room waits as long as it takes.
                 Err(Error::Store(store::Error::Busy | store::Error::Full(_))) => RETRY,
                 Err(error) => {
@@ -371,6 +390,10 @@ impl Recovery {
         let search = Search::new(&self.parts, operation, choice);
         let (mut preview, mut position) = (Preview::default(), None);
         loop {
+            // Everything may be a matter of minutes.
+            if *self.parts.stop.borrow() {
+                return Err(Error::Stopping);
+            }
             let page = search.page(position, COUNT_PAGE).await?;
             let end = page.end;
             position = Some(page.position);

@@ -257,6 +257,7 @@ impl Router {
             clock: clock.clone(),
             wake: Arc::new(dispatcher.clone()),
             announce: Arc::new(recovery::Herald(ingest.clone())),
+            stop: stop.clone(),
         });
         let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
         let app = api::router(api::State {

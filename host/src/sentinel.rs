@@ -8,7 +8,7 @@
 
 mod gauges;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub use gauges::{Gauges, Tried};
 use crate::alert::{self, About, Condition, Counts, Episodes, Limits, Measured, Subject, Turn};
 use crate::clock::Clock;
 use crate::dispatcher::{Dispatcher, Waits};
+use crate::id::TenantId;
 use crate::ingest::{self, Ingest};
 use crate::registry::Registry;
 use crate::store::{DEFAULT_TENANT, Store};
@@ -89,18 +90,20 @@ impl Sentinel {
         for (about, measured) in &round.measured {
             let reading = self.limits.judge(*measured);
             let turn = episodes.turn(*about, reading, self.limits.calm, round.now);
-            if let Some(turn) = turn
-                && self.tell(turn, *measured, &round).await
-            {
+            let Some(turn) = turn else { continue };
+            if self.tell(turn, *measured, &round).await {
                 episodes.take(turn);
-            } else if turn.is_none() {
-                self.forget_stopped(*about);
+            } else if let (Condition::SubscriptionDisabled, Some(id)) = (about.condition, about.subscription)
+            {
+                self.gauges.keep_stopped(id);
             }
         }
     }
 
     /// Everything that can be wrong now, and everything that was: that must come to its end too.
     async fn measure(&self, episodes: &Episodes) -> Round {
+        // First of all: one that is stopped during the round is for the next.
+        let stopped = self.gauges.take_stopped();
         let waits = self.dispatcher.waits().await;
         let now = self.clock.now();
         let mut measured = BTreeMap::new();
@@ -125,9 +128,8 @@ impl Sentinel {
             };
             measured.insert(about, Measured::Events(counts));
         }
-        for subscription in self.gauges.stopped() {
+        for subscription in stopped {
             let Some(route) = self.registry.route(subscription) else {
-                self.gauges.forget_stopped(subscription);
                 continue;
             };
             let about = About {
@@ -137,15 +139,29 @@ impl Sentinel {
             };
             measured.insert(about, self.nothing(about));
         }
-        let lag = About {
-            // Of the whole router; whoever runs it has the tenant that every router has.
-            tenant: DEFAULT_TENANT,
-            condition: Condition::RetryLag,
-            subscription: None,
-        };
         let waited = waits.map_or(Duration::ZERO, |waits| now.since(waits.since));
-        measured.insert(lag, Measured::Lag(waited));
+        for tenant in self.hear_of_lag(waits, episodes) {
+            let lag = About {
+                tenant,
+                condition: Condition::RetryLag,
+                subscription: None,
+            };
+            measured.insert(lag, Measured::Lag(waited));
+        }
         Round { now, measured, waits }
+    }
+
+    /// Who hears of lag: whoever runs the router, who has the tenant that every router has; whose delivery
+    /// waits longest; and who has heard of it, until it is over for the router. Another tenant's shorter wait
+    /// is not known.
+    fn hear_of_lag(&self, waits: Option<Waits>, episodes: &Episodes) -> BTreeSet<TenantId> {
+        let going_on = episodes.going_on().into_iter();
+        let heard = going_on.filter(|about| about.condition == Condition::RetryLag);
+        let mut tenants: BTreeSet<TenantId> = heard.map(|about| about.tenant).collect();
+        tenants.insert(DEFAULT_TENANT);
+        let longest = waits.and_then(|waits| self.registry.route(waits.subscription));
+        tenants.extend(longest.map(|route| route.subscription().tenant));
+        tenants
     }
 
     /// What is measured where nothing was counted.
@@ -166,14 +182,15 @@ impl Sentinel {
         let (Turn::Begins(episode) | Turn::Ends(episode)) = turn;
         let about = episode.about;
         let waiting = round.waits.filter(|_| about.condition == Condition::RetryLag);
-        let waiting = waiting.map(|waits| waits.subscription);
         let route = about
             .subscription
-            .or(waiting)
+            .or(waiting.map(|waits| waits.subscription))
             .and_then(|id| self.registry.route(id));
+        // No tenant hears of another's subscriptions.
         let subscription = route.as_ref().map(|route| route.subscription());
+        let subscription = subscription.filter(|subscription| subscription.tenant == about.tenant);
         let subject = Subject {
-            id: waiting,
+            id: subscription.map(|subscription| subscription.id),
             name: subscription.map(|subscription| subscription.name.as_str()),
             reason: subscription.and_then(|subscription| subscription.status.reason()),
         };
@@ -205,14 +222,6 @@ impl Sentinel {
                 "an alert was told but not kept; after a restart it may be told again"
             );
         }
-        self.forget_stopped(about);
         true
-    }
-
-    /// What was stopped has been looked at.
-    fn forget_stopped(&self, about: About) {
-        if let (Condition::SubscriptionDisabled, Some(subscription)) = (about.condition, about.subscription) {
-            self.gauges.forget_stopped(subscription);
-        }
     }
 }

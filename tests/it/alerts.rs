@@ -224,6 +224,41 @@ async fn a_lag_is_told_once_over_and_told_again() {
     assert_eq!(types(&ops)[2], "hookway.alert.retry_lag");
 }
 
+/// A tenant hears of its own subscriptions only; whoever runs the router hears that there is lag.
+#[tokio::test]
+async fn a_lag_names_a_subscription_to_its_own_tenant_only() {
+    let (mut router, slow, ops, theirs) = (
+        nervous().await,
+        Receiver::start().await,
+        Receiver::start().await,
+        Receiver::start().await,
+    );
+    let other = json!({"name": "other"});
+    router.post("/api/v1/tenants", &other).await.expect(201);
+    let alerts_of_lag = ["hookway.alert.retry_lag"];
+    router.subscribe(&subscription("ops", &ops, &alerts_of_lag)).await;
+    router.use_tenant(Some("other"));
+    let mut limited = subscription("slow secret project", &slow, &["a"]);
+    limited["rate_limit"] = json!({"requests": 1, "per_seconds": 4_000, "burst": 1});
+    let id = router.subscribe(&limited).await;
+    router
+        .subscribe(&subscription("theirs", &theirs, &alerts_of_lag))
+        .await;
+    send(&router, 2).await;
+    slow.wait_for(1).await;
+    until_told(&router, &theirs, 1, Duration::from_secs(400)).await;
+    ops.wait_for(1).await;
+    let own = alerts(&theirs).remove(0).1;
+    assert_eq!(
+        (&own["subscription_id"], &own["subscription_name"]),
+        (&json!(id), &json!("slow secret project"))
+    );
+    let general = alerts(&ops).remove(0).1;
+    assert!(general["lag_seconds"].as_u64().unwrap() >= 300, "{general}");
+    let text = general.to_string();
+    assert!(!text.contains(&id) && !text.contains("secret"), "{text}");
+}
+
 /// GN-26: when the router stops a subscription.
 #[tokio::test]
 async fn a_stopped_subscription_is_told_at_once_over_and_told_again() {

@@ -377,3 +377,52 @@ async fn a_plugin_that_holds_its_subscription_is_told() {
     assert!(held >= 2, "{later:?}");
     assert_eq!(receiver.received().len(), 0);
 }
+
+/// Whose deliveries of news of status changes change statuses keep nobody busy.
+#[tokio::test]
+async fn subscriptions_whose_endpoints_swing_do_not_keep_one_another_busy() {
+    let router = impatient().await;
+    let swings = json!({"name": "swings", "version": 1, "envelope": "none",
+    "classes": {"otherwise": "fail", "hold_probe_seconds": 10, "rules": [
+        {"status": "2xx", "class": "delivered"},
+        {"status": "404", "class": "hold", "reason": "switched off"},
+    ]}});
+    let answer = router.call("PUT", "/api/v1/profiles/swings", &swings).await;
+    assert!(answer.status < 300, "{}", answer.text);
+    let mut receivers = Vec::new();
+    for n in 0..3 {
+        let receiver = Receiver::scripted([], Reply::Status(404)).await;
+        let mut body = subscription(&format!("s{n}"), &receiver, &["a", "hookway.subscription.*"]);
+        body["profile"] = json!("swings");
+        router.subscribe(&body).await;
+        receivers.push(receiver);
+    }
+    let changes = async || {
+        let page = router.get("/api/v1/events?limit=100").await.expect(200).body;
+        let news = ["hookway.subscription.enabled", "hookway.subscription.disabled"];
+        let rows = page["data"].as_array().unwrap().iter();
+        rows.filter(|row| news.iter().any(|kind| row["type"] == *kind))
+            .count()
+    };
+    router.send(&json!({"type": "a", "data": 1})).await;
+    router.settle().await;
+    let rounds = async |count: usize| {
+        for n in 0..count {
+            let status = if n % 2 == 0 { 200 } else { 404 };
+            for receiver in &receivers {
+                receiver.now_answer(Reply::Status(status));
+            }
+            router.advance(Duration::from_secs(10)).await;
+        }
+    };
+    rounds(28).await;
+    let first = changes().await;
+    assert!(
+        first > 0 && first <= 6,
+        "a pair of each in five minutes, not {first}"
+    );
+    rounds(120).await;
+    let second = changes().await;
+    rounds(60).await;
+    assert_eq!(changes().await, second, "it has come to an end");
+}

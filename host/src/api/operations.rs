@@ -33,7 +33,10 @@ impl From<recovery::Error> for Problem {
             recovery::Error::Pattern(fault) => Self::invalid(Faults::one("/types", fault.to_string())),
             recovery::Error::SubscriptionGone => Self::not_found("subscription"),
             recovery::Error::Missing(what) => Self::not_found(what),
-            recovery::Error::TooMany | recovery::Error::Over(_) => Self::new(ProblemKind::Conflict, detail),
+            recovery::Error::TooMany | recovery::Error::TooManyPreviews | recovery::Error::Over(_) => {
+                Self::new(ProblemKind::Conflict, detail)
+            }
+            recovery::Error::Stopping => Self::new(ProblemKind::Unavailable, detail),
             recovery::Error::Expired => Self::new(ProblemKind::Expired, detail),
             recovery::Error::Store(error) => error.into(),
         }

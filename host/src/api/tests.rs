@@ -232,6 +232,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         clock: clock.clone(),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
         announce: Arc::new(recovery::Herald(Arc::clone(&ingest))),
+        stop: draining.clone(),
     });
     let router = super::router(State {
         control: Arc::clone(&control),

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::subscriptions::Mover;
 use super::{Control, Error, Result, check};
 use crate::catalogue;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{SubscriptionId, TenantId};
 use crate::json::{self, Faults};
-use crate::own_event::{By, OwnEvent};
+use crate::own_event::OwnEvent;
 use crate::plugin::{ConfigError, Manifest, Plugin, Run};
 use crate::routing::Route;
 use crate::store::PluginVersion;
@@ -305,7 +306,8 @@ impl Control {
                     reason,
                     probe_at: None,
                 };
-                self.set_status(route, status, By::Router).await?;
+                self.set_status(route, status, Mover::Router { after: None })
+                    .await?;
                 self.announce(route.subscription().tenant, own).await;
                 held.push(route.subscription().id);
             }

@@ -37,7 +37,8 @@ impl Keeper {
                 continue;
             };
             if let Some(reason) = disabled_by(&route, row) {
-                self.stop(route.subscription(), Stop::Disable, reason).await;
+                // It follows from no event of now.
+                self.stop(route.subscription(), Stop::Disable, reason, 0).await;
             }
         }
         Ok(())
@@ -50,6 +51,7 @@ impl Steward for Keeper {
         subscription: &'a Subscription,
         how: Stop,
         reason: String,
+        hops: u8,
     ) -> BoxFuture<'a, Stopped> {
         Box::pin(async move {
             let id = subscription.id;
@@ -74,12 +76,12 @@ impl Steward for Keeper {
                     reason: reason.clone(),
                 },
             };
-            match self.control.stop(id, subscription.version, status).await {
+            match self.control.stop(id, subscription.version, status, hops).await {
                 Ok(None) => return Stopped::MovedOn,
                 Ok(Some(stopped)) if is_news => {
                     self.gauges.stop(id);
                     if let Stop::HoldForPlugin { plugin } = &how {
-                        let own = OwnEvent::plugin_held(&stopped, plugin, &reason);
+                        let own = OwnEvent::plugin_held(&stopped, plugin, &reason).after(hops);
                         self.control.announce(stopped.tenant, own).await;
                     }
                     // The reason may be a plugin's words, which are for the subscription's owner, not the log.
@@ -108,10 +110,10 @@ impl Steward for Keeper {
         })
     }
 
-    fn resume<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, bool> {
+    fn resume<'a>(&'a self, subscription: &'a Subscription, hops: u8) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let id = subscription.id;
-            match self.control.resume(id, subscription.version).await {
+            match self.control.resume(id, subscription.version, hops).await {
                 Ok(Some(_)) => {
                     tracing::info!(subscription.id = %id, "a subscription that was held goes on");
                     true

@@ -8,7 +8,7 @@ mod draft;
 mod secrets;
 mod wish;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::set::Set;
@@ -41,6 +41,19 @@ pub const OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Longest reason for which a subscription is switched off, in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
+
+/// Who changes a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mover {
+    /// A person or a program, by the API.
+    Person,
+    /// The router itself.
+    Router {
+        /// Hops of the event whose delivery it follows from, if it follows from one.
+        after: Option<u8>,
+    },
+}
+
 impl Control {
     /// The subscription of this id or key.
     pub fn subscription(&self, tenant: TenantId, id_or_key: &str) -> Option<Arc<Route>> {
@@ -124,7 +137,7 @@ impl Control {
         let default = self.default_profile(tenant);
         lay(wish, &mut new, now, default);
         let route = self.checked(next_version(new, now)).await?;
-        self.replace(&old, route, By::Person).await
+        self.replace(&old, route, Mover::Person).await
     }
 
     /// Removes a subscription. What is still pending for it is failed by the dispatcher.
@@ -140,6 +153,10 @@ impl Control {
         self.parts.store.remove_subscription(id).await?;
         self.parts.registry.remove(id);
         self.parts.runtime.forget(id);
+        self.holds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .forget(id);
         let gone = known.subscription();
         let own = OwnEvent::of_subscription(own_event::SUBSCRIPTION_DELETED, gone, By::Person);
         self.announce(tenant, own).await;
@@ -150,7 +167,7 @@ impl Control {
     pub async fn enable_subscription(&self, tenant: TenantId, id_or_key: &str) -> Result<Arc<Subscription>> {
         let _one_at_a_time = self.changing.lock().await;
         let old = self.known(tenant, id_or_key, None)?;
-        self.set_status(&old, Status::Enabled, By::Person).await
+        self.set_status(&old, Status::Enabled, Mover::Person).await
     }
 
     /// Holds deliveries until it is enabled.
@@ -167,39 +184,47 @@ impl Control {
         let _one_at_a_time = self.changing.lock().await;
         let old = self.known(tenant, id_or_key, None)?;
         let since = self.parts.clock.now();
-        self.set_status(&old, Status::Disabled { since, reason }, By::Person)
+        self.set_status(&old, Status::Disabled { since, reason }, Mover::Person)
             .await
     }
 
     /// Holds or disables a subscription on the router's own account: the endpoint is gone, a plugin's
     /// configuration is at fault. Gives nothing where the subscription is gone, disabled already, or has
     /// another version by now than the one that went wrong. One that is held can be held again: a
-    /// delivery tried whether it can go on, and it cannot.
+    /// delivery tried whether it can go on, and it cannot. `hops` are those of the delivery's event.
     pub async fn stop(
         &self,
         id: SubscriptionId,
         version: u64,
         status: Status,
+        hops: u8,
     ) -> Result<Option<Arc<Subscription>>> {
         let _one_at_a_time = self.changing.lock().await;
         match self.parts.registry.route(id) {
-            Some(old) if !is_disabled(&old) && old.subscription().version == version => {
-                self.set_status(&old, status, By::Router).await.map(Some)
-            }
+            Some(old) if !is_disabled(&old) && old.subscription().version == version => self
+                .set_status(&old, status, Mover::Router { after: Some(hops) })
+                .await
+                .map(Some),
             _ => Ok(None),
         }
     }
 
     /// Ends a hold on the router's own account: a delivery tried whether it can go on, and it can. Gives
     /// nothing where the subscription is gone, not held, or has another version by now.
-    pub async fn resume(&self, id: SubscriptionId, version: u64) -> Result<Option<Arc<Subscription>>> {
+    pub async fn resume(
+        &self,
+        id: SubscriptionId,
+        version: u64,
+        hops: u8,
+    ) -> Result<Option<Arc<Subscription>>> {
+        let mover = Mover::Router { after: Some(hops) };
         let _one_at_a_time = self.changing.lock().await;
         match self.parts.registry.route(id) {
             Some(old)
                 if matches!(old.subscription().status, Status::Held { .. })
                     && old.subscription().version == version =>
             {
-                self.set_status(&old, Status::Enabled, By::Router).await.map(Some)
+                self.set_status(&old, Status::Enabled, mover).await.map(Some)
             }
             _ => Ok(None),
         }
@@ -229,7 +254,7 @@ impl Control {
         check_secrets(&new, &old.edition().profile, now, &mut faults);
         faults.or(())?;
         let route = recompiled(next_version(new, now), &old)?;
-        self.replace(&old, route, By::Person).await
+        self.replace(&old, route, Mover::Person).await
     }
 
     /// The subscription, if it is there and has the version that was named.
@@ -244,31 +269,63 @@ impl Control {
     }
 
     /// Changes the status alone. Whoever calls holds `changing`.
-    pub(super) async fn set_status(&self, old: &Route, status: Status, by: By) -> Result<Arc<Subscription>> {
+    pub(super) async fn set_status(
+        &self,
+        old: &Route,
+        status: Status,
+        mover: Mover,
+    ) -> Result<Arc<Subscription>> {
         let mut new = Subscription::clone(old.subscription());
         new.status = status;
         let route = recompiled(next_version(new, self.parts.clock.now()), old)?;
-        self.replace(old, route, by).await
+        self.replace(old, route, mover).await
     }
 
     /// Stores a change, lets the hot path know, and tells where it goes on or stops by it.
-    async fn replace(&self, old: &Route, new: Arc<Route>, by: By) -> Result<Arc<Subscription>> {
+    async fn replace(&self, old: &Route, new: Arc<Route>, mover: Mover) -> Result<Arc<Subscription>> {
         let subscription = Arc::clone(new.subscription());
         self.parts
             .store
             .update_subscription(
                 Arc::clone(&subscription),
                 old.subscription().version,
-                row_after(old, &new, by),
+                row_after(old, &new, mover),
             )
             .await?;
         self.parts.registry.put(new);
         self.parts.runtime.forget(subscription.id);
-        if let Some(event_type) = turn(&old.subscription().status, &subscription.status) {
-            let own = OwnEvent::of_subscription(event_type, &subscription, by);
+        if let Some(event_type) = self.news(old.subscription(), &subscription, mover) {
+            let own = match mover {
+                Mover::Person => OwnEvent::of_subscription(event_type, &subscription, By::Person),
+                Mover::Router { after } => {
+                    let own = OwnEvent::of_subscription(event_type, &subscription, By::Router);
+                    after.map_or(own.clone(), |hops| own.after(hops))
+                }
+            };
             self.announce(subscription.tenant, own).await;
         }
         Ok(subscription)
+    }
+
+    /// What is to be told of a change, if anything.
+    fn news(&self, old: &Subscription, new: &Subscription, mover: Mover) -> Option<&'static str> {
+        let (id, now) = (new.id, self.parts.clock.now());
+        let turn = turn(&old.status, &new.status);
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_go_on = |status: &Status| status.probe_at().is_some();
+        let is_told = match (mover, turn) {
+            (Mover::Person, _) => {
+                holds.forget(id);
+                true
+            }
+            (Mover::Router { .. }, None) if may_go_on(&new.status) => {
+                return holds.lasts(id, now).then_some(own_event::SUBSCRIPTION_DISABLED);
+            }
+            (Mover::Router { .. }, Some(_)) if may_go_on(&new.status) => holds.begins(id, now),
+            (Mover::Router { .. }, Some(_)) if new.status.is_enabled() => holds.ends(id),
+            (Mover::Router { .. }, _) => true,
+        };
+        turn.filter(|_| is_told)
     }
 
     /// Checks everything about a subscription and compiles it.
@@ -378,9 +435,9 @@ fn turn(old: &Status, new: &Status) -> Option<&'static str> {
 
 /// Nobody is disabled for what was before a person enabled, or by a change of the rule alone. That the
 /// router lets one go on says nothing about its failures.
-fn row_after(old: &Route, new: &Route, by: By) -> Row {
+fn row_after(old: &Route, new: &Route, mover: Mover) -> Row {
     let is_enabled = |route: &Route| route.subscription().status.is_enabled();
-    let enabled = by == By::Person && !is_enabled(old) && is_enabled(new);
+    let enabled = mover == Mover::Person && !is_enabled(old) && is_enabled(new);
     let rule = |route: &Route| route.edition().profile.auto_disable;
     match enabled || rule(old) != rule(new) {
         true => Row::BeginsAnew,

@@ -234,7 +234,10 @@ async fn run_plugins(
             let how = Stop::HoldForPlugin {
                 plugin: plugin.clone(),
             };
-            let stopped = tools.steward.stop(route.subscription(), how, reason).await;
+            let stopped = tools
+                .steward
+                .stop(route.subscription(), how, reason, event.hops)
+                .await;
             AfterRun::Again {
                 due_at: match stopped {
                     Stopped::Done | Stopped::MovedOn => now,

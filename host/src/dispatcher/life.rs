@@ -79,34 +79,42 @@ pub(super) fn sample_of(attempt: &Attempt, next: &Next) -> Sample {
     }
 }
 
+/// What is known after an attempt.
+pub(super) struct After {
+    pub(super) report: Report,
+    pub(super) recorded: Recorded,
+    pub(super) sample: Sample,
+    /// Hops of the event that was sent.
+    pub(super) hops: u8,
+}
+
 /// Does what follows from an attempt whose outcome is committed. Its permit is still held, so nothing
 /// more of a subscription that tries is sent before it is known how it goes on.
-pub(super) async fn follow(
-    tools: &Tools,
-    route: &Arc<Route>,
-    report: Report,
-    recorded: Recorded,
-    sample: Sample,
-    now: Timestamp,
-) {
+pub(super) async fn follow(tools: &Tools, route: &Arc<Route>, after: After, now: Timestamp) {
+    let After {
+        report,
+        recorded,
+        sample,
+        hops,
+    } = after;
     let subscription = route.subscription();
     if report.sent {
         tools.meters.record(subscription.id, now, sample);
     }
     let disables = match recorded.failing {
-        Some(row) => disable(tools, route, row).await,
+        Some(row) => disable(tools, route, row, hops).await,
         None => false,
     };
     if !disables && report.sent && !report.stops && subscription.status.probe_at().is_some() {
         // Whatever came, it was not that the endpoint is off.
-        tools.steward.resume(subscription).await;
+        tools.steward.resume(subscription, hops).await;
     }
 }
 
 /// Disables a subscription if its rule says so after a failure; whether it does. One that was changed while
 /// the request was under way is asked as it is now, with the failures as they are now: a change that leaves
 /// the row of failures must not save it, and one that began the row anew must.
-async fn disable(tools: &Tools, tried: &Arc<Route>, row: InARow) -> bool {
+async fn disable(tools: &Tools, tried: &Arc<Route>, row: InARow, hops: u8) -> bool {
     let id = tried.subscription().id;
     let same = tools
         .registry
@@ -125,7 +133,9 @@ async fn disable(tools: &Tools, tried: &Arc<Route>, row: InARow) -> bool {
             return false;
         };
         // Where it could not be written, the next failure asks again, and so does the next start.
-        let stopped = tools.steward.stop(route.subscription(), Stop::Disable, reason);
+        let stopped = tools
+            .steward
+            .stop(route.subscription(), Stop::Disable, reason, hops);
         match stopped.await {
             Stopped::Done | Stopped::Unwritten => return true,
             Stopped::MovedOn => {}

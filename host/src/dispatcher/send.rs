@@ -86,7 +86,7 @@ pub(super) async fn send(
         resend,
         signature_headers,
     };
-    let next = next_of(decision, report, &row, subscription, tools, now).await;
+    let next = next_of(decision, report, &row, (subscription, event.hops), tools, now).await;
     let sent = Pending {
         attempts: number,
         ..row
@@ -104,7 +104,13 @@ pub(super) async fn send(
     if let Some(tried) = tried(&row, event, &next) {
         tools.gauges.attempted(row.subscription, tried, now);
     }
-    life::follow(tools, route, *report, recorded, sample, now).await;
+    let after = life::After {
+        report: *report,
+        recorded,
+        sample,
+        hops: event.hops,
+    };
+    life::follow(tools, route, after, now).await;
     let (status, reason) = match next {
         Next::Again {
             due_at,
@@ -189,7 +195,7 @@ async fn next_of(
     decision: Decision,
     report: &mut Report,
     row: &Pending,
-    subscription: &Subscription,
+    (subscription, hops): (&Subscription, u8),
     tools: &Tools,
     now: Timestamp,
 ) -> Next {
@@ -223,7 +229,10 @@ async fn next_of(
         Decision::Disable { reason } => (Stop::Disable, reason),
     };
     report.stops = true;
-    let stopped = tools.steward.stop(subscription, how, reason.to_string()).await;
+    let stopped = tools
+        .steward
+        .stop(subscription, how, reason.to_string(), hops)
+        .await;
     let due_at = match stopped {
         Stopped::Done | Stopped::MovedOn => now,
         Stopped::Unwritten => now.plus(STOP_RETRY),

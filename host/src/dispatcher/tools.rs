@@ -51,16 +51,18 @@ pub enum Stopped {
 
 /// Stops subscriptions on the dispatcher's word.
 pub trait Steward: Send + Sync + 'static {
-    /// Stops one, durably, if it still has the version that went wrong.
+    /// Stops one, durably, if it still has the version that went wrong. `hops` are those of the event whose
+    /// delivery it follows from: what is told of it must come to an end.
     fn stop<'a>(
         &'a self,
         subscription: &'a Subscription,
         how: Stop,
         reason: String,
+        hops: u8,
     ) -> BoxFuture<'a, Stopped>;
 
     /// Lets one go on, durably, if it still has the version that was tried. False where it could not be.
-    fn resume<'a>(&'a self, subscription: &'a Subscription) -> BoxFuture<'a, bool>;
+    fn resume<'a>(&'a self, subscription: &'a Subscription, hops: u8) -> BoxFuture<'a, bool>;
 }
 
 /// Everything that seeing a row through takes.

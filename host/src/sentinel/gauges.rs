@@ -70,14 +70,14 @@ impl Gauges {
         sums(&self.events, now)
     }
 
-    /// What was stopped and not looked at.
-    pub(super) fn stopped(&self) -> Vec<SubscriptionId> {
-        lock(&self.stopped).iter().copied().collect()
+    /// What was stopped since this was last asked. What is stopped from now on is for the next to ask.
+    pub(super) fn take_stopped(&self) -> BTreeSet<SubscriptionId> {
+        std::mem::take(&mut *lock(&self.stopped))
     }
 
-    /// It was looked at.
-    pub(super) fn forget_stopped(&self, subscription: SubscriptionId) {
-        lock(&self.stopped).remove(&subscription);
+    /// That it was stopped could not be told: it is for the next to ask too. Nobody is woken for it.
+    pub(super) fn keep_stopped(&self, subscription: SubscriptionId) {
+        lock(&self.stopped).insert(subscription);
     }
 
     /// Waits until a subscription is stopped.
@@ -136,6 +136,19 @@ mod tests {
 
         gauges.accepted(TenantId::from_number(1), 3, 1, now);
         assert_eq!(gauges.events(now), [(TenantId::from_number(1), counts(3, 1))]);
+    }
+
+    #[test]
+    fn a_stop_that_comes_while_one_is_told_is_not_lost() {
+        let (gauges, id) = (Gauges::default(), SubscriptionId::from_number(1));
+        gauges.stop(id);
+        assert_eq!(gauges.take_stopped(), BTreeSet::from([id]));
+        // It went on and was stopped again while the round told of the first time.
+        gauges.stop(id);
+        assert_eq!(gauges.take_stopped(), BTreeSet::from([id]));
+        assert!(gauges.take_stopped().is_empty());
+        gauges.keep_stopped(id);
+        assert_eq!(gauges.take_stopped(), BTreeSet::from([id]));
     }
 
     #[test]

@@ -378,9 +378,16 @@ async fn the_router_itself_stops_only_what_is_enabled() {
         reason: "gone".into(),
         probe_at: None,
     };
-    let other_version = house.control.stop(id, version + 1, held()).await.unwrap();
+    let other_version = house.control.stop(id, version + 1, held(), 0).await.unwrap();
     assert!(other_version.is_none(), "what went wrong was another version");
-    assert!(house.control.stop(id, version, held()).await.unwrap().is_some());
+    assert!(
+        house
+            .control
+            .stop(id, version, held(), 0)
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(
         house
             .call("GET", &format!("/subscriptions/{made}"), NOTHING)
@@ -392,7 +399,12 @@ async fn the_router_itself_stops_only_what_is_enabled() {
         .call("POST", &format!("/subscriptions/{made}/disable"), NOTHING)
         .await;
     assert!(
-        house.control.stop(id, version, held()).await.unwrap().is_none(),
+        house
+            .control
+            .stop(id, version, held(), 0)
+            .await
+            .unwrap()
+            .is_none(),
         "a person's word stays"
     );
     let shown = house

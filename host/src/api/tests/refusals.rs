@@ -237,7 +237,13 @@ async fn draining_and_a_closed_store_are_not_ready() {
     assert_eq!(house.send(ready("/readyz")).await.status, StatusCode::OK);
     house.draining.send(true).unwrap();
     assert_eq!(house.send(ready("/readyz")).await.problem(), "503 unavailable");
+    // A preview counts for as long as there is something to count, but not past the end.
+    let preview = r#"{"kind":"replay","status":"none","preview":true}"#;
+    let refused = house.call("POST", "/operations", preview).await;
+    assert_eq!(refused.problem(), "503 unavailable");
     house.draining.send(false).unwrap();
+    let counted = house.call("POST", "/operations", preview).await;
+    assert_eq!(counted.status, StatusCode::OK);
     house.store.close().await.unwrap();
     assert_eq!(house.send(ready("/readyz")).await.problem(), "503 unavailable");
     let refused = house.call("POST", "/events", r#"{"type":"a","data":1}"#).await;
