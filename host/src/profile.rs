@@ -385,13 +385,14 @@ impl TryFrom<Written> for Profile {
 
 impl From<Profile> for Written {
     fn from(profile: Profile) -> Self {
+        // Also where it is the usual one: a version says the same when the router has moved on.
         let user_agent = profile.user_agent.to_str().unwrap_or(USER_AGENT);
         Self {
             name: profile.name,
             version: profile.version,
             title: profile.title,
             description: profile.description,
-            user_agent: (user_agent != USER_AGENT).then(|| user_agent.to_owned()),
+            user_agent: Some(user_agent.to_owned()),
             timeout_seconds: u32::try_from(profile.timeout.as_secs()).unwrap_or(TIMEOUT_SECONDS_MAX),
             response_body_bytes_max: profile.response_body_bytes_max,
             transport: profile.transport,

@@ -43,7 +43,7 @@ async fn a_delivery_that_todays_secrets_cannot_sign_is_held_and_not_lost() {
         "{reason}"
     );
     let delivery = router.delivery_of(&event).await;
-    assert_eq!(delivery["status"], "pending", "{delivery}");
+    assert_eq!(delivery["status"], "held", "{delivery}");
     assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
 
     // To let it go on without another secret holds it again.
@@ -173,7 +173,7 @@ async fn what_looks_like_a_version_that_cannot_be_read_waits_for_it() {
     let reason = held["status_reason"].as_str().unwrap();
     assert!(reason.contains("acme@2"), "{reason}");
     for event in &events {
-        assert_eq!(router.delivery_of(event).await["status"], "pending");
+        assert_eq!(router.delivery_of(event).await["status"], "held");
     }
     let same = json!({"profile": "acme@2"});
     let answer = router

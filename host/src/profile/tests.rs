@@ -347,3 +347,10 @@ fn headers_that_frame_the_message_are_found() {
         assert_eq!(read(name, value).unwrap().headers.framing(), None);
     }
 }
+
+/// A version that was stored sends what it sent, whatever the binary's own User-Agent is by then.
+#[test]
+fn a_document_says_its_user_agent_also_where_it_is_the_usual_one() {
+    let document = serde_json::to_value(built_in(DEFAULT).unwrap()).unwrap();
+    assert_eq!(document["user_agent"], USER_AGENT);
+}
