@@ -274,6 +274,15 @@ impl Profile {
         self.operational_events.shown_type(event_type)
     }
 
+    /// The first header of the signature that frames the message or says what the profile says elsewhere:
+    /// no request could leave with it as it should. As with [`Headers::framing`], such a profile is refused
+    /// where it is put, and one that is stored stays readable.
+    pub fn signs_in_reserved(&self) -> Option<&str> {
+        let mut names = self.signature.iter().flat_map(|signing| signing.headers());
+        let found = names.find(|name| headers::is_reserved(name.as_str()));
+        found.map(|name| name.as_str())
+    }
+
     /// Why a URL is not for deliveries, if the profile refuses it.
     pub fn refused_url(&self, url: &str) -> Option<&str> {
         self.refuse_urls.iter().find_map(|refused| refused.refuses(url))

@@ -186,6 +186,12 @@ async fn faults_of_a_profile_say_what_is_wrong() {
             "/signature",
             "a table with algorithm",
         ),
+        (
+            json!({"signature": {"algorithm": "hmac-sha256", "secret": "utf8", "input": "{body}", "encoding": "hex",
+                "format": "{sig}", "header": "Content-Type"}}),
+            "/signature",
+            "is set by Hookway itself",
+        ),
     ];
     for (part, pointer, text) in places {
         let mut profile = json!({"envelope": "none"});

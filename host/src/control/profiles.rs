@@ -48,6 +48,12 @@ impl Control {
             let detail = ProfileFault::Reserved { name }.to_string();
             return Err(Faults::one("/headers", detail).into());
         }
+        if let Some(name) = profile.signs_in_reserved() {
+            let detail = ProfileFault::Reserved {
+                name: name.to_owned(),
+            };
+            return Err(Faults::one("/signature", detail.to_string()).into());
+        }
         let _one_at_a_time = self.changing.lock().await;
         let shelf = self.shelf();
         let newest = shelf.versions(tenant, name).last().cloned();

@@ -48,6 +48,11 @@ fn reserved() -> impl Iterator<Item = &'static str> {
     framing.chain(&SAID_ELSEWHERE).copied()
 }
 
+/// Whether a header frames the message, or is said elsewhere in the profile.
+pub(super) fn is_reserved(name: &str) -> bool {
+    FRAMING.contains(&name) || SAID_ELSEWHERE.contains(&name)
+}
+
 /// The headers of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Vec<Header>);
