@@ -16,7 +16,7 @@ pub use sample::sample;
 
 use crate::delivery::Cause;
 use crate::event::{self, Event, OWN_TYPE_PREFIX};
-use crate::id::{DeliveryId, EventId, KeyId, OperationId, SubscriptionId, TenantId};
+use crate::id::{DeliveryId, EventId, KeyId, SubscriptionId, TenantId};
 use crate::profile::Choice;
 use crate::secret::masked_url;
 use crate::subscription::{Status, Subscription};

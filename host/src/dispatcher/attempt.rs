@@ -154,7 +154,7 @@ async fn run_plugins(
     report: &mut Report,
 ) -> store::Result<Ready> {
     let Some(look) = tools.registry.edition(row.profile, route) else {
-        return Ok(Ready::Ended(hold_unread(tools, row, route).await));
+        return Ok(Ready::Ended(hold_unread(tools, row, route, event.hops).await));
     };
     row.runs = row.runs.saturating_add(1);
     let rendering = tools.renderer.render(route, event, row.delivery, row.runs);
@@ -342,10 +342,10 @@ pub(super) async fn abandon(tools: &Tools, row: Pending, cause: Cause, reason: &
 }
 
 /// Holds the subscription of a row that cannot be sent as things are configured, until a person has seen to
-/// it. The row stays as it is, and no attempt is counted.
-pub(super) async fn hold(tools: &Tools, row: Pending, route: &Route, reason: String) -> Fate {
+/// it. The row stays as it is, and no attempt is counted. `hops` are those of its event.
+pub(super) async fn hold(tools: &Tools, row: Pending, route: &Route, reason: String, hops: u8) -> Fate {
     let how = Stop::Hold { probe_at: None };
-    let stopped = tools.steward.stop(route.subscription(), how, reason).await;
+    let stopped = tools.steward.stop(route.subscription(), how, reason, hops).await;
     let now = tools.clock.now();
     let due_at = match stopped {
         Stopped::Done => now,
@@ -356,7 +356,7 @@ pub(super) async fn hold(tools: &Tools, row: Pending, route: &Route, reason: Str
 }
 
 /// Holds the subscription of a row whose version of the profile cannot be read: another binary can.
-pub(super) async fn hold_unread(tools: &Tools, row: Pending, route: &Route) -> Fate {
+pub(super) async fn hold_unread(tools: &Tools, row: Pending, route: &Route, hops: u8) -> Fate {
     let number = row.profile.unwrap_or(route.edition().number);
     let shelf = tools.registry.shelf();
     let version = match shelf.unread(number) {
@@ -368,7 +368,7 @@ pub(super) async fn hold_unread(tools: &Tools, row: Pending, route: &Route) -> F
          run one that can, and enable the subscription",
         row.delivery
     );
-    hold(tools, row, route, reason).await
+    hold(tools, row, route, reason, hops).await
 }
 
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.

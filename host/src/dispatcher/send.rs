@@ -42,7 +42,7 @@ pub(super) async fn send(
     let subscription = route.subscription();
     // Its looks are those that it began with; what follows from an answer is today's business.
     let Some(look) = tools.registry.edition(row.profile, route) else {
-        return Ok(hold_unread(tools, row, route).await);
+        return Ok(hold_unread(tools, row, route, event.hops).await);
     };
     // Reached by who tries a held subscription every few seconds for days.
     let Some(number) = row.attempts.checked_add(1) else {
@@ -62,7 +62,7 @@ pub(super) async fn send(
             }
             // The secrets of today are its subscription's business, not a fault of the delivery.
             Err(fault @ outbound::Fault::Secret { .. }) => {
-                return Ok(hold(tools, row, route, cannot_sign(&row, &fault)).await);
+                return Ok(hold(tools, row, route, cannot_sign(&row, &fault), event.hops).await);
             }
             Err(fault) => (
                 AttemptResult::Error {

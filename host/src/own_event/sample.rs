@@ -3,7 +3,14 @@
 
 use serde_json::json;
 
-use super::*;
+use super::{
+    ALL, By, DELIVERY_FAILED, FailedDelivery, KEY_CREATED, KEY_DELETED, KeyFacts, OwnEvent, PLUGIN_HELD,
+    RECOVERY_FINISHED,
+};
+use crate::delivery::Cause;
+use crate::id::OperationId;
+use crate::subscription::Subscription;
+use crate::time::Timestamp;
 
 /// Whom made-up samples are about.
 const NAME: &str = "test";
