@@ -1,0 +1,42 @@
+//! The verbs that set a router up, as the real program: tenants, profiles, secrets, keys, tests.
+
+use serde_json::{Value, json};
+
+use crate::support::{Receiver, TestRouter};
+use crate::terminal::{call, good, text};
+
+fn read(answer: &str) -> Value {
+    serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+/// AE-17.
+#[tokio::test]
+async fn trigger_sends_the_sample_of_a_described_type() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    router
+        .subscribe(&json!({"name": "n", "url": receiver.url(), "events": ["*"], "profile": "plain"}))
+        .await;
+    let trigger = ["trigger", "user.joined"];
+    let unknown = call(&router, &trigger).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    let why = text(&unknown.stderr);
+    assert!(why.contains("no sample of \"user.joined\""), "{why}");
+    good(&call(&router, &["event-types", "load", "workflows"]).await);
+    let shown = router.get("/api/v1/event-types/user.joined").await;
+    good(&call(&router, &trigger).await);
+    let body = receiver.wait_for(1).await[0].json();
+    assert_eq!(body, shown.body["sample"]);
+    assert!(body.is_object(), "{body}");
+    // A description without a sample is none.
+    good(
+        &call(
+            &router,
+            &["event-types", "put", "own.type", "--description", "en=Mine"],
+        )
+        .await,
+    );
+    assert_eq!(
+        call(&router, &["trigger", "own.type"]).await.status.code(),
+        Some(2)
+    );
+}
