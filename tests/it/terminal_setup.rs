@@ -40,3 +40,29 @@ async fn trigger_sends_the_sample_of_a_described_type() {
         Some(2)
     );
 }
+
+#[tokio::test]
+async fn what_profiles_show_prints_can_be_put_as_the_help_says() {
+    let router = TestRouter::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("acme.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(
+        &file,
+        good(&call(&router, &["profiles", "show", "generic"]).await),
+    )
+    .unwrap();
+    let nameless = call(&router, &["profiles", "put", path]).await;
+    assert_eq!(nameless.status.code(), Some(2));
+    assert!(
+        text(&nameless.stderr).contains("--name"),
+        "{}",
+        text(&nameless.stderr)
+    );
+    good(&call(&router, &["profiles", "put", path, "--name", "acme"]).await);
+    // One's own keeps its name, so that it can be put again as it is.
+    let own = good(&call(&router, &["profiles", "show", "acme"]).await);
+    assert!(own.starts_with("name = \"acme\"\n# version = 1\n"), "{own}");
+    std::fs::write(&file, own).unwrap();
+    good(&call(&router, &["profiles", "put", path]).await);
+}
