@@ -66,3 +66,34 @@ async fn what_profiles_show_prints_can_be_put_as_the_help_says() {
     std::fs::write(&file, own).unwrap();
     good(&call(&router, &["profiles", "put", path]).await);
 }
+
+#[tokio::test]
+async fn a_subscription_is_made_with_a_secret_of_ones_own_or_none() {
+    let router = TestRouter::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "a plain text\n").unwrap();
+    let made = async |profile: &str, more: &[&str]| {
+        let arguments = [
+            "subscriptions",
+            "create",
+            "--name",
+            "n",
+            "--url",
+            "https://example.com/hook",
+            "--event",
+            "a.b",
+            "--json",
+            "--profile",
+            profile,
+        ];
+        call(&router, &[&arguments[..], more].concat()).await
+    };
+    let own = made("workflows", &["--secret-file", secret.to_str().unwrap()]).await;
+    assert_eq!(read(&good(&own))["secret"], "a plain text");
+    let none = made("inboundflow", &["--unsigned"]).await;
+    assert_eq!(read(&good(&none)).get("secret").and_then(Value::as_str), None);
+    let needed = made("workflows", &["--unsigned"]).await;
+    assert_eq!(needed.status.code(), Some(1), "its profile always signs");
+    assert!(!text(&made("workflows", &[]).await.stdout).contains("a plain text"));
+}
