@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Receiver, TestRouter};
+use crate::support::{Receiver, Reply, TestRouter};
 use crate::terminal::{call, good, text};
 
 fn read(answer: &str) -> Value {
@@ -65,6 +65,24 @@ async fn what_profiles_show_prints_can_be_put_as_the_help_says() {
     assert!(own.starts_with("name = \"acme\"\n# version = 1\n"), "{own}");
     std::fs::write(&file, own).unwrap();
     good(&call(&router, &["profiles", "put", path]).await);
+}
+
+#[tokio::test]
+async fn a_test_tells_its_verdict_and_the_hint_follows_it() {
+    let (router, receiver) = (TestRouter::start().await, Receiver::start().await);
+    receiver.now_answer(Reply::Status(410));
+    let url = receiver.url();
+    for (profile, verdict) in [("standard-webhooks", "disable"), ("workflows", "retry")] {
+        let arguments = ["subscriptions", "test", "--url", &url, "--profile", profile];
+        let tried = call(&router, &arguments).await;
+        assert_eq!(tried.status.code(), Some(1));
+        let shown = text(&tried.stdout);
+        assert!(shown.contains(&format!("verdict {verdict} (took ")), "{shown}");
+        assert!(
+            shown.contains("disabled only where the verdict is `disable`"),
+            "{shown}"
+        );
+    }
 }
 
 #[tokio::test]

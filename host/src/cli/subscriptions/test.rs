@@ -164,13 +164,14 @@ fn story(context: &Context, tried: &Answer) -> Vec<String> {
     let toned = output.tone(Tone::of_status(&verdict), &verdict);
     let took = tried["duration_ms"]
         .as_u64()
-        .map(|ms| format!(" after {ms} ms"))
+        .map(|ms| format!(" (took {ms} ms)"))
         .unwrap_or_default();
     let reason = match cell(&tried["reason"]) {
         reason if reason.is_empty() => reason,
         reason => format!(": {reason}"),
     };
-    lines.push(format!("{toned}{took}{reason}"));
+    let title = output.tone(Tone::Faint, "verdict");
+    lines.push(format!("{title} {toned}{took}{reason}"));
     for finding in tried["diagnosis"].as_array().into_iter().flatten() {
         let code = output.tone(Tone::Odd, &cell(&finding["code"]));
         lines.push(format!("\n{code}: {}", cell(&finding["detail"])));
