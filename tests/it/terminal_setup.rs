@@ -115,3 +115,24 @@ async fn a_subscription_is_made_with_a_secret_of_ones_own_or_none() {
     assert_eq!(needed.status.code(), Some(1), "its profile always signs");
     assert!(!text(&made("workflows", &[]).await.stdout).contains("a plain text"));
 }
+
+#[tokio::test]
+async fn a_tenant_is_shown_with_what_it_validates_and_changing_nothing_is_refused() {
+    let router = TestRouter::start().await;
+    good(&call(&router, &["tenants", "create", "acme"]).await);
+    let nothing = call(&router, &["tenants", "update", "acme"]).await;
+    assert_eq!(nothing.status.code(), Some(2));
+    let why = text(&nothing.stderr);
+    assert!(why.contains("--validate-events"), "{why}");
+    good(
+        &call(
+            &router,
+            &["tenants", "update", "acme", "--validate-events", "refuse"],
+        )
+        .await,
+    );
+    for arguments in [&["tenants", "show", "acme"][..], &["tenants", "list"]] {
+        let shown = good(&call(&router, arguments).await);
+        assert!(shown.contains("VALIDATES") && shown.contains("refuse"), "{shown}");
+    }
+}
