@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{Receiver, Reply, TestRouter};
-use crate::terminal::{call, good, text};
+use crate::terminal::{call, good, hookway, text};
 
 fn read(answer: &str) -> Value {
     serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
@@ -135,4 +135,17 @@ async fn a_tenant_is_shown_with_what_it_validates_and_changing_nothing_is_refuse
         let shown = good(&call(&router, arguments).await);
         assert!(shown.contains("VALIDATES") && shown.contains("refuse"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_path_in_place_of_the_key_is_told() {
+    let router = TestRouter::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut command = hookway(&router, &["events", "list"]);
+    command.env("HOOKWAY_KEY", file.path());
+    let refused = tokio::task::spawn_blocking(move || command.output()).await;
+    let refused = refused.unwrap().unwrap();
+    let why = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(why.contains("--key-file names a file"), "{why}");
 }
