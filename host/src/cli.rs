@@ -78,7 +78,7 @@ struct Global {
     /// Where the router is [default: $HOOKWAY_URL, or the configured server.listen on this machine]
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
-    /// File that holds the API key [default: $HOOKWAY_KEY, or admin.key in the data directory]
+    /// File that holds the API key [or the key itself in $HOOKWAY_KEY; default: admin.key in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// The tenant to act for, with an admin key [default: $HOOKWAY_TENANT]
@@ -317,7 +317,7 @@ impl Context {
             return Ok((read_key(path)?, path.display().to_string()));
         }
         if let Some(key) = &self.environment.key {
-            return Ok((key.clone(), "HOOKWAY_KEY".to_owned()));
+            return Ok((key.clone(), variable(key)));
         }
         if !client::is_local(base) {
             return Err(Failure::usage(format!(
@@ -339,6 +339,15 @@ impl Context {
             path.display()
         )))
     }
+}
+
+/// What is said of a key in the environment that a router does not know. Some put there where the key is.
+fn variable(key: &Secret) -> String {
+    match std::path::Path::new(key.reveal()).exists() {
+        true => "HOOKWAY_KEY, which looks like the path of a file: it holds the key itself, --key-file names a file",
+        false => "HOOKWAY_KEY",
+    }
+    .to_owned()
 }
 
 /// Reads a key or secret from a file, or from standard input for `-`: one line.
@@ -440,6 +449,12 @@ mod tests {
             "hookway sources create --name github --preset github --secret-env GH --keep-refused --enabled false",
             "hookway sources receptions github --outcome refused --limit 5",
             "hookway sources rotate-secret github --overlap 24h",
+            "hookway sign --profile workflows --secret-env S body.json",
+            "hookway verify --profile workflows --signature sha256=x --secret-env S body.json",
+            "hookway subscriptions create --name a --url https://a --event a --secret-env S",
+            "hookway subscriptions create --file a.json --unsigned",
+            "hookway subscriptions test --url https://a --unsigned",
+            "hookway tenants show acme",
             "hookway verify --id req_1 --timestamp 1 --signature v1,x --secret-file f body.json",
             "hookway --json health",
             "hookway explain invalid",

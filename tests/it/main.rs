@@ -47,6 +47,7 @@ mod sources;
 mod stable_json;
 mod terminal;
 mod terminal_operations;
+mod terminal_setup;
 mod terminal_sources;
 mod trial;
 mod triggering;

@@ -20,7 +20,7 @@ const COLUMNS: [Column; 7] = [
     ("BEGAN", "/created_at"),
     ("SUBSCRIPTION", "/asked/subscription_id"),
 ];
-const FIELDS: [Column; 14] = [
+const FIELDS: [Column; 16] = [
     ("id", "/id"),
     ("kind", "/kind"),
     ("state", "/state"),
@@ -31,6 +31,8 @@ const FIELDS: [Column; 14] = [
     ("expired", "/progress/skipped/expired"),
     ("on their way", "/progress/skipped/pending"),
     ("changed", "/progress/skipped/changed"),
+    ("subscription gone", "/progress/skipped/subscription_gone"),
+    ("damaged", "/progress/skipped/damaged"),
     ("up to", "/progress/position/time"),
     ("error", "/progress/error"),
     ("began", "/created_at"),

@@ -1,5 +1,7 @@
 //! `hookway profiles`: how deliveries look and behave, as versioned data.
 
+mod editable;
+
 use std::path::{Path, PathBuf};
 
 use http::Method;
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use super::client::Body;
 use super::output::Column;
 use super::{Context, Failure, input};
+use editable::{Owner, written};
 
 const COLUMNS: [Column; 5] = [
     ("NAME", "/name"),
@@ -27,15 +30,15 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:
   hookway profiles show workflows
   hookway profiles show acme@1
-  hookway profiles show generic > acme.toml    # change it, then: hookway profiles put acme.toml")]
+  hookway profiles show generic > acme.toml    # change it, then: hookway profiles put acme.toml --name acme")]
     Show {
         /// Its name, or name@version
         name: String,
     },
     /// Make a profile, or its next version, from a TOML or JSON file
     #[command(after_help = "Examples:
-  hookway profiles put acme.toml
-  hookway profiles put generic.toml --name acme")]
+  hookway profiles put generic.toml --name acme
+  hookway profiles put acme.toml        # where the file says name = \"acme\"")]
     Put {
         /// The file; `-` is standard input, read as TOML
         file: PathBuf,
@@ -66,13 +69,19 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
                 return output.answer(&shown);
             }
             let document = shown.get("profile").cloned().unwrap_or_default();
-            output.line(&toml_of(&document)?)
+            let own = match shown["built_in"].as_bool() {
+                Some(true) => Owner::Router,
+                _ => Owner::Tenant,
+            };
+            output.line(written(&document, own)?.trim_end())
         }
         Verb::Put { file, name } => {
             let mut document = document(&file)?;
             let own = document.get("name").and_then(Value::as_str).map(str::to_owned);
             let Some(name) = name.or(own) else {
-                return Err(Failure::usage("the file has no `name`; give one with --name"));
+                return Err(Failure::usage(
+                    "the file has no `name`; give one with --name, such as --name acme",
+                ));
             };
             if let Some(fields) = document.as_object_mut() {
                 fields.remove("name");
@@ -114,10 +123,4 @@ fn document(file: &Path) -> Result<Value, Failure> {
         false => toml::from_str(&text).map_err(|error| format!("is not TOML: {error}")),
     };
     read.map_err(|error| Failure::usage(format!("{shown} {error}")))
-}
-
-/// The document as TOML, which has no null: what is null is not said.
-fn toml_of(document: &Value) -> Result<String, Failure> {
-    toml::to_string_pretty(document)
-        .map_err(|error| Failure::usage(format!("it cannot be shown as TOML, use --json: {error}")))
 }

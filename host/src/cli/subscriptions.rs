@@ -1,6 +1,7 @@
 //! `hookway subscriptions`: the routing table, by hand.
 
 mod fields;
+mod secret;
 mod test;
 
 use http::Method;
@@ -12,6 +13,7 @@ use super::{Context, Failure};
 
 use self::fields::Fields;
 pub(super) use self::fields::rate_from;
+use self::secret::SecretFlags;
 
 const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
@@ -88,8 +90,10 @@ pub(super) enum Verb {
       --url https://hooks.slack.com/services/T0/B0/x
   hookway subscriptions create --name Leads --key leads --url https://n8n.example.com/webhook/1 \\
       --event lead.created --plugin 'jq={\"program\":\"{mail: .email}\"}'
+  hookway subscriptions create --name Alerts --event 'alert.*' --profile workflows \\
+      --secret-env WEBHOOK_SECRET --url https://example.com/hook
   hookway subscriptions create --file subscription.json")]
-    Create(Box<Fields>),
+    Create(Box<NewFields>),
     /// Change a subscription; what is not given stays
     #[command(after_help = "Examples:
   hookway subscriptions update leads --filter 'data.score > 50'
@@ -141,6 +145,22 @@ pub(super) enum Verb {
         /// Its id or key
         id: String,
     },
+}
+
+/// The fields of a new subscription. The secret of one that is there is changed by `rotate-secret`.
+#[derive(Debug, clap::Args)]
+pub(super) struct NewFields {
+    #[command(flatten)]
+    fields: Fields,
+    #[command(flatten)]
+    secret: SecretFlags,
+}
+
+impl NewFields {
+    fn body(&self) -> Result<String, Failure> {
+        let secret = Value::Object(self.secret.members()?).to_string();
+        test::joined([self.fields.body()?.as_str(), &secret].into_iter())
+    }
 }
 
 /// Does it.
@@ -319,6 +339,25 @@ fn secret(context: &Context, answer: &Value) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_subscription_may_have_a_secret_or_none() {
+        let body = |unsigned| {
+            let made = NewFields {
+                fields: Fields {
+                    name: Some("n".to_owned()),
+                    ..Fields::default()
+                },
+                secret: SecretFlags {
+                    unsigned,
+                    ..SecretFlags::default()
+                },
+            };
+            made.body().unwrap()
+        };
+        assert_eq!(body(false), r#"{"name":"n"}"#);
+        assert_eq!(body(true), r#"{"name":"n","secret":null}"#);
+    }
 
     #[test]
     fn a_subscription_is_shown_as_it_is_written() {

@@ -7,11 +7,12 @@ use super::client::{Answer, Body};
 use super::output::Column;
 use super::{Context, Failure};
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     ("ID", "/id"),
     ("NAME", "/name"),
     ("IN DELIVERIES", "/external_id"),
     ("PROFILE", "/default_profile"),
+    ("VALIDATES", "/validate_events"),
     ("CREATED", "/created_at"),
 ];
 
@@ -65,6 +66,12 @@ pub(super) enum Verb {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Show one tenant
+    #[command(after_help = "Example:\n  hookway tenants show acme")]
+    Show {
+        /// Its name or id
+        tenant: String,
+    },
     /// List the tenants
     #[command(after_help = "Example:\n  hookway tenants list")]
     List,
@@ -86,10 +93,16 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Update { tenant, settings } => {
             let mut body = json!({});
             settings.onto(&mut body);
+            if body == json!({}) {
+                return Err(Failure::usage(format!(
+                    "nothing of {tenant} is to be changed: give --external-id, --default-profile or --validate-events"
+                )));
+            }
             let body = Body::Json(body.to_string());
             let path = ["tenants", tenant.as_str()];
             show(context, &client.call(Method::PATCH, &path, &[], body).await?)
         }
+        Verb::Show { tenant } => show(context, &client.get(&["tenants", &tenant], &[]).await?),
         Verb::List => {
             let page = client.get(&["tenants"], &[]).await?;
             context.output.page(&page, &COLUMNS, "no tenants")

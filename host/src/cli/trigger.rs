@@ -1,7 +1,7 @@
 //! `hookway trigger`: a sample event of a type, to see what becomes of it.
 //!
-//! The sample is what `--data` gives, else the built-in one of the type, else the newest event of the
-//! type in the router's history. Without changes it is sent byte for byte; with `--override` or
+//! The sample is what `--data` gives, else the built-in one of the type, else the one that the router has in
+//! the description of the type, else the newest event of the type in the router's history. Without changes it is sent byte for byte; with `--override` or
 //! `--remove` the JSON is written anew. With the secret of a source it goes the way of a webhook.
 
 mod edit;
@@ -28,6 +28,8 @@ use webhook::Webhook;
 
 /// Most events that one call sends.
 const COUNT_MAX: u32 = 1_000;
+/// The status of what the router does not have.
+const NOT_FOUND: u16 = 404;
 const COLUMNS: [Column; 3] = [("TYPE", "/type"), ("SOURCE", "/source"), ("WHAT", "/about")];
 
 /// Flags of `trigger`.
@@ -37,10 +39,12 @@ const COLUMNS: [Column; 3] = [("TYPE", "/type"), ("SOURCE", "/source"), ("WHAT",
   hookway trigger order.paid --wait
   hookway trigger alert.created --override severity=low --remove area
   hookway trigger order.paid --override items.0.quantity=3 --override /customer/name='Ada Lovelace'
+  hookway trigger user.joined        # a type of `event-types load workflows`: its sample
   hookway trigger my.own.type --data @body.json --count 10
   hookway trigger github.push --source github --secret-file github.secret --wait   # as GitHub would send it
 
-A value of --override is JSON where it reads as such, and text otherwise.")]
+The sample of a type is the built-in one (--list), else that of `hookway event-types show TYPE`, else the newest
+event of the type. A value of --override is JSON where it reads as such, and text otherwise.")]
 pub(super) struct Args {
     /// The event type, such as order.paid
     #[arg(value_name = "TYPE", required_unless_present = "list")]
@@ -205,17 +209,38 @@ async fn sample(client: &Client, event_type: &str, data: Option<&str>) -> Result
             ..Sample::default()
         });
     }
+    if let Some(sample) = described(client, event_type).await? {
+        return Ok(sample);
+    }
     match newest(client, event_type).await? {
         Some(sample) => Ok(sample),
         None => {
             let known: Vec<&str> = SAMPLES.iter().map(|sample| sample.event_type).collect();
             Err(Failure::usage(format!(
-                "there is no sample of {event_type:?}, and no event of this type has come yet: give its payload \
-                 with --data, or take one of {}",
+                "there is no sample of {event_type:?}, neither built in nor with a described event type, and no event \
+                 of this type has come yet: give its payload with --data, describe the type with `hookway event-types \
+                 put`, or take one of {}",
                 known.join(", ")
             )))
         }
     }
+}
+
+/// The sample that the router has in the description of a type, byte for byte.
+async fn described(client: &Client, event_type: &str) -> Result<Option<Sample>, Failure> {
+    let described = match client.get(&["event-types", event_type], &[]).await {
+        Ok(described) => described,
+        Err(Failure::Problem(problem)) if problem.status == NOT_FOUND => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    // A type may be described without a sample.
+    let data = described.member("sample").filter(|json| *json != "null");
+    let data = data.map(|json| input::json("the sample", json.as_bytes().to_vec()));
+    let with = |data| Sample {
+        data: Some(data),
+        ..Sample::default()
+    };
+    Ok(data.transpose()?.map(with))
 }
 
 /// The newest event of a type in history, without its id and time.

@@ -83,7 +83,8 @@ fn of_status(case: &Case<'_>, status: u16, headers: &[(String, String)], text: &
         410 => finding(
             Code::Gone,
             "the receiver says that the address is gone for good",
-            "get a new URL; a subscription with this one is disabled by its first delivery",
+            "get a new URL. What a delivery would do is the verdict beside this: the subscription is disabled only where \
+             the verdict is `disable`, else its profile goes on as with any other failure",
         ),
         413 => Some(Finding::new(
             Code::BodyTooLarge,

@@ -1,15 +1,15 @@
 //! `hookway subscriptions test`: one test event, really signed and really sent, and what is probably wrong.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use http::Method;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Fields;
+use super::secret::SecretFlags;
 use crate::cli::client::{Answer, Body};
 use crate::cli::output::{Tone, cell, clean};
-use crate::cli::sources::secret_from;
 use crate::cli::{Context, Failure, input};
 
 /// Longest body that is shown to people, in characters; `--json` shows it whole.
@@ -19,7 +19,7 @@ const BODY_CHARACTERS_MAX: usize = 2_000;
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The id or key of a subscription; without it, one that is not stored is tried
-    #[arg(required_unless_present_any = ["url", "file"])]
+    #[arg(required_unless_present_any = ["url", "file"], conflicts_with_all = ["secret_file", "secret_env", "unsigned"])]
     id: Option<String>,
     /// A file with a subscription as JSON, which is not stored (- for standard input)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "url", "profile", "plugins", "headers"])]
@@ -36,12 +36,8 @@ pub(in crate::cli) struct Args {
     /// A header of the request; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE", conflicts_with = "id")]
     headers: Vec<String>,
-    /// File that holds the signing secret, - for standard input [default: one is made, and shown]
-    #[arg(long, value_name = "FILE", conflicts_with = "id")]
-    secret_file: Option<PathBuf>,
-    /// Name of the environment variable that holds the signing secret
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["id", "secret_file"])]
-    secret_env: Option<String>,
+    #[command(flatten)]
+    secret: SecretFlags,
     /// The type of the event [default: one that the subscription takes]
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
@@ -66,9 +62,7 @@ impl Args {
             };
             objects.push(fields.body()?);
         }
-        let mut body: Map<String, Value> = Map::new();
-        let secret = secret_from(self.secret_file.as_deref(), self.secret_env.as_deref())?;
-        body.extend(secret.map(|secret| ("secret".to_owned(), json!(secret.reveal()))));
+        let mut body = self.secret.members()?;
         body.extend(
             self.event_type
                 .as_ref()
@@ -83,17 +77,18 @@ impl Args {
     }
 }
 
-/// The members of several objects as one, each value as it was written.
-fn joined<'a>(objects: impl Iterator<Item = &'a str>) -> Result<String, Failure> {
-    let mut members = Vec::new();
+/// The members of several objects as one, each value as it was written; of one that is there twice, the last.
+pub(super) fn joined<'a>(objects: impl Iterator<Item = &'a str>) -> Result<String, Failure> {
+    let mut members = BTreeMap::new();
     for object in objects {
-        let read: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(object)
+        let read: BTreeMap<String, Box<RawValue>> = serde_json::from_str(object)
             .map_err(|error| Failure::usage(format!("the subscription is not a JSON object: {error}")))?;
-        members.extend(
-            read.into_iter()
-                .map(|(name, raw)| format!("{}:{raw}", json!(name))),
-        );
+        members.extend(read);
     }
+    let members: Vec<String> = members
+        .into_iter()
+        .map(|(name, raw)| format!("{}:{raw}", json!(name)))
+        .collect();
     Ok(format!("{{{}}}", members.join(",")))
 }
 
@@ -169,13 +164,14 @@ fn story(context: &Context, tried: &Answer) -> Vec<String> {
     let toned = output.tone(Tone::of_status(&verdict), &verdict);
     let took = tried["duration_ms"]
         .as_u64()
-        .map(|ms| format!(" after {ms} ms"))
+        .map(|ms| format!(" (took {ms} ms)"))
         .unwrap_or_default();
     let reason = match cell(&tried["reason"]) {
         reason if reason.is_empty() => reason,
         reason => format!(": {reason}"),
     };
-    lines.push(format!("{toned}{took}{reason}"));
+    let title = output.tone(Tone::Faint, "verdict");
+    lines.push(format!("{title} {toned}{took}{reason}"));
     for finding in tried["diagnosis"].as_array().into_iter().flatten() {
         let code = output.tone(Tone::Odd, &cell(&finding["code"]));
         lines.push(format!("\n{code}: {}", cell(&finding["detail"])));
@@ -213,8 +209,7 @@ mod tests {
             profile: Some("plain".to_owned()),
             plugins: Vec::new(),
             headers: Vec::new(),
-            secret_file: None,
-            secret_env: None,
+            secret: SecretFlags::default(),
             event_type: Some("lead.created".to_owned()),
             data: Some("{\"n\": 1.0}".to_owned()),
         }
@@ -224,7 +219,7 @@ mod tests {
     fn flags_become_a_body_and_the_payload_keeps_its_bytes() {
         assert_eq!(
             args().body().unwrap(),
-            r#"{"profile":"plain","url":"https://example.com/in","event_type":"lead.created","data":{"n": 1.0}}"#
+            r#"{"data":{"n": 1.0},"event_type":"lead.created","profile":"plain","url":"https://example.com/in"}"#
         );
         let stored = Args {
             id: Some("leads".to_owned()),
