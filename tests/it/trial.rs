@@ -207,7 +207,8 @@ async fn a_subscription_to_own_events_is_tried_with_one() {
     }
     // The profile's name is sent, whichever is asked for.
     for name in ["hookway.subscription.disabled", "webhook.disabled"] {
-        let body = json!({"url": receiver.url(), "profile": "workflows", "secret": SECRET, "event_type": name});
+        let body =
+            json!({"url": receiver.url(), "profile": "workflows", "secret": SECRET, "event_type": name});
         router.post(TEST, &body).await.expect(200);
         let received = receiver.received().pop().unwrap();
         assert_eq!(received.header("x-workflows-event"), "webhook.disabled");

@@ -1,16 +1,12 @@
-//! What is counted, what is refused, and that what passes is checked in a time that one can wait for.
+//! What is counted, what is refused, and that what passes is checked to its end: without the limits these tests would not end.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::event_type::{Schema, SchemaFault};
-
-/// Long for what takes milliseconds, short for what takes for ever; a busy machine fits in between.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn compile(schema: &Value) -> Result<Schema, SchemaFault> {
     Schema::compile(&RawValue::from_string(schema.to_string()).unwrap())
@@ -43,7 +39,6 @@ fn subschemas_are_counted_with_their_references_written_out() {
 
 #[test]
 fn references_that_double_with_each_level_are_refused_at_once() {
-    let begun = Instant::now();
     for made in [
         |next: Value| json!({"allOf": [next, next]}),
         |next: Value| json!({"anyOf": [next, next]}),
@@ -57,7 +52,6 @@ fn references_that_double_with_each_level_are_refused_at_once() {
         assert_eq!(of(&tower(30, made)), Err(CostFault::Subschemas));
         assert!(compile(&tower(5, made)).is_ok());
     }
-    assert!(begun.elapsed() < PATIENCE);
     let fault = compile(&tower(30, |next| json!({"allOf": [next, next]}))).unwrap_err();
     assert!(
         fault.to_string().contains("more than 10000 subschemas"),
@@ -177,15 +171,12 @@ fn chains_are_bounded_and_the_longest_fits_on_a_stack() {
         }
         format!("{text}{end}{}", "}".repeat(126))
     };
-    let begun = Instant::now();
     assert!(schema.violations(deep("{}").as_bytes()).is_empty());
     assert_eq!(schema.violations(deep(r#"{"b":1,"c":2}"#).as_bytes()).len(), 1);
-    assert!(begun.elapsed() < PATIENCE);
 }
 
 #[test]
 fn schemas_of_any_form_are_judged_in_a_short_time() {
-    let begun = Instant::now();
     // Each subschema contains each other.
     let names: Vec<String> = (0..100).map(|n| format!("#/$defs/n{n}")).collect();
     let all = || {
@@ -220,5 +211,4 @@ fn schemas_of_any_form_are_judged_in_a_short_time() {
         .collect();
     defs.insert("any".to_owned(), json!({"oneOf": kinds}));
     assert!(compile(&json!({"$ref": "#/$defs/any", "$defs": defs})).is_ok());
-    assert!(begun.elapsed() < PATIENCE);
 }
