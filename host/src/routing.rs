@@ -41,7 +41,7 @@ pub struct Route {
     /// Types of Hookway's own events that a pattern matches under the name that the profile gives them, each
     /// with the place of that pattern.
     named: Vec<(Pattern, usize)>,
-    filter: Option<Filter>,
+    filter: Option<Arc<Filter>>,
 }
 
 /// What is wrong with a subscription's patterns or filter, and where.
@@ -93,8 +93,23 @@ impl Route {
             owner,
             patterns,
             named,
-            filter,
+            filter: filter.map(Arc::new),
         })
+    }
+
+    /// The route of a subscription whose patterns and filter are still these: it has another status, secret
+    /// or isolation, another version of its profile, or its tenant another name. Nothing is compiled anew.
+    pub fn with(&self, subscription: Arc<Subscription>, edition: Arc<Edition>, owner: Arc<str>) -> Self {
+        debug_assert_eq!(subscription.events, self.subscription.events, "compile it");
+        debug_assert_eq!(subscription.filter, self.subscription.filter, "compile it");
+        Self {
+            named: named(&self.patterns, &edition.profile.operational_events),
+            patterns: self.patterns.clone(),
+            filter: self.filter.clone(),
+            subscription,
+            edition,
+            owner,
+        }
     }
 
     /// The subscription.

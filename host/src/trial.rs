@@ -183,7 +183,7 @@ impl Trial {
         generated: Option<Secret>,
         wanted: Wanted,
     ) -> Result<Tried, Error> {
-        let route = alone(route)?;
+        let route = alone(route);
         let subscription = Arc::clone(route.subscription());
         let types = self.control.event_types(subscription.tenant);
         let names = &route.edition().profile.operational_events;
@@ -246,16 +246,13 @@ impl Trial {
 }
 
 /// The subscription with plugins on instances of their own, which are gone afterwards.
-fn alone(route: &Arc<Route>) -> Result<Arc<Route>, Error> {
+fn alone(route: &Route) -> Arc<Route> {
     let subscription = Subscription {
         isolation: Isolation::Event,
         ..Subscription::clone(route.subscription())
     };
     let (edition, owner) = (Arc::clone(route.edition()), Arc::clone(route.owner()));
-    match Route::compile(Arc::new(subscription), edition, owner) {
-        Ok(route) => Ok(Arc::new(route)),
-        Err(fault) => Err(Faults::one(fault.pointer, fault.detail).into()),
-    }
+    Arc::new(route.with(Arc::new(subscription), edition, owner))
 }
 
 fn without_request(rendered: Rendered) -> Outcome {

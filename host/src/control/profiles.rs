@@ -105,9 +105,9 @@ impl Control {
         let mut changed = Shelf::clone(&shelf);
         changed.put(Arc::clone(&edition));
         self.parts.registry.put_shelf(changed);
-        let again = followers.iter().filter_map(|route| {
+        let again = followers.iter().map(|route| {
             let subscription = Arc::clone(route.subscription());
-            Route::compile(subscription, Arc::clone(&edition), Arc::clone(route.owner())).ok()
+            route.with(subscription, Arc::clone(&edition), Arc::clone(route.owner()))
         });
         self.parts.registry.put_all(again.map(Arc::new));
         Ok(Put { edition, new: true })

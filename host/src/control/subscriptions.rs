@@ -253,7 +253,7 @@ impl Control {
         let mut faults = Faults::default();
         check_secrets(&new, &old.edition().profile, now, &mut faults);
         faults.or(())?;
-        let route = recompiled(next_version(new, now), &old)?;
+        let route = kept(next_version(new, now), &old);
         self.replace(&old, route, Mover::Person).await
     }
 
@@ -277,7 +277,7 @@ impl Control {
     ) -> Result<Arc<Subscription>> {
         let mut new = Subscription::clone(old.subscription());
         new.status = status;
-        let route = recompiled(next_version(new, self.parts.clock.now()), old)?;
+        let route = kept(next_version(new, self.parts.clock.now()), old);
         self.replace(old, route, mover).await
     }
 
@@ -445,9 +445,10 @@ fn row_after(old: &Route, new: &Route, mover: Mover) -> Row {
     }
 }
 
-/// A subscription of which nothing changed that its profile depends on.
-fn recompiled(subscription: Subscription, old: &Route) -> std::result::Result<Arc<Route>, Faults> {
-    compiled(subscription, Arc::clone(old.edition()), Arc::clone(old.owner()))
+/// The route of a subscription of which neither patterns nor filter nor profile changed.
+fn kept(subscription: Subscription, old: &Route) -> Arc<Route> {
+    let (edition, owner) = (Arc::clone(old.edition()), Arc::clone(old.owner()));
+    Arc::new(old.with(Arc::new(subscription), edition, owner))
 }
 
 fn compiled(

@@ -9,7 +9,6 @@ use crate::event_type::Strictness;
 use crate::id::TenantId;
 use crate::json::Faults;
 use crate::profile::Choice;
-use crate::routing::Route;
 use crate::store::{self, Tenant, TenantSettings};
 
 /// Longest name that a tenant has in deliveries, in bytes.
@@ -147,9 +146,9 @@ impl Control {
         self.tenants.store(Arc::new(tenants));
         self.hold_events(&tenant);
         let owner: Arc<str> = tenant.shown().into();
-        let again = self.subscriptions(id).into_iter().filter_map(|route| {
+        let again = self.subscriptions(id).into_iter().map(|route| {
             let (subscription, edition) = (Arc::clone(route.subscription()), Arc::clone(route.edition()));
-            Route::compile(subscription, edition, Arc::clone(&owner)).ok()
+            route.with(subscription, edition, Arc::clone(&owner))
         });
         self.parts.registry.put_all(again.map(Arc::new));
         Ok(tenant)

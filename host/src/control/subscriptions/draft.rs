@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::set::Set;
-use super::{Control, Result, Wish, check_url, recompiled};
+use super::{Control, Result, Wish, check_url, kept};
 use crate::egress::UrlFault;
 use crate::id::TenantId;
 use crate::routing::Route;
@@ -49,7 +49,7 @@ impl Control {
         let elsewhere = self.checked(new).await?;
         let mut there = Subscription::clone(elsewhere.subscription());
         there.endpoint.url = url;
-        let route = recompiled(there, &elsewhere)?;
+        let route = kept(there, &elsewhere);
         Ok(Draft { route, generated })
     }
 }
