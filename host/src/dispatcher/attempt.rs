@@ -16,7 +16,7 @@ use super::lane::Health;
 use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
 use super::tell::{self, End, Share};
-use super::tools::{Stop, Stopped, Tools};
+use super::tools::{STOP_RETRY, Stop, Stopped, Tools};
 use crate::delivery::{AfterRun, Cause, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
 use crate::render::{self, Rendered};
@@ -28,8 +28,6 @@ use crate::time::Timestamp;
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// Wait before plugins that are not available are asked for again; it costs no run.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(30);
-/// Wait before a row of a subscription is tried again that could not be stopped.
-pub(super) const STOP_RETRY: Duration = Duration::from_secs(5);
 /// Pause before a row is tried again whose data the store could not give now.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Pause before a full or busy store is asked again to record an outcome.
@@ -239,10 +237,7 @@ async fn run_plugins(
                 .stop(route.subscription(), how, reason, event.hops)
                 .await;
             AfterRun::Again {
-                due_at: match stopped {
-                    Stopped::Done | Stopped::MovedOn => now,
-                    Stopped::Unwritten => now.plus(STOP_RETRY),
-                },
+                due_at: stopped.due_at(now),
             }
         }
     };

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::attempt::{STOP_RETRY, abandon, hold, hold_unread, record};
+use super::attempt::{abandon, hold, hold_unread, record};
 use super::lane::Health;
 use super::life;
 use super::permit::{Fate, Report};
 use super::tell::{self, End, Share};
-use super::tools::{Stop, Stopped, Tools};
+use super::tools::{Stop, Tools};
 use crate::delivery::{Attempt, AttemptResult, Cause, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
 use crate::event::Event;
@@ -233,12 +233,8 @@ async fn next_of(
         .steward
         .stop(subscription, how, reason.to_string(), hops)
         .await;
-    let due_at = match stopped {
-        Stopped::Done | Stopped::MovedOn => now,
-        Stopped::Unwritten => now.plus(STOP_RETRY),
-    };
     Next::Again {
-        due_at,
+        due_at: stopped.due_at(now),
         tries: row.tries,
         throttles: row.throttles,
     }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -20,6 +21,9 @@ use crate::sentinel::Gauges;
 use crate::store::Store;
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
+
+/// Wait before a row of a subscription is tried again that could not be stopped.
+pub(super) const STOP_RETRY: Duration = Duration::from_secs(5);
 
 /// Why the router stops a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,17 @@ pub enum Stopped {
     MovedOn,
     /// It could not be written.
     Unwritten,
+}
+
+impl Stopped {
+    /// When what could not go on is due again: it waits in its lane, or, where nothing could be written, a
+    /// little.
+    pub(super) fn due_at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Done | Self::MovedOn => now,
+            Self::Unwritten => now.plus(STOP_RETRY),
+        }
+    }
 }
 
 /// Stops subscriptions on the dispatcher's word.
