@@ -92,7 +92,7 @@ fn scan(
     }
 }
 
-/// The code unit of the escape `\uXXXX` at a place, and where it ends.
+/// The code unit of the escape `\uHHHH` at a place, and where it ends.
 fn unit(json: &[u8], at: usize) -> Result<(u16, usize), NotStable> {
     let digits = json.get(at + 2..at + 6).unwrap_or_default();
     let value =
