@@ -1,7 +1,12 @@
-//! What every end-to-end test stands on: a router, a receiver, a client.
+//! What every end-to-end test and fault test stands on: a router, a receiver, a client.
+//!
+//! Two test binaries read this file, one of them by path; hence the paths below.
 
+#[path = "support/process.rs"]
 pub mod process;
+#[path = "support/receiver.rs"]
 pub mod receiver;
+#[path = "support/router.rs"]
 pub mod router;
 
 pub use process::Process;

@@ -44,6 +44,26 @@ pub(crate) fn test(arguments: &[String]) -> Done {
     }
 }
 
+/// `faults`: the fault tests, all or those that are named.
+pub(crate) fn faults(arguments: &[String]) -> Done {
+    need_linker()?;
+    let mut steps = Steps::new(3);
+    build_plugins(&mut steps)?;
+    let (long, named): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| *argument == "--long");
+    steps.step("taking the world away (fault tests)", || {
+        let mut command = if has("cargo-nextest") {
+            cargo(&["nextest", "run", "--package", "hookway", "--test", "faults"])
+        } else {
+            cargo(&["test", "--package", "hookway", "--test", "faults"])
+        };
+        if !long.is_empty() {
+            command.env("HOOKWAY_FAULTS", "long");
+        }
+        run(command.args(named))
+    })
+}
+
 /// `plugins`: only the components.
 pub(crate) fn plugins() -> Done {
     need_linker()?;

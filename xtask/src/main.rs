@@ -17,6 +17,7 @@ usage: cargo xtask <command>
 
   demo [-- <arguments>]       build everything and run `hookway demo`
   test [<arguments>]          build the plugins and run every test
+  faults [--long] [<names>]   kill, starve and lie to the router, and see that nothing is lost
   plugins                     build the first-party plugins into target/plugins
   check                       formatting, lints, documentation, licences
   bench [<workload>] [--json] build for speed and run the benchmark
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let done = match command.as_str() {
         "demo" => commands::demo(&rest),
         "test" => commands::test(&rest),
+        "faults" => commands::faults(&rest),
         "plugins" => commands::plugins(),
         "check" => commands::check(),
         "bench" => commands::bench(&rest),
