@@ -26,4 +26,8 @@
 )]
 mod support;
 
+mod chance;
+mod durable;
 mod extent;
+mod power;
+mod vfs;
