@@ -415,6 +415,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.ended())
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             if self.closed.swap(true, Ordering::AcqRel) {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::checkpoint::Checkpoints;
 use super::fault;
@@ -95,6 +95,8 @@ enum Message {
 pub(super) struct Queue {
     sender: SyncSender<Message>,
     waiting: Arc<Waiting>,
+    /// Its other end is the thread's; nothing is ever sent.
+    alive: watch::Receiver<()>,
 }
 
 /// How much waits.
@@ -146,6 +148,12 @@ impl Queue {
         sent
     }
 
+    /// Waits until the thread has ended.
+    pub(super) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+    }
+
     /// Writes what is queued, checkpoints and ends the thread. Blocks while the queue is full.
     pub(super) fn close(&self) -> oneshot::Receiver<Result<()>> {
         let (answer, answered) = oneshot::channel();
@@ -170,6 +178,7 @@ struct Writer {
     checkpoints: Checkpoints,
     receiver: Receiver<Message>,
     waiting: Arc<Waiting>,
+    _alive: watch::Sender<()>,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
 }
@@ -190,9 +199,11 @@ pub(super) fn start(
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
     let waiting = Arc::new(Waiting::default());
+    let (thread_alive, alive) = watch::channel(());
     let queue = Queue {
         sender,
         waiting: Arc::clone(&waiting),
+        alive,
     };
     let checkpoints = Checkpoints::new();
     let writer = Writer {
@@ -202,6 +213,7 @@ pub(super) fn start(
         checkpoints,
         receiver,
         waiting,
+        _alive: thread_alive,
         _dir: dir,
     };
     let thread = std::thread::Builder::new()
