@@ -29,5 +29,6 @@ mod support;
 mod chance;
 mod durable;
 mod extent;
+mod nth_error;
 mod power;
 mod vfs;
