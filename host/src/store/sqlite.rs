@@ -28,6 +28,7 @@ mod migrations;
 mod newest;
 mod opening;
 mod operation_rows;
+mod pace;
 mod pack;
 mod profile_rows;
 mod readers;

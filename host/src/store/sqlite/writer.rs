@@ -1,7 +1,8 @@
 //! The writer: one thread, one connection, one transaction after another.
 //!
 //! It takes what is queued, writes it in one transaction, commits (and by that syncs), and answers
-//! everybody who waits. There is no timer: while one commit flushes, the next batch forms. Commands
+//! everybody who waits. While one commit flushes, the next batch forms; on a fast disk that is not enough,
+//! so transactions keep a [`pace`](super::pace). Commands
 //! find their conflicts before they write, so the common transaction needs no savepoints; if one
 //! fails all the same, the transaction is undone and written again with a savepoint around each, so
 //! that one bad command costs only itself. With a full disk the second round writes outcomes only:
@@ -11,7 +12,6 @@
 //! [`super::fault`]. It never tries again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
+use super::pace::{Pace, Pressure};
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
 use crate::store::{Error, Result};
@@ -105,14 +106,7 @@ enum Message {
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: SyncSender<Message>,
-    waiting: Arc<Waiting>,
-}
-
-/// How much waits.
-#[derive(Debug, Default)]
-struct Waiting {
-    commands: AtomicUsize,
-    bytes: AtomicUsize,
+    pressure: Arc<Pressure>,
 }
 
 impl Queue {
@@ -135,8 +129,7 @@ impl Queue {
 
     fn send(&self, command: Box<dyn Command>) -> Result<()> {
         let weight = command.weight();
-        let commands = self.waiting.commands.fetch_add(1, Ordering::Relaxed);
-        let bytes = self.waiting.bytes.fetch_add(weight, Ordering::Relaxed);
+        let (commands, bytes) = self.pressure.entered(weight);
         let sent = match command.kind() {
             // One that is larger than all the room may wait alone.
             Kind::Ingest
@@ -152,7 +145,9 @@ impl Queue {
             },
         };
         if sent.is_err() {
-            self.waiting.left(weight);
+            self.pressure.left(weight);
+        } else {
+            self.pressure.wake_if_enough(commands + 1);
         }
         sent
     }
@@ -166,13 +161,6 @@ impl Queue {
     }
 }
 
-impl Waiting {
-    fn left(&self, weight: usize) {
-        self.commands.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(weight, Ordering::Relaxed);
-    }
-}
-
 /// The thread's own.
 struct Writer {
     conn: Connection,
@@ -181,7 +169,8 @@ struct Writer {
     checkpoints: Checkpoints,
     receiver: Receiver<Message>,
     answers: Answers,
-    waiting: Arc<Waiting>,
+    pressure: Arc<Pressure>,
+    pace: Pace,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
 }
@@ -201,10 +190,10 @@ pub(super) fn start(
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
-    let waiting = Arc::new(Waiting::default());
+    let pressure = Arc::new(Pressure::default());
     let queue = Queue {
         sender,
-        waiting: Arc::clone(&waiting),
+        pressure: Arc::clone(&pressure),
     };
     let checkpoints = Checkpoints::new();
     let writer = Writer {
@@ -214,12 +203,14 @@ pub(super) fn start(
         checkpoints,
         receiver,
         answers: Answers::start(),
-        waiting,
+        pressure: Arc::clone(&pressure),
+        pace: Pace::default(),
         _dir: dir,
     };
     let thread = std::thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || writer.run())?;
+    pressure.wakes(thread.thread().clone());
     Ok((queue, thread))
 }
 
@@ -240,7 +231,11 @@ impl Writer {
                     continue;
                 }
             };
+            if matches!(first, Message::Command(_)) {
+                self.pace.wait(&self.pressure);
+            }
             let (batch, closing) = self.gather(first);
+            self.pace.begin(batch.len());
             if !batch.is_empty() && self.write(batch) == Flow::End {
                 return;
             }
@@ -266,7 +261,7 @@ impl Writer {
                 Message::Command(command) => command,
                 Message::Close(answer) => return (batch, Some(answer)),
             };
-            self.waiting.left(command.weight());
+            self.pressure.left(command.weight());
             bytes = bytes.saturating_add(command.weight());
             batch.push(command);
             let full = batch.len() >= BATCH_COMMANDS_MAX || bytes >= BATCH_BYTES_MAX;
