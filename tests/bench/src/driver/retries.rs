@@ -1,0 +1,125 @@
+//! How fast due retries go out, beside few and beside many others that wait.
+//!
+//! Every row is a real retry: it was tried once and refused with 503. The others go to endpoints that
+//! stay down, and are due in hours; half of them are older and half are newer than those that are
+//! measured. Those are held (their subscriptions disabled) until all of them are due. What is measured
+//! begins when their subscriptions are enabled, with the endpoint well again, and ends with the last
+//! arrival.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Known;
+use crate::figures::{Column, Figures};
+use crate::generator::{self, CONNECTIONS, Pace};
+use crate::receiver::path;
+use crate::stage::Stage;
+use crate::workload::Workload;
+
+/// Subscriptions of the others. The router sends only a few requests at once to an endpoint that
+/// fails: with many endpoints the preparation takes minutes, with one it would take an hour.
+const OTHERS: u64 = 100;
+/// The wait of those that are measured, before they are due.
+const WAIT: Duration = Duration::from_secs(5);
+/// Of the others' type.
+const OTHER_TYPE: &str = "retry.other";
+/// Of the type of those that are measured.
+const DUE_TYPE: &str = "retry.due";
+
+/// Prepares and measures.
+pub(super) async fn run(
+    workload: Workload,
+    due: u64,
+    others: u64,
+    known: Known<'_>,
+) -> anyhow::Result<Figures> {
+    let (events, half) = (due / workload.subscriptions, others / OTHERS / 2);
+    let stage = Stage::set(workload, events + 2 * half, &[]).await?;
+    let mut subscriptions = Vec::new();
+    for number in 0..workload.subscriptions {
+        let more = json!({"events": [DUE_TYPE], "max_in_flight": 64, "retry": retry("5s")});
+        let url = stage.receiver.url(0, path::TROUBLED);
+        subscriptions.push(stage.subscribe(&format!("due {number}"), &url, more).await?);
+    }
+    for number in 0..OTHERS {
+        let more = json!({"events": [OTHER_TYPE], "retry": retry("6h")});
+        let url = stage.receiver.url(0, path::DOWN);
+        stage.subscribe(&format!("other {number}"), &url, more).await?;
+    }
+
+    stage.receiver.set_down(true);
+    refuse(&stage, OTHER_TYPE, 0..half, half * OTHERS).await?;
+    let numbers = half..half + events;
+    let refused = half * OTHERS + events * workload.subscriptions;
+    refuse(&stage, DUE_TYPE, numbers.clone(), refused).await?;
+    all(&stage, &subscriptions, "disable").await?;
+    refuse(
+        &stage,
+        OTHER_TYPE,
+        numbers.end..numbers.end + half,
+        refused + half * OTHERS,
+    )
+    .await?;
+    stage.receiver.set_down(false);
+    tokio::time::sleep(WAIT).await;
+
+    let awaited = events * workload.subscriptions;
+    let (used, started) = (stage.process.usage()?, stage.stamps.now());
+    all(&stage, &subscriptions, "enable").await?;
+    let last = stage.stamps.wait_for(awaited).await?;
+    let used = stage.process.usage()?.since(used);
+    stage.warn_of_miscounts(&numbers);
+    Ok(figures(awaited, last.saturating_sub(started), used, known))
+}
+
+/// Sends events and waits until so many deliveries were refused in all.
+async fn refuse(
+    stage: &Stage,
+    of_type: &'static str,
+    numbers: Range<u64>,
+    refused: u64,
+) -> anyhow::Result<()> {
+    let pace = Pace::Closed {
+        connections: CONNECTIONS,
+    };
+    let producer = stage.producer.of_type(of_type);
+    generator::send(&producer, &stage.stamps, numbers, pace).await?;
+    stage.receiver.wait_refused(refused).await
+}
+
+async fn all(stage: &Stage, subscriptions: &[String], verb: &str) -> anyhow::Result<()> {
+    for id in subscriptions {
+        let path = format!("/api/v1/subscriptions/{id}/{verb}");
+        stage.process.call("POST", &path, &json!({})).await?;
+    }
+    Ok(())
+}
+
+/// Waits without jitter, so that it is known when all are due.
+fn retry(wait: &str) -> Value {
+    json!({"waits": vec![wait; 10], "jitter": 0.0})
+}
+
+/// Nothing comes in while these are measured: there is no rate of events and no acknowledgement.
+fn figures(deliveries: u64, took: Duration, used: crate::usage::Usage, known: Known<'_>) -> Figures {
+    let deliveries = crate::figures::count(deliveries);
+    let rate = deliveries / took.as_secs_f64();
+    let mut figures = Figures::default();
+    figures.set(Column::DeliveriesPerSecond, Some(rate));
+    figures.set(
+        Column::CpuPerDelivery,
+        Some(used.cpu.as_secs_f64() * 1e6 / deliveries),
+    );
+    figures.set(
+        Column::BytesPerEvent,
+        Some(crate::figures::count(used.written) / deliveries),
+    );
+    figures.set(
+        Column::PeakRss,
+        Some(crate::figures::count(used.peak_kib) / 1_024.0),
+    );
+    figures.set(Column::RatioToBare, known.bare.map(|bare| rate / bare));
+    figures
+}
