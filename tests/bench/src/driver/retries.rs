@@ -9,20 +9,24 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::Known;
-use crate::figures::{Column, Figures};
+use crate::figures::{Column, Figures, count};
 use crate::generator::{self, CONNECTIONS, Pace};
 use crate::receiver::path;
 use crate::stage::Stage;
+use crate::usage::Usage;
 use crate::workload::Workload;
 
 /// Subscriptions of the others. The router sends only a few requests at once to an endpoint that
 /// fails: with many endpoints the preparation takes minutes, with one it would take an hour.
 const OTHERS: u64 = 100;
-/// The wait of those that are measured, before they are due.
-const WAIT: Duration = Duration::from_secs(5);
+/// The wait of those that are measured, before they are due: longer than it takes to try each once.
+const WAIT: Duration = Duration::from_secs(30);
+/// The same as the API reads it.
+const WAIT_TEXT: &str = "30s";
 /// Of the others' type.
 const OTHER_TYPE: &str = "retry.other";
 /// Of the type of those that are measured.
@@ -39,7 +43,7 @@ pub(super) async fn run(
     let stage = Stage::set(workload, events + 2 * half, &[]).await?;
     let mut subscriptions = Vec::new();
     for number in 0..workload.subscriptions {
-        let more = json!({"events": [DUE_TYPE], "max_in_flight": 64, "retry": retry("5s")});
+        let more = json!({"events": [DUE_TYPE], "max_in_flight": 64, "retry": retry(WAIT_TEXT)});
         let url = stage.receiver.url(0, path::TROUBLED);
         subscriptions.push(stage.subscribe(&format!("due {number}"), &url, more).await?);
     }
@@ -53,8 +57,13 @@ pub(super) async fn run(
     refuse(&stage, OTHER_TYPE, 0..half, half * OTHERS).await?;
     let numbers = half..half + events;
     let refused = half * OTHERS + events * workload.subscriptions;
+    let begun = stage.stamps.now();
     refuse(&stage, DUE_TYPE, numbers.clone(), refused).await?;
     all(&stage, &subscriptions, "disable").await?;
+    let all_due = stage.stamps.now() + WAIT;
+    if stage.stamps.now() > begun + WAIT {
+        bail!("some of the retries were due before all were tried once; the machine is too slow for this");
+    }
     refuse(
         &stage,
         OTHER_TYPE,
@@ -63,7 +72,7 @@ pub(super) async fn run(
     )
     .await?;
     stage.receiver.set_down(false);
-    tokio::time::sleep(WAIT).await;
+    tokio::time::sleep(all_due.saturating_sub(stage.stamps.now())).await;
 
     let awaited = events * workload.subscriptions;
     let (used, started) = (stage.process.usage()?, stage.stamps.now());
@@ -103,8 +112,8 @@ fn retry(wait: &str) -> Value {
 }
 
 /// Nothing comes in while these are measured: there is no rate of events and no acknowledgement.
-fn figures(deliveries: u64, took: Duration, used: crate::usage::Usage, known: Known<'_>) -> Figures {
-    let deliveries = crate::figures::count(deliveries);
+fn figures(deliveries: u64, took: Duration, used: Usage, known: Known<'_>) -> Figures {
+    let deliveries = count(deliveries);
     let rate = deliveries / took.as_secs_f64();
     let mut figures = Figures::default();
     figures.set(Column::DeliveriesPerSecond, Some(rate));
@@ -112,14 +121,8 @@ fn figures(deliveries: u64, took: Duration, used: crate::usage::Usage, known: Kn
         Column::CpuPerDelivery,
         Some(used.cpu.as_secs_f64() * 1e6 / deliveries),
     );
-    figures.set(
-        Column::BytesPerEvent,
-        Some(crate::figures::count(used.written) / deliveries),
-    );
-    figures.set(
-        Column::PeakRss,
-        Some(crate::figures::count(used.peak_kib) / 1_024.0),
-    );
+    figures.set(Column::BytesPerEvent, Some(count(used.written) / deliveries));
+    figures.set(Column::PeakRss, Some(count(used.peak_kib) / 1_024.0));
     figures.set(Column::RatioToBare, known.bare.map(|bare| rate / bare));
     figures
 }
