@@ -81,7 +81,7 @@ async fn closed(
     let stage = Stage::set(workload, WARM_UP + events, &[]).await?;
     let pace = Pace::Closed { connections };
     let measured = after_warm_up(&stage, events, pace).await?;
-    Ok(Figures::of(&measured, known.bare))
+    Ok(Figures::of(measured, known.bare))
 }
 
 /// As fast as it goes, in a large database.
@@ -95,7 +95,7 @@ async fn filled(workload: Workload, before: u64, events: u64, known: Known<'_>) 
         connections: CONNECTIONS,
     };
     let measured = after_warm_up(&stage, events, pace).await?;
-    Ok(Figures::of(&measured, known.bare))
+    Ok(Figures::of(measured, known.bare))
 }
 
 /// At half the rate that was measured before.
@@ -104,7 +104,7 @@ async fn half(workload: Workload, seconds: u64, known: Known<'_>) -> anyhow::Res
     let events = in_seconds(rate, seconds);
     let stage = Stage::set(workload, WARM_UP + events, &[]).await?;
     let measured = after_warm_up(&stage, events, Pace::Open { rate }).await?;
-    Ok(Figures::of(&measured, known.bare))
+    Ok(Figures::of(measured, known.bare))
 }
 
 /// Many endpoints: the rate as fast as it goes, the latencies at half of what goes without a dead one.
@@ -115,12 +115,12 @@ async fn endpoints(workload: Workload, events: u64, known: Known<'_>) -> anyhow:
         connections: CONNECTIONS,
     };
     let measured = after_warm_up(&stage, events, pace).await?;
-    let mut figures = Figures::of(&measured, known.bare);
+    let mut figures = Figures::of(measured, known.bare);
     let rate = known.against.unwrap_or(&figures).rate().unwrap_or_default() / 2.0;
     let first = WARM_UP + events;
     let numbers = first..first + in_seconds(rate, LATENCY_SECONDS).min(later);
-    let latencies = phase::run(&stage, numbers, Pace::Open { rate }).await?;
-    figures.set_latencies(&latencies);
+    let mut latencies = phase::run(&stage, numbers, Pace::Open { rate }).await?;
+    figures.set_latencies(&mut latencies);
     Ok(figures)
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Figures([Option<f64>; Column::ALL.len()]);
 
 impl Figures {
     /// What a phase comes to. `bare` is the rate of the forwarder in the same run.
-    pub(crate) fn of(phase: &Phase, bare: Option<f64>) -> Self {
+    pub(crate) fn of(mut phase: Phase, bare: Option<f64>) -> Self {
         let events = count(phase.events);
         let seconds = phase.until_delivered.as_secs_f64();
         let rate = if phase.deliveries == 0 {
@@ -88,17 +88,18 @@ impl Figures {
         );
         set(Column::PeakRss, Some(count(phase.used.peak_kib) / 1_024.0));
         set(Column::RatioToBare, Some(bare.map_or(1.0, |bare| rate / bare)));
-        figures.set_latencies(phase);
+        figures.set_latencies(&mut phase);
         figures
     }
 
-    /// Takes the latencies of another phase, one at a rate that the router is meant to keep.
-    pub(crate) fn set_latencies(&mut self, phase: &Phase) {
-        let (mut ack, mut delivered) = (phase.acknowledged.clone(), phase.delivered.clone());
-        self.set(Column::AckP50, percentile(&mut ack, 0.50));
-        self.set(Column::AckP99, percentile(&mut ack, 0.99));
-        self.set(Column::DeliveredP50, percentile(&mut delivered, 0.50));
-        self.set(Column::DeliveredP99, percentile(&mut delivered, 0.99));
+    /// Takes the latencies of a phase, which may be another one: at a rate that the router is meant to keep.
+    /// Sorts them where they are; a soak has millions.
+    pub(crate) fn set_latencies(&mut self, phase: &mut Phase) {
+        let (ack, delivered) = (&mut phase.acknowledged, &mut phase.delivered);
+        self.set(Column::AckP50, percentile(ack, 0.50));
+        self.set(Column::AckP99, percentile(ack, 0.99));
+        self.set(Column::DeliveredP50, percentile(delivered, 0.50));
+        self.set(Column::DeliveredP99, percentile(delivered, 0.99));
     }
 
     /// One of them.

@@ -36,7 +36,7 @@ mod workload;
 
 use std::collections::HashMap;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::arguments::Arguments;
 use crate::driver::{Known, Outcome};
@@ -62,18 +62,32 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::read(given)?;
     machine::describe()?;
     let plan = workload::plan(&arguments.asked);
+    let rows = tokio::select! {
+        rows = measure(&plan, &arguments) => rows?,
+        signal = stopped() => bail!("stopped by {}; the router under test has ended, too", signal?),
+    };
+    if arguments.json {
+        report::print_json(&rows);
+    } else {
+        report::print_table(&rows);
+    }
+    Ok(())
+}
+
+/// Runs what is planned, so often as was asked for, and takes the median.
+async fn measure(plan: &[Workload], arguments: &Arguments) -> anyhow::Result<Vec<Row>> {
     let mut outcomes: HashMap<&'static str, Vec<Outcome>> = HashMap::new();
     // Whole runs one after another, so that each workload is compared with what was measured beside it.
     for number in 1..=arguments.runs {
         let mut run: HashMap<&'static str, Outcome> = HashMap::new();
-        for workload in &plan {
+        for workload in plan {
             say(&format!("run {number} of {}: {}", arguments.runs, workload.name));
             let figures = |name: &str| run.get(name).map(|outcome| &outcome.figures);
             let known = Known {
                 bare: figures(BARE).and_then(Figures::rate),
                 against: workload.against.and_then(figures),
             };
-            let outcome = driver::run(*workload, known, &arguments).await;
+            let outcome = driver::run(*workload, known, arguments).await;
             let outcome = outcome.with_context(|| format!("the workload {}", workload.name))?;
             run.insert(workload.name, outcome);
         }
@@ -81,16 +95,17 @@ async fn main() -> anyhow::Result<()> {
             outcomes.entry(name).or_default().push(outcome);
         }
     }
-    let rows: Vec<Row> = plan
-        .into_iter()
-        .map(|workload| row(workload, &outcomes))
-        .collect();
-    if arguments.json {
-        report::print_json(&rows);
-    } else {
-        report::print_table(&rows);
-    }
-    Ok(())
+    Ok(plan.iter().map(|workload| row(*workload, &outcomes)).collect())
+}
+
+/// Waits for the signals that end a program: the child must not outlive it.
+async fn stopped() -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    })
 }
 
 /// The median of all runs; how flat a soak was is told of the last one.

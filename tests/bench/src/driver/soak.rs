@@ -55,7 +55,7 @@ pub(super) async fn run(workload: Workload, minutes: u64, known: Known<'_>) -> a
     let settling = SETTLING.min(whole / SETTLING_PART);
     let (measured, samples) = tokio::try_join!(load, sample(&stage.process, settling, stopped))?;
     Ok(Outcome {
-        figures: Figures::of(&measured, known.bare),
+        figures: Figures::of(measured, known.bare),
         flatness: Some(Flatness::of(&samples)),
     })
 }
