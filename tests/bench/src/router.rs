@@ -90,17 +90,7 @@ impl Process {
     /// Transactions of its store so far; `None` where it does not count them.
     pub(crate) async fn commits(&self) -> anyhow::Result<Option<f64>> {
         let (status, answer) = self.ask("GET", "/metrics", String::new()).await?;
-        let text = String::from_utf8_lossy(&answer);
-        let lines = text.lines().filter(|_| status.is_success());
-        let counts = lines.filter_map(|line| {
-            line.strip_prefix(COMMITS)?
-                .split_whitespace()
-                .last()?
-                .parse()
-                .ok()
-        });
-        // With labels there is a line for each kind of transaction.
-        Ok(counts.reduce(|sum: f64, count: f64| sum + count))
+        Ok(counted(&String::from_utf8_lossy(&answer)).filter(|_| status.is_success()))
     }
 
     /// What it has used so far.
@@ -157,4 +147,30 @@ fn sibling(name: &str) -> anyhow::Result<PathBuf> {
         bail!("{} is missing; `cargo xtask bench` builds it", path.display());
     }
     Ok(path)
+}
+
+/// The count of commits among metrics. With labels there is a line for each kind of transaction.
+fn counted(metrics: &str) -> Option<f64> {
+    let counts = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(COMMITS)?;
+        let of_it = rest.starts_with(['{', ' ']);
+        rest.split_whitespace().last()?.parse().ok().filter(|_| of_it)
+    });
+    counts.reduce(|sum: f64, count: f64| sum + count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_counted_with_labels_and_without() {
+        let text = "# HELP hookway_store_commits x\nhookway_store_commits_total 12\nhookway_other_total 5\n";
+        assert_eq!(counted(text), Some(12.0));
+        let labelled =
+            "hookway_store_commits_total{kind=\"a b\"} 3\nhookway_store_commits_total{kind=\"c\"} 4\n";
+        assert_eq!(counted(labelled), Some(7.0));
+        assert_eq!(counted("hookway_store_commits_total_ever 3\n"), None);
+        assert_eq!(counted(""), None);
+    }
 }

@@ -224,4 +224,17 @@ mod tests {
         assert!(!names(&[]).contains(&"soak"));
         assert_eq!(names(&[]).len(), ALL.len() - 1);
     }
+
+    #[test]
+    fn the_documents_know_every_workload_and_every_column() {
+        let page = include_str!("../../../docs/performance.md");
+        let names = ALL.iter().map(|workload| workload.name);
+        let columns = crate::figures::Column::ALL.iter().map(|(_, name, ..)| *name);
+        for name in names.chain(columns) {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "docs/performance.md does not name {name}"
+            );
+        }
+    }
 }

@@ -13,11 +13,11 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::Known;
-use crate::figures::{Column, Figures, count};
+use crate::figures::{Column, Figures};
 use crate::generator::{self, CONNECTIONS, Pace};
+use crate::phase::Phase;
 use crate::receiver::path;
 use crate::stage::Stage;
-use crate::usage::Usage;
 use crate::workload::Workload;
 
 /// Subscriptions of the others. The router sends only a few requests at once to an endpoint that
@@ -75,12 +75,28 @@ pub(super) async fn run(
     tokio::time::sleep(all_due.saturating_sub(stage.stamps.now())).await;
 
     let awaited = events * workload.subscriptions;
+    let commits = stage.process.commits().await?;
     let (used, started) = (stage.process.usage()?, stage.stamps.now());
     all(&stage, &subscriptions, "enable").await?;
     let last = stage.stamps.wait_for(awaited).await?;
     let used = stage.process.usage()?.since(used);
+    let commits = commits.zip(stage.process.commits().await?);
+    let took = last.saturating_sub(started);
     stage.warn_of_miscounts(&numbers);
-    Ok(figures(awaited, last.saturating_sub(started), used, known))
+    // Nothing comes in meanwhile: what is said of an event is of a delivery, and nothing is acknowledged.
+    let measured = Phase {
+        events: awaited,
+        deliveries: awaited,
+        sending: took,
+        until_delivered: took,
+        acknowledged: Vec::new(),
+        delivered: Vec::new(),
+        used,
+        commits: commits.map(|(before, after)| after - before),
+    };
+    let mut figures = Figures::of(measured, known.bare);
+    figures.set(Column::EventsPerSecond, None);
+    Ok(figures)
 }
 
 /// Sends events and waits until so many deliveries were refused in all.
@@ -109,20 +125,4 @@ async fn all(stage: &Stage, subscriptions: &[String], verb: &str) -> anyhow::Res
 /// Waits without jitter, so that it is known when all are due.
 fn retry(wait: &str) -> Value {
     json!({"waits": vec![wait; 10], "jitter": 0.0})
-}
-
-/// Nothing comes in while these are measured: there is no rate of events and no acknowledgement.
-fn figures(deliveries: u64, took: Duration, used: Usage, known: Known<'_>) -> Figures {
-    let deliveries = count(deliveries);
-    let rate = deliveries / took.as_secs_f64();
-    let mut figures = Figures::default();
-    figures.set(Column::DeliveriesPerSecond, Some(rate));
-    figures.set(
-        Column::CpuPerDelivery,
-        Some(used.cpu.as_secs_f64() * 1e6 / deliveries),
-    );
-    figures.set(Column::BytesPerEvent, Some(count(used.written) / deliveries));
-    figures.set(Column::PeakRss, Some(count(used.peak_kib) / 1_024.0));
-    figures.set(Column::RatioToBare, known.bare.map(|bare| rate / bare));
-    figures
 }
