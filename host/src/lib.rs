@@ -29,6 +29,7 @@ pub mod ingest;
 pub mod intake;
 pub mod json;
 pub mod meter;
+pub mod metrics;
 pub mod network;
 pub mod operation;
 pub mod outbound;

@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "id",
     "json",
     "meter",
+    "metrics",
     "network",
     "operation",
     "outbound",
