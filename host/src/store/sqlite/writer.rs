@@ -19,9 +19,10 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
 use super::fault;
+use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
-use crate::store::{Error, Result};
+use crate::store::{Committed, Error, Result};
 
 /// Commands in one transaction.
 const BATCH_COMMANDS_MAX: usize = 1_024;
@@ -102,6 +103,7 @@ pub(super) struct Queue {
 struct Waiting {
     commands: AtomicUsize,
     bytes: AtomicUsize,
+    told: Told,
 }
 
 impl Queue {
@@ -144,6 +146,17 @@ impl Queue {
             self.waiting.left(weight);
         }
         sent
+    }
+
+    /// Commands that wait, and about how many bytes they write.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        let read = |number: &AtomicUsize| number.load(Ordering::Relaxed) as u64;
+        (read(&self.waiting.commands), read(&self.waiting.bytes))
+    }
+
+    /// What was committed since the start.
+    pub(super) fn committed(&self) -> Committed {
+        self.waiting.told.read()
     }
 
     /// Writes what is queued, checkpoints and ends the thread. Blocks while the queue is full.
@@ -293,6 +306,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
+        self.waiting.told.tell(self.tally.totals);
         Ok(())
     }
 
@@ -323,6 +337,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
+        self.waiting.told.tell(self.tally.totals);
         Ok(verdicts)
     }
 }
