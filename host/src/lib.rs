@@ -35,6 +35,7 @@ pub mod operation;
 pub mod outbound;
 pub mod own_event;
 pub mod plugin;
+pub mod process;
 pub mod profile;
 pub mod reception;
 pub mod recovery;
