@@ -366,6 +366,7 @@ impl Running {
     fn start_what_may(&mut self, now: crate::time::Timestamp) {
         while !self.stopping {
             let Some(row) = self.queue.next(now) else { break };
+            self.tools.metrics.waited(now.since(row.due_at));
             let event = self.payloads.take(row.event);
             let resend = self.asked_for.remove(&row.request);
             let permit = Permit::new(row, resend, self.outcomes.clone());

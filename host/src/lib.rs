@@ -44,6 +44,7 @@ pub mod render;
 pub mod retry;
 pub mod router;
 pub mod routing;
+pub mod scrape;
 pub mod secret;
 pub mod sentinel;
 pub mod signature;
