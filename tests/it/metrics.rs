@@ -1,6 +1,7 @@
 //! `/metrics`: who may read it, that it is what Prometheus reads, and that the numbers are what happened.
 
 mod exposition;
+mod used;
 
 use std::time::Duration;
 

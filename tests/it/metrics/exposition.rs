@@ -40,6 +40,12 @@ fn is_name(text: &str) -> bool {
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// Whether a series belongs to a metric.
+fn is_of(sample: &str, metric: &str) -> bool {
+    let suffix = sample.strip_prefix(metric);
+    suffix.is_some_and(|suffix| ["", "_bucket", "_sum", "_count"].contains(&suffix))
+}
+
 /// The name, the labels and the value of a line.
 fn sample(line: &str) -> (String, Labels, f64) {
     let (name, rest) = match line.find(['{', ' ']) {
@@ -177,16 +183,21 @@ impl Exposition {
 
     /// The labels of each value of a metric, without bounds.
     pub fn labels_of(&self, name: &str) -> Vec<Vec<&str>> {
-        let of_it = |sample: &str| {
-            let suffix = sample.strip_prefix(name);
-            suffix.is_some_and(|suffix| ["", "_bucket", "_sum", "_count"].contains(&suffix))
-        };
-        let samples = self.samples.keys().filter(|(sample, _)| of_it(sample));
+        let samples = self.samples.keys().filter(|(sample, _)| is_of(sample, name));
         let labels = samples.map(|(_, labels)| {
             let labels = labels.iter().map(|(label, _)| label.as_str());
             labels.filter(|label| *label != "le").collect()
         });
         labels.collect()
+    }
+
+    /// Every label of a metric with each of its words.
+    pub fn words_of(&self, name: &str) -> BTreeSet<(&str, &str)> {
+        let samples = self.samples.keys().filter(|(sample, _)| is_of(sample, name));
+        let labels = samples.flat_map(|(_, labels)| labels);
+        labels
+            .map(|(label, word)| (label.as_str(), word.as_str()))
+            .collect()
     }
 
     /// Every series, without its value.
