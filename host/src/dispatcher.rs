@@ -31,15 +31,15 @@ pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
 pub use life::disabled_by;
 pub use loader::Loader;
+pub use queue::{Lanes, Load, Waits};
 pub use tell::Told;
 pub use tools::{Steward, Stop, Stopped, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;
-use crate::id::{RequestId, SubscriptionId};
+use crate::id::RequestId;
 use crate::ingest::{Handover, Wake};
 use crate::store;
-use crate::time::Timestamp;
 use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
 use place::Offered;
@@ -90,18 +90,9 @@ enum Message {
     Settled {
         answer: tokio::sync::oneshot::Sender<()>,
     },
-    Waits {
-        answer: tokio::sync::oneshot::Sender<Option<Waits>>,
+    Load {
+        answer: tokio::sync::oneshot::Sender<Load>,
     },
-}
-
-/// What is due and waits longest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waits {
-    /// Whose it is.
-    pub subscription: SubscriptionId,
-    /// Since when it waits.
-    pub since: Timestamp,
 }
 
 /// The loop, before it is started: the handle exists first because the way in needs it.
@@ -180,16 +171,23 @@ impl Dispatcher {
     /// What waits longest for its turn, after everything that could start has. Nothing where nothing waits,
     /// or where the loop has no time to say so now.
     pub async fn waits(&self) -> Option<Waits> {
+        self.load().await?.waits
+    }
+
+    /// How much there is to do. Nothing where the loop has ended.
+    pub async fn load(&self) -> Option<Load> {
+        let inbox = self.inbox.max_capacity() - self.inbox.capacity();
         let (answer, answered) = tokio::sync::oneshot::channel();
-        self.inbox.send(Message::Waits { answer }).await.ok()?;
-        answered.await.ok().flatten()
+        self.inbox.send(Message::Load { answer }).await.ok()?;
+        let load = answered.await.ok()?;
+        Some(Load { inbox, ..load })
     }
 
     fn send(&self, message: Message) {
         if let Err(refused) = self.inbox.try_send(message) {
             let rows = match refused.into_inner() {
                 Message::Offer { rows, .. } | Message::Queue { rows } => rows,
-                Message::Settled { .. } | Message::Waits { .. } => Vec::new(),
+                Message::Settled { .. } | Message::Load { .. } => Vec::new(),
             };
             let lowest = rows.iter().map(|row| row.request.number()).min();
             self.read_from(lowest.unwrap_or(i64::MAX));
@@ -228,8 +226,8 @@ struct Running {
     /// Rows whose next attempt a person asked for.
     asked_for: HashSet<RequestId>,
     outcomes: mpsc::Sender<Outcome>,
-    /// Who wants to know what waits longest.
-    asking: Vec<tokio::sync::oneshot::Sender<Option<Waits>>>,
+    /// Who wants to know how much there is to do.
+    asking: Vec<tokio::sync::oneshot::Sender<Load>>,
     stopping: bool,
     reading_from: Option<RequestId>,
 }
@@ -276,7 +274,7 @@ impl Loop {
                 page = running.begin_reading(now);
             }
             running.start_what_may(now);
-            running.answer_what_waits();
+            running.answer_who_asks();
             let progress = running.progress(page.is_none() && retry_at.is_none());
             self.state.send_if_modified(|state| {
                 let changed = *state != progress;
@@ -355,16 +353,14 @@ impl Running {
             }
             // Nobody waits any more: fine.
             Message::Settled { answer } => drop(answer.send(())),
-            Message::Waits { answer } => self.asking.push(answer),
+            Message::Load { answer } => self.asking.push(answer),
         }
     }
 
-    fn answer_what_waits(&mut self) {
+    fn answer_who_asks(&mut self) {
         for answer in self.asking.drain(..) {
-            let waits = self.queue.longest_wait();
-            let waits = waits.map(|(since, subscription)| Waits { subscription, since });
             // Nobody waits any more: fine.
-            let _nobody = answer.send(waits);
+            let _nobody = answer.send(self.queue.load());
         }
     }
 
@@ -378,6 +374,7 @@ impl Running {
     fn start_what_may(&mut self, now: crate::time::Timestamp) {
         while !self.stopping {
             let Some(row) = self.queue.next(now) else { break };
+            self.tools.metrics.waited(now.since(row.due_at));
             let event = self.payloads.take(row.event);
             let resend = self.asked_for.remove(&row.request);
             let permit = Permit::new(row, resend, self.outcomes.clone());

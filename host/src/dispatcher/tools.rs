@@ -15,6 +15,7 @@ use crate::egress::Egress;
 use crate::id::Generator;
 use crate::ingest::Ingest;
 use crate::meter::Meters;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::retry::Schedule;
@@ -105,6 +106,8 @@ pub struct Tools {
     pub told: Told,
     /// Counts attempts.
     pub meters: Arc<Meters>,
+    /// Counts everything, and how long it took.
+    pub metrics: Arc<Metrics>,
     /// Counts them for alerts.
     pub gauges: Arc<Gauges>,
     /// Stops subscriptions.

@@ -50,6 +50,12 @@ impl Pressure {
         self.bytes.fetch_sub(weight, Ordering::Relaxed);
     }
 
+    /// Commands that wait, and about how many bytes they write.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        let read = |number: &AtomicUsize| number.load(Ordering::Relaxed) as u64;
+        (read(&self.commands), read(&self.bytes))
+    }
+
     /// Wakes the writer if exactly these commands are enough: once, not with each that follows.
     pub(super) fn wake_if_enough(&self, commands: usize) {
         if commands == ENOUGH

@@ -21,9 +21,10 @@ use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
 use super::pace::{Pace, Pressure};
+use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
-use crate::store::{Error, Result};
+use crate::store::{Committed, Error, Result};
 
 /// Commands in one transaction.
 const BATCH_COMMANDS_MAX: usize = 1_024;
@@ -107,6 +108,7 @@ enum Message {
 pub(super) struct Queue {
     sender: SyncSender<Message>,
     pressure: Arc<Pressure>,
+    told: Arc<Told>,
 }
 
 impl Queue {
@@ -152,6 +154,16 @@ impl Queue {
         sent
     }
 
+    /// Commands that wait, and about how many bytes they write.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        self.pressure.waiting()
+    }
+
+    /// What was committed since the start.
+    pub(super) fn committed(&self) -> Committed {
+        self.told.read()
+    }
+
     /// Writes what is queued, checkpoints and ends the thread. Blocks while the queue is full.
     pub(super) fn close(&self) -> oneshot::Receiver<Result<()>> {
         let (answer, answered) = oneshot::channel();
@@ -171,6 +183,7 @@ struct Writer {
     answers: Answers,
     pressure: Arc<Pressure>,
     pace: Pace,
+    told: Arc<Told>,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
 }
@@ -191,9 +204,11 @@ pub(super) fn start(
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
     let pressure = Arc::new(Pressure::default());
+    let told = Arc::new(Told::default());
     let queue = Queue {
         sender,
         pressure: Arc::clone(&pressure),
+        told: Arc::clone(&told),
     };
     let checkpoints = Checkpoints::new();
     let writer = Writer {
@@ -205,6 +220,7 @@ pub(super) fn start(
         answers: Answers::start(),
         pressure: Arc::clone(&pressure),
         pace: Pace::default(),
+        told,
         _dir: dir,
     };
     let thread = std::thread::Builder::new()
@@ -309,6 +325,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
+        self.told.tell(self.tally.totals);
         Ok(())
     }
 
@@ -339,6 +356,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
+        self.told.tell(self.tally.totals);
         Ok(verdicts)
     }
 }
