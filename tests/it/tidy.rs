@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "id",
     "json",
     "meter",
+    "metrics",
     "network",
     "operation",
     "outbound",
@@ -39,7 +40,15 @@ const PURE: &[&str] = &[
     "verdict",
 ];
 /// One outside thing each.
-const EDGES: &[&str] = &["clock", "config", "egress", "plugin", "store", "telemetry"];
+const EDGES: &[&str] = &[
+    "clock",
+    "config",
+    "egress",
+    "plugin",
+    "process",
+    "store",
+    "telemetry",
+];
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
@@ -53,6 +62,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "scrape",
     "sentinel",
     "trial",
     "workbench",
