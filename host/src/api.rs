@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod bodies;
 pub mod deliveries;
+pub mod doctor;
 pub mod event_types;
 pub mod events;
 pub mod extract;
@@ -49,6 +50,7 @@ use tokio::sync::watch;
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::control::{self, Control};
+use crate::doctor::Doctor;
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
 use crate::meter::Meters;
@@ -88,6 +90,8 @@ pub struct State {
     pub meters: Arc<Meters>,
     /// Carries out background operations.
     pub recovery: Arc<Recovery>,
+    /// Looks at the router.
+    pub doctor: Doctor,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// What a request may cost.
@@ -199,6 +203,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/receptions", get(receptions::list)),
         ("/receptions/{id}", get(receptions::show)),
         ("/tail", get(tail::watch)),
+        ("/doctor", get(doctor::checkup)),
+        ("/doctor/recount", get(doctor::recount)),
     ]
 }
 

@@ -24,6 +24,7 @@ mod bad_input;
 mod behaviour;
 mod cloudevents;
 mod delivery;
+mod doctor;
 mod documents;
 mod event_types;
 mod ingest;
