@@ -31,6 +31,7 @@ mod ingest;
 mod interference;
 mod keys;
 mod life_cycle;
+mod limits;
 mod listening;
 mod looks;
 mod operations;
