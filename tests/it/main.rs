@@ -27,6 +27,7 @@ mod delivery;
 mod doctor;
 mod documents;
 mod event_types;
+mod health;
 mod ingest;
 mod interference;
 mod keys;
