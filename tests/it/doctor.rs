@@ -72,7 +72,8 @@ fn look(data: &Path, arguments: &[&str]) -> Said {
 /// A router with deliveries that ended in every way and some that wait, rendered by a plugin and plain.
 async fn lived_in() -> (TestRouter, Receiver) {
     let receiver = Receiver::scripted([], Reply::Status(200)).await;
-    let router = TestRouter::start().await;
+    // Wall time on a busy machine; how long compiling takes is not what these tests are about.
+    let router = TestRouter::with(|config| config.plugins.compile_wall_ms = 300_000).await;
     let plugins = json!([{"name": "jq", "config": {"program": "if .skip then empty else {n} end"}}]);
     let shaped = json!({
         "name": "shaped", "key": "shaped", "url": receiver.url(), "events": ["a.*"], "plugins": plugins,
