@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::steward::Keeper;
 use crate::control::{self, Control};
-use crate::dispatcher::{Dispatcher, Endpoints, Tools};
+use crate::dispatcher::{Dispatcher, Endpoints, Loader, Tools};
 use crate::doctor::{self, Doctor};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
@@ -32,10 +32,12 @@ use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Intake, Recorder, Sources};
 use crate::meter::Meters;
+use crate::metrics::Metrics;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
+use crate::scrape::Scrape;
 use crate::secret::Secret;
 use crate::sentinel::{Gauges, Sentinel};
 use crate::store::sqlite::SqliteStore;
@@ -156,6 +158,7 @@ impl Router {
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
         let gauges = Arc::new(Gauges::default());
+        let (metrics, started_at) = (Arc::new(Metrics::default()), clock.now());
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
@@ -165,6 +168,7 @@ impl Router {
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
             gauges: gauges.clone(),
+            metrics: metrics.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
             repetition_window: config.sources.repetition_window,
@@ -212,7 +216,13 @@ impl Router {
             clock: clock.clone(),
             config: config.clone(),
         });
-        let renderer = Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone());
+        let renderer = Renderer::new(
+            catalogue,
+            runtime.clone(),
+            control.clone(),
+            ids.clone(),
+            clock.clone(),
+        );
         let trial = Trial::new(
             control.clone(),
             renderer.clone(),
@@ -221,6 +231,7 @@ impl Router {
             clock.clone(),
         );
         let tools = Tools {
+            loader: Loader::start(store.clone()),
             store: store.clone(),
             registry: registry.clone(),
             renderer,
@@ -232,6 +243,7 @@ impl Router {
             told: crate::dispatcher::Told::default(),
             gauges: gauges.clone(),
             meters: meters.clone(),
+            metrics: metrics.clone(),
             steward: Arc::new(keeper),
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
@@ -270,6 +282,15 @@ impl Router {
             stop: stop.clone(),
         });
         let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
+        let scrape = Scrape {
+            metrics: metrics.clone(),
+            store: store.clone(),
+            dispatcher: dispatcher.clone(),
+            registry: registry.clone(),
+            runtime,
+            draining: stop.clone(),
+            started_at,
+        };
         let app = api::router(api::State {
             control,
             ingest,
@@ -286,6 +307,9 @@ impl Router {
             meters,
             doctor,
             draining: stop.clone(),
+            traffic: api::traffic::Traffic::new(metrics),
+            scrape,
+            metrics_for: settings::metrics_for(&config),
             limits: settings::api(&config),
         });
         let serving = tokio::spawn(api::server::serve(listener, app, settings::server(&config), stop));

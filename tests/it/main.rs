@@ -35,6 +35,7 @@ mod life_cycle;
 mod limits;
 mod listening;
 mod looks;
+mod metrics;
 mod operating;
 mod operations;
 mod own_events;

@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "id",
     "json",
     "meter",
+    "metrics",
     "network",
     "operation",
     "outbound",
@@ -40,7 +41,15 @@ const PURE: &[&str] = &[
     "verdict",
 ];
 /// One outside thing each.
-const EDGES: &[&str] = &["clock", "config", "egress", "plugin", "store", "telemetry"];
+const EDGES: &[&str] = &[
+    "clock",
+    "config",
+    "egress",
+    "plugin",
+    "process",
+    "store",
+    "telemetry",
+];
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
@@ -55,6 +64,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "scrape",
     "sentinel",
     "trial",
     "workbench",

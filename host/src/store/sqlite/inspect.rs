@@ -30,7 +30,8 @@ const RESTORE: &str = "stop the router, keep a copy of the data directory and re
 
 impl Inspection for SqliteStore {
     fn checks(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Check>>> {
-        let dir = self.readers.directory();
+        let dir = self.readers.database().parent().map(Path::to_owned);
+        let dir = dir.unwrap_or_default();
         self.read(move |conn| Ok(checks(conn, &dir, now)))
     }
 
