@@ -22,6 +22,7 @@ pub mod choice;
 pub mod environment;
 pub mod layers;
 pub mod network;
+pub mod reference;
 pub mod rule;
 pub mod setting;
 pub mod suggest;
@@ -30,7 +31,7 @@ pub mod value;
 pub use choice::{LogFormat, MetricsFor, UnknownTypes, Validate};
 pub use layers::{Error, Fault, Given, Loaded, Origin};
 pub use rule::{AllowRule, AllowWhat};
-pub use setting::{Layers, SETTINGS, Setting};
+pub use setting::{GROUPS, Layers, SETTINGS, Setting};
 
 use network::{Networks, WebAddress};
 use rule::Rules;
@@ -177,9 +178,10 @@ settings! {
 
     /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that
     /// compiles or runs plugins reads them.)
-    #[derive(PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    plugins: PluginLimits {
+    plugins: PluginLimits with [
+        derive(PartialEq, Eq, serde::Serialize, serde::Deserialize),
+        serde(default, deny_unknown_fields)
+    ] {
         /// The program that compiles components in a process of its own; the router's own binary where
         /// none is named.
         compiler: Option<PathBuf> = Optional<PathText>, "";

@@ -15,8 +15,8 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, event_types, events, health, inbound, keys, metrics, operations, plugins, profiles,
-    receptions, sources, subscriptions, tail, tenants, trial,
+    attempts, deliveries, doctor, event_types, events, health, inbound, keys, metrics, operations, plugins,
+    profiles, receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
 
@@ -46,7 +46,7 @@ use crate::json::Fault;
         event_types::remove, event_types::load, event_types::catalogues,
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
-        tail::watch,
+        tail::watch, doctor::checkup, doctor::recount,
         health::alive, health::ready, metrics::show, document,
         problem::pages::index, problem::pages::show,
     ),
