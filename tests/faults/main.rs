@@ -26,4 +26,6 @@
 )]
 mod support;
 
+mod daemon;
 mod extent;
+mod receivers;
