@@ -28,4 +28,6 @@ mod support;
 
 mod daemon;
 mod extent;
+mod percentile;
+mod producers;
 mod receivers;
