@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use self::corpus::{Case, Then, cases};
 use self::fleet::{Attack, Fleet};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Held};
 use crate::extent::Extent;
 use crate::percentile::{median, p99};
 use crate::support::router::ADMIN_KEY;
@@ -32,7 +32,11 @@ const SLOWER_MAX: Duration = Duration::from_millis(20);
 /// Requests of a healthy producer in one window.
 const WINDOW: usize = 150;
 
-const SETTINGS: [&str; 2] = ["server.header_timeout=3s", "server.body_timeout=3s"];
+const SETTINGS: [&str; 3] = [
+    "server.header_timeout=3s",
+    "server.body_timeout=3s",
+    "server.send_timeout=3s",
+];
 
 const SILENT: Attack = Attack {
     name: "silent",
@@ -143,7 +147,7 @@ async fn two_thousand_attackers_are_shown_out_and_nobody_notices() {
         peak <= before.rss_kib + PEAK_KIB_MAX,
         "{peak} KiB after {before:?}"
     );
-    let closed = |held: crate::daemon::Held| held.descriptors <= before.descriptors + 8;
+    let closed = |held: Held| held.descriptors <= before.descriptors + 8;
     router.until_it_holds("every connection is closed", closed).await;
     assert!(router.lives());
     println!(
@@ -158,33 +162,55 @@ async fn two_thousand_attackers_are_shown_out_and_nobody_notices() {
     );
 }
 
-/// Who asks for much and reads nothing holds a connection and an answer.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_read_the_answers_is_shown_out() {
-    const CLIENTS: usize = 50;
-    let router = Daemon::start(&SETTINGS);
+const DEAF_CLIENTS: usize = 50;
+
+/// Clients that ask for much and read nothing, and what the router held before they came.
+async fn deaf(router: &Daemon) -> (Vec<TcpStream>, Held) {
     router.get("/openapi.json").await.expect(200);
     let before = router.held();
     let asks = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
     let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..DEAF_CLIENTS {
         let mut stream = TcpStream::connect(router.address).await.unwrap();
         // As much as fits; the rest would wait for the answers to be read.
         let _as_much_as_fits =
             tokio::time::timeout(Duration::from_millis(20), stream.write_all(asks.as_bytes())).await;
         clients.push(stream);
     }
-    let closed = |held: crate::daemon::Held| held.descriptors <= before.descriptors + 4;
+    (clients, before)
+}
+
+/// They hold a connection and an answer each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_the_answers_is_shown_out() {
+    let router = Daemon::start(&SETTINGS);
+    let (clients, before) = deaf(&router).await;
+    let closed = |held: Held| held.descriptors <= before.descriptors + 4;
     let after = router
         .until_it_holds("connections that nobody reads are closed", closed)
         .await;
     drop(clients);
     println!(
-        "producers: {CLIENTS} clients that read nothing, {} descriptors before, {} after, memory {:+} KiB",
+        "producers: {DEAF_CLIENTS} clients that read nothing, {} descriptors before, {} after, memory {:+} KiB",
         before.descriptors,
         after.descriptors,
         i128::from(after.rss_kib) - i128::from(before.rss_kib),
     );
+}
+
+/// The control: where nothing limits how long an answer may wait to be read, they stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_who_does_not_read_stays_without_the_limit() {
+    let router = Daemon::start(&["server.header_timeout=3s", "server.send_timeout=10min"]);
+    let (clients, before) = deaf(&router).await;
+    tokio::time::sleep(LIMIT + LATE_MAX).await;
+    let held = router.held().descriptors - before.descriptors;
+    assert!(
+        held >= DEAF_CLIENTS as u64,
+        "the check would not see a server that keeps them: {held}"
+    );
+    drop(clients);
+    println!("producers, control: {held} of {DEAF_CLIENTS} clients that read nothing stay");
 }
 
 /// The control: the same fleet before a server without the guard.
