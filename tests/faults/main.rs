@@ -32,3 +32,8 @@ mod extent;
 mod nth_error;
 mod power;
 mod vfs;
+mod daemon;
+mod extent;
+mod percentile;
+mod producers;
+mod receivers;
