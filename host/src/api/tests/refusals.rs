@@ -389,7 +389,10 @@ fn the_document_says_what_bodies_and_parameters_may_be() {
     let patch = operation("/api/v1/subscriptions/{id}", "patch");
     let schema = &patch["requestBody"]["content"]["application/json"]["schema"]["$ref"];
     assert_eq!(schema, "#/components/schemas/SubscriptionInPatch");
-    assert_eq!(at("/components/schemas/SubscriptionInPatch/required"), Value::Null);
+    assert_eq!(
+        at("/components/schemas/SubscriptionInPatch/required"),
+        Value::Null
+    );
     assert_ne!(at("/components/schemas/SubscriptionIn/required"), Value::Null);
     let upload = operation("/api/v1/plugins/{name}", "put");
     let bytes = &upload["requestBody"]["content"]["application/wasm"]["schema"];
