@@ -27,3 +27,5 @@
 mod support;
 
 mod extent;
+mod private_network;
+mod ssrf;
