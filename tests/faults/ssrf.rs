@@ -24,6 +24,8 @@ use vectors::{PUBLIC, Target, targets};
 
 /// Between tests of subscriptions: there are thirty in a minute.
 const BETWEEN_TESTS: Duration = Duration::from_secs(3);
+/// Subscriptions that are recovered one by one, before all of them at once.
+const RECOVERED_ALONE: usize = 10;
 /// Names whose subscriptions take what Hookway tells of itself.
 const OWN_EVENTS: [&str; 5] = [
     "http://127.0.0.1/own",
@@ -185,20 +187,23 @@ async fn stored_ways(prepared: &Prepared, went: &mut BTreeMap<&'static str, usiz
         .expect(202);
     router.settle().await;
     count("resend of many", ids.len());
-    for id in prepared.subscriptions.values() {
-        let asked = json!({"rate": 10_000});
-        router
-            .post(&format!("/api/v1/subscriptions/{id}/recover"), &asked)
-            .await
-            .expect(202);
-        router.advance(Duration::from_secs(1)).await;
+    let asked = json!({"rate": 10_000});
+    for id in prepared.subscriptions.values().take(RECOVERED_ALONE) {
+        let path = format!("/api/v1/subscriptions/{id}/recover");
+        router.post(&path, &asked).await.expect(202);
+    }
+    router.advance(Duration::from_secs(60)).await;
+    let all = json!({"kind": "recover", "rate": 10_000});
+    router.post("/api/v1/operations", &all).await.expect(202);
+    for _ in 0..3 {
+        router.advance(Duration::from_secs(60)).await;
     }
     count("recovery", prepared.subscriptions.len());
     router
         .post("/api/v1/operations", &json!({"kind": "replay", "rate": 10_000}))
         .await
         .expect(202);
-    for _ in 0..10 {
+    for _ in 0..3 {
         router.advance(Duration::from_secs(60)).await;
     }
     router
