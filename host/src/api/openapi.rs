@@ -85,6 +85,10 @@ fn whole() -> utoipa::openapi::OpenApi {
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("hw_…")
+        .description(Some(
+            "A key. Each operation names the scope that it needs: `ingest`, `read`, `manage` or `admin`; and \
+             `router` where the key must be one of the whole router",
+        ))
         .build();
     if let Some(components) = &mut document.components {
         components.add_security_scheme("key", SecurityScheme::Http(key));
