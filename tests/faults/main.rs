@@ -37,3 +37,5 @@ mod extent;
 mod percentile;
 mod producers;
 mod receivers;
+mod private_network;
+mod ssrf;
