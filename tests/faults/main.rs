@@ -27,15 +27,14 @@
 mod support;
 
 mod chance;
+mod daemon;
 mod durable;
 mod extent;
 mod nth_error;
-mod power;
-mod vfs;
-mod daemon;
-mod extent;
 mod percentile;
+mod power;
+mod private_network;
 mod producers;
 mod receivers;
-mod private_network;
 mod ssrf;
+mod vfs;
