@@ -70,7 +70,8 @@ impl Default for Limits {
             // Shorter than the 60 s and more after which common servers close an idle connection: it is
             // better that we do, than that a request meets the closing.
             pool_idle_timeout: Duration::from_secs(30),
-            pool_idle_per_host_max: 64,
+            // As many as one subscription may have under way: fewer, and under load each request dials anew.
+            pool_idle_per_host_max: 256,
         }
     }
 }
