@@ -37,6 +37,7 @@ mod readers;
 mod reception_rows;
 mod record;
 mod recount;
+mod reseal;
 mod resend;
 mod row;
 mod schema;
@@ -106,6 +107,12 @@ impl SqliteStore {
     /// A key that belongs to this data directory, for the purpose that the label names.
     pub fn derived_key(&self, label: &str) -> [u8; 32] {
         self.vault.derive(label)
+    }
+
+    /// Seals everything that is secret in a data directory anew, under another key; says how many values. For one
+    /// that no process has open. Blocks.
+    pub fn reseal(dir: &std::path::Path) -> std::result::Result<usize, OpenError> {
+        reseal::reseal(dir)
     }
 
     /// Opens the store of a data directory, or makes it. Blocks; a large WAL left by a crash is read.
