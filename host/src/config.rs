@@ -71,6 +71,8 @@ settings! {
         header_timeout: Duration = Time, "30s", in SECOND..=5 * MINUTE;
         /// Longest wait for the whole body of a request.
         body_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
+        /// Longest wait for a client to take more of an answer; then its connection is closed.
+        send_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
         /// Connections at once; the next ones wait to be accepted.
         connections_max: usize = Count, "4096", in 16..=1_000_000;
         /// Largest body of a request. (Plugins have a limit of their own.)

@@ -14,6 +14,7 @@ mod client;
 mod dial;
 mod failure;
 mod guard;
+mod interim;
 mod policy;
 mod spelling;
 mod url;

@@ -342,9 +342,13 @@ impl Router {
         self.dispatcher.settled().await;
     }
 
-    /// Waits until the router can do no more, which happens only when its store has failed.
+    /// Waits until the router can do no more, which happens only when its store has failed. Where nothing is
+    /// to be delivered, the dispatcher would not notice.
     pub async fn failed(&self) {
-        self.dispatcher.ended().await;
+        tokio::select! {
+            () = self.dispatcher.ended() => {}
+            () = self.store.ended() => {}
+        }
     }
 
     /// Stops accepting, lets what is under way end within the drain time, and closes the store.

@@ -356,6 +356,10 @@ pub trait Store: Operations + Inspection + Send + Sync + 'static {
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
 
+    /// Waits until nothing is written any more: the store was closed, or its writer has ended after a
+    /// failed write or sync, which it does for good.
+    fn ended(&self) -> BoxFuture<'_, ()>;
+
     /// Writes what is queued, checkpoints and closes. Later calls give [`Error::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<()>>;
 }

@@ -19,6 +19,7 @@ mod support;
 
 mod alerts;
 mod author;
+mod authorisation;
 mod auto_disable;
 mod bad_input;
 mod behaviour;

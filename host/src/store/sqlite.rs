@@ -123,11 +123,12 @@ impl SqliteStore {
             conn,
             fixed,
             tally,
+            keys,
             vault,
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
-        let (queue, thread) = writer::start(conn, fixed, tally, dir).map_err(OpenError::Thread)?;
+        let (queue, thread) = writer::start(conn, fixed, tally, keys, dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,
@@ -431,6 +432,10 @@ impl Store for SqliteStore {
             let _only = self.expiring.lock().await;
             expire::run(&self.queue, &self.readers, now, retention).await
         })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.ended())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fingerprint::Keyed;
+use super::seen::Keys;
 use super::work::{Fixed, Tally};
 use super::{checkpoint, reseal, schema};
 use crate::store::files::{self, DataDir};
@@ -119,6 +120,7 @@ pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) fixed: Fixed,
     pub(super) tally: Tally,
+    pub(super) keys: Keys,
     pub(super) vault: Vault,
     pub(super) keyed: Keyed,
 }
@@ -140,6 +142,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     let vault = reseal::settled(&dir, &conn, Vault::new(&key))?;
     let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
     let tally = Tally::load(&conn)?;
+    let keys = Keys::load(&conn, &tally.seen)?;
     let segment_bytes = i64::try_from(options.segment_bytes).unwrap_or(i64::MAX);
     let fixed = Fixed { epoch, segment_bytes };
     Ok(Opened {
@@ -148,6 +151,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         conn,
         fixed,
         tally,
+        keys,
         vault,
         keyed,
     })
