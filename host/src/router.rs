@@ -374,7 +374,7 @@ impl Router {
 /// Seals everything that is secret in a data directory anew, under another key; says how many values. No router
 /// may serve it. Blocks.
 pub fn reseal(config: &Config) -> Result<usize, StartError> {
-    Ok(SqliteStore::reseal(&config.data_dir)?)
+    Ok(store::sqlite::reseal(&config.data_dir)?)
 }
 
 /// Every connection is a file, and the usual soft limit of 1,024 is less than the limits of this

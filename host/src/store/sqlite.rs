@@ -63,6 +63,7 @@ pub use self::inspect::Stopped;
 use self::opening::Opened;
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
+pub use self::reseal::reseal;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, CauseQuery, Causes, Condition, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery,
@@ -107,12 +108,6 @@ impl SqliteStore {
     /// A key that belongs to this data directory, for the purpose that the label names.
     pub fn derived_key(&self, label: &str) -> [u8; 32] {
         self.vault.derive(label)
-    }
-
-    /// Seals everything that is secret in a data directory anew, under another key; says how many values. For one
-    /// that no process has open. Blocks.
-    pub fn reseal(dir: &std::path::Path) -> std::result::Result<usize, OpenError> {
-        reseal::reseal(dir)
     }
 
     /// Opens the store of a data directory, or makes it. Blocks; a large WAL left by a crash is read.

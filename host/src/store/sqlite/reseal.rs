@@ -13,8 +13,9 @@ use super::{checkpoint, config_rows, schema, source_rows};
 use crate::store::files::DataDir;
 use crate::vault::{Nonce, Place, Vault};
 
-/// How many values were sealed anew.
-pub(super) fn reseal(dir: &Path) -> Result<usize, OpenError> {
+/// Seals everything that is secret in a data directory anew, under another key; says how many values. For one
+/// that no process has open. Blocks.
+pub fn reseal(dir: &Path) -> Result<usize, OpenError> {
     // Looked for first: taking the lock would make the directory.
     let path = dir.join(crate::store::files::DATABASE);
     if !path.exists() {
