@@ -371,6 +371,12 @@ impl Router {
     }
 }
 
+/// Seals everything that is secret in a data directory anew, under another key; says how many values. No router
+/// may serve it. Blocks.
+pub fn reseal(config: &Config) -> Result<usize, StartError> {
+    Ok(store::sqlite::reseal(&config.data_dir)?)
+}
+
 /// Every connection is a file, and the usual soft limit of 1,024 is less than the limits of this
 /// program allow; the hard limit is what the operator means.
 fn allow_many_files() {

@@ -5,6 +5,8 @@
 //! start, readable by its owner only, and synced with its directory before anything is sealed with
 //! it: a database without its key is lost.
 
+mod next_key;
+
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -14,6 +16,8 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
 use crate::vault::KEY_BYTES;
+
+pub use next_key::NEXT_KEY;
 
 /// The database in the data directory.
 pub const DATABASE: &str = "hookway.db";

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::fingerprint::Keyed;
 use super::seen::Keys;
 use super::work::{Fixed, Tally};
-use super::{checkpoint, schema};
+use super::{checkpoint, reseal, schema};
 use crate::store::files::{self, DataDir};
 use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
@@ -63,6 +63,12 @@ pub enum OpenError {
     OldSqlite {
         /// Its version.
         found: &'static str,
+    },
+    /// There is no database where one was expected.
+    #[error("there is no database {}; name the router's own directory with --data-dir", path.display())]
+    Nothing {
+        /// Where it was looked for.
+        path: PathBuf,
     },
     /// A file of another program.
     #[error("{} is not a database of hookway", files::DATABASE)]
@@ -127,12 +133,13 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         });
     }
     let dir = DataDir::lock(&options.dir)?;
-    let vault = Vault::new(&*dir.secrets_key()?);
+    let key = dir.secrets_key()?;
     let path = dir.database();
     let mut conn = Connection::open(&path)?;
     conn.busy_timeout(checkpoint::READERS_WAIT)?;
     schema::prepare_writer(&mut conn)?;
     quick_check(&conn, &path)?;
+    let vault = reseal::settled(&dir, &conn, Vault::new(&key))?;
     let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
     let tally = Tally::load(&conn)?;
     let keys = Keys::load(&conn, &tally.seen)?;
@@ -164,8 +171,10 @@ fn quick_check(conn: &Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 const CANARY: &[u8] = b"hookway";
+/// What is sealed for the router itself.
+pub(super) const ROUTER_FIELDS: [&str; 2] = ["canary", "seen_key"];
 
-fn router_place(field: &str) -> Place<'_> {
+pub(super) fn router_place(field: &str) -> Place<'_> {
     Place {
         tenant: 0,
         object: 0,
