@@ -1,12 +1,14 @@
 //! Secrets that are unlike anything else, and the search for them in every spelling in which a secret gets
 //! about: as it is, base64, hexadecimal, percent-encoded, and decoded where it was base64 itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 
 /// Shortest part of a secret that counts when it was base64 and is searched for as bytes.
 const DECODED_BYTES_MIN: usize = 12;
+/// Bytes by which spellings are told from everything else before they are compared.
+const BEGIN_BYTES: usize = 6;
 
 /// The secrets, by the field that each is in.
 #[derive(Default)]
@@ -37,12 +39,26 @@ impl Canaries {
         text.to_owned()
     }
 
-    /// Where which of them can be read, in whatever spelling.
+    /// Which of them can be read in these bytes, and in what spelling.
     pub fn found(&self, place: &str, bytes: &[u8]) -> Vec<String> {
-        let mut found = Vec::new();
+        // One pass over the bytes, however many secrets there are: by how a spelling begins.
+        let mut begins: HashMap<[u8; BEGIN_BYTES], Vec<(&str, &str, Vec<u8>)>> = HashMap::new();
+        let mut may_begin = vec![false; 1 << 16];
         for (field, text) in &self.0 {
             for (how, spelling) in spellings(text) {
-                if contains(bytes, &spelling) {
+                let begin = *spelling.first_chunk().expect("a canary is longer");
+                may_begin[usize::from(u16::from_be_bytes([begin[0], begin[1]]))] = true;
+                begins.entry(begin).or_default().push((field, how, spelling));
+            }
+        }
+        let mut found = Vec::new();
+        for at in 0..bytes.len().saturating_sub(BEGIN_BYTES - 1) {
+            if !may_begin[usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]))] {
+                continue;
+            }
+            let begin = bytes[at..].first_chunk().expect("within");
+            for (field, how, spelling) in begins.get(begin).into_iter().flatten() {
+                if bytes[at..].starts_with(spelling) {
                     found.push(format!("{field} in {place} ({how})"));
                 }
             }
@@ -73,13 +89,4 @@ fn spellings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
         all.push(("decoded", decoded));
     }
     all
-}
-
-/// Whether these bytes are somewhere in there.
-pub fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    let Some(first) = wanted.first() else {
-        return false;
-    };
-    let starts = bytes.iter().enumerate().filter(|(_, byte)| *byte == first);
-    starts.into_iter().any(|(at, _)| bytes[at..].starts_with(wanted))
 }
