@@ -23,6 +23,10 @@ use crate::support::receiver::Received;
 use crate::support::{Receiver, Reply, TestRouter};
 use crate::vfs::copy_of;
 
+#[path = "../guests/wrap.rs"]
+#[allow(dead_code, reason = "other tests need other guests")]
+mod wrap;
+
 /// Events in the files.
 const EVENTS: u64 = 40;
 /// Longest that a start or an end may take on damaged files; the usual one is far below a second.
@@ -100,7 +104,13 @@ async fn past(stop: Stop, size: Size) -> Past {
     let dir = tempfile::tempdir().expect("a directory");
     let receiver = Receiver::start().await;
     let mut router = TestRouter::start().await;
-    let shaping = json!([{"name": "jq", "config": {"program": "{shaped: .n, pad: .pad}"}}]);
+    let component = wat::parse_str(wrap::component(include_str!("../guests/echo.wat"))).expect("it is text");
+    let wasm = [("content-type", "application/wasm")];
+    let pushed = router
+        .call_raw("PUT", "/api/v1/plugins/echo", &wasm, component)
+        .await;
+    assert!(matches!(pushed.status, 200 | 201), "{}", pushed.text);
+    let shaping = json!([{"name": "echo"}]);
     for (name, path, plugins) in [
         ("made", "made", json!([])),
         ("waits", "waits", json!([])),
@@ -133,9 +143,7 @@ async fn past(stop: Stop, size: Size) -> Past {
         Stop::Clean => router.stop().await,
         Stop::Sudden => {}
     }
-    copy_of(&router.data_dir(), dir.path(), |name| {
-        name != "lock" && !name.ends_with("-shm")
-    });
+    copy_of(&router.data_dir(), dir.path(), |name| !name.ends_with("-shm"));
     let bodies = receiver.received().into_iter().map(|request| {
         let body = request.body.to_vec();
         (request.header("webhook-id").to_owned(), (request.path, body))
@@ -189,7 +197,11 @@ fn damage(dir: &Path, chance: &mut Chance) -> String {
             format!("{count} bytes changed")
         }
         2 => {
-            let length = chance.index(bytes.len());
+            let length = if chance.once_in(4) {
+                0
+            } else {
+                chance.index(bytes.len())
+            };
             bytes.truncate(length);
             format!("cut to {length} bytes")
         }

@@ -27,6 +27,7 @@
 mod support;
 
 mod chance;
+mod corrupt;
 mod durable;
 mod extent;
 mod nth_error;
