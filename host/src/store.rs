@@ -18,6 +18,7 @@ mod configured;
 mod contract;
 pub mod files;
 mod found;
+mod inspection;
 mod query;
 pub mod sqlite;
 
@@ -49,6 +50,7 @@ pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
     InARow, LastAttempt, Recorded, Resend, Row, StoredEvent,
 };
+pub use self::inspection::Inspection;
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
 };
@@ -215,7 +217,7 @@ pub struct Expired {
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Operations + Send + Sync + 'static {
+pub trait Store: Operations + Inspection + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
 

@@ -28,8 +28,14 @@ mod support;
 
 mod chance;
 mod corrupt;
+mod daemon;
 mod durable;
 mod extent;
 mod nth_error;
+mod percentile;
 mod power;
+mod private_network;
+mod producers;
+mod receivers;
+mod ssrf;
 mod vfs;

@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "alert",
     "auth",
     "bucket",
+    "checkup",
     "cloudevents",
     "delivery",
     "diagnosis",
@@ -55,6 +56,7 @@ const WIRING: &[&str] = &[
     "catalogue",
     "control",
     "dispatcher",
+    "doctor",
     "housekeeping",
     "ingest",
     "intake",
@@ -246,7 +248,8 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
-                        // Plugins are tried without a router.
+                        // Plugins are tried, and data directories looked at, without a router.
+                        "doctor",
                         "workbench",
                     ]
                     .contains(&other)

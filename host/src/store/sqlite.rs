@@ -24,6 +24,7 @@ mod expire;
 mod fault;
 mod fingerprint;
 mod history;
+mod inspect;
 mod ledger;
 mod migrations;
 mod newest;
@@ -35,6 +36,7 @@ mod profile_rows;
 mod readers;
 mod reception_rows;
 mod record;
+mod recount;
 mod resend;
 mod row;
 mod schema;
@@ -56,6 +58,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 
 use self::fingerprint::Keyed;
+pub use self::inspect::Stopped;
 use self::opening::Opened;
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
@@ -113,11 +116,12 @@ impl SqliteStore {
             conn,
             fixed,
             tally,
+            keys,
             vault,
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
-        let (queue, thread) = writer::start(conn, fixed, tally, dir).map_err(OpenError::Thread)?;
+        let (queue, thread) = writer::start(conn, fixed, tally, keys, dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,

@@ -2,6 +2,7 @@
 
 mod damage;
 mod expiry;
+mod keys;
 mod migrations;
 
 use std::path::Path;
