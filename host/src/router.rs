@@ -60,8 +60,11 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error("the data directory cannot be used")]
     Open(#[from] store::sqlite::OpenError),
-    /// The store does not answer.
-    #[error("the store does not answer")]
+    /// What is stored cannot be read.
+    #[error(
+        "what is stored in {} cannot be read; restore a backup if it is damaged",
+        store::files::DATABASE
+    )]
     Store(#[from] store::Error),
     /// The plugin runtime does not start.
     #[error("the plugin runtime does not start")]

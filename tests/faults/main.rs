@@ -27,6 +27,7 @@
 mod support;
 
 mod chance;
+mod corrupt;
 mod daemon;
 mod durable;
 mod extent;
