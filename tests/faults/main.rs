@@ -26,4 +26,10 @@
 )]
 mod support;
 
+mod account;
+mod counting;
 mod extent;
+mod kill;
+mod producers;
+mod seed;
+mod under_load;

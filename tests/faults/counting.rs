@@ -1,0 +1,121 @@
+//! A receiver that keeps account: of every request it notes whose it is, and in which life of the router
+//! the connection that brought it was made.
+//!
+//! Its paths are lanes, each with a manner of its own. What the kernel still holds of a router that was
+//! killed is read to its end before a new life begins ([`Counting::rest`]), so that nothing is put down to
+//! the wrong life.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::account::{Account, event_in};
+
+/// The lane that answers 200.
+pub const PLAIN: &str = "plain";
+/// The lane behind a plugin; it answers 200.
+pub const SHAPED: &str = "shaped";
+/// The lane that answers 503 to the first request of every delivery, and 200 to the second.
+pub const FLAKY: &str = "flaky";
+/// The lane that never answers.
+pub const HUNG: &str = "hung";
+/// The path of a request that only says that everything before it was seen.
+const MARK: &str = "mark";
+/// A killed process has closed its connections; reading what they still hold takes no longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running receiver.
+pub struct Counting {
+    address: SocketAddr,
+    open: watch::Sender<usize>,
+}
+
+impl Counting {
+    /// Starts one that writes into this account.
+    pub async fn start(account: Arc<Account>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let open = watch::Sender::new(0);
+        let counting = Self {
+            address,
+            open: open.clone(),
+        };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                open.send_modify(|open| *open += 1);
+                let (account, open) = (account.clone(), open.clone());
+                tokio::spawn(async move {
+                    let life = account.life();
+                    let service = service_fn(move |request| answer(account.clone(), life, request));
+                    let http = hyper::server::conn::http1::Builder::new();
+                    let _closed = http.serve_connection(TokioIo::new(stream), service).await;
+                    open.send_modify(|open| *open -= 1);
+                });
+            }
+        });
+        counting
+    }
+
+    /// Where a lane is.
+    pub fn url(&self, lane: &str) -> String {
+        format!("http://{}/{lane}", self.address)
+    }
+
+    /// Waits until everything that a router has sent that is no more is noted.
+    pub async fn rest(&self) {
+        let resting = async {
+            // Connections are accepted one after another: behind this one there are none of the router's.
+            let mut mark = TcpStream::connect(self.address).await.unwrap();
+            let text = format!("GET /{MARK} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            mark.write_all(text.as_bytes()).await.unwrap();
+            mark.read_to_end(&mut Vec::new()).await.unwrap();
+            self.open.subscribe().wait_for(|open| *open == 0).await.unwrap();
+        };
+        let rested = tokio::time::timeout(PATIENCE, resting).await;
+        assert!(
+            rested.is_ok(),
+            "connections of a process that is no more stay open"
+        );
+    }
+}
+
+async fn answer(
+    account: Arc<Account>,
+    life: u32,
+    request: Request<hyper::body::Incoming>,
+) -> Result<Response<Empty<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
+    let (head, body) = request.into_parts();
+    let lane = head.uri.path().trim_matches('/').to_owned();
+    if lane == MARK {
+        return Ok(Response::new(Empty::new()));
+    }
+    let id = head.headers.get("webhook-id").and_then(|id| id.to_str().ok());
+    let id = id.unwrap_or_default().to_owned();
+    let event = event_in(&body.collect().await?.to_bytes());
+    let status = match lane.as_str() {
+        HUNG => {
+            account.refuse(&lane, &id, event);
+            std::future::pending::<Infallible>().await;
+            503
+        }
+        FLAKY if account.refused(&lane, &id) == 0 => {
+            account.refuse(&lane, &id, event);
+            503
+        }
+        _ => {
+            account.accept(&lane, &id, event, life);
+            200
+        }
+    };
+    Ok(Response::builder().status(status).body(Empty::new())?)
+}
