@@ -27,6 +27,10 @@ pub const PLAIN: &str = "plain";
 pub const SHAPED: &str = "shaped";
 /// The lane that answers 503 to the first request of every delivery, and 200 to the second.
 pub const FLAKY: &str = "flaky";
+/// The lane that does what it was asked and answers 200 a little later.
+pub const SLOW: &str = "slow";
+/// How much later.
+const SLOW_BY: Duration = Duration::from_millis(100);
 /// The lane that never answers.
 pub const HUNG: &str = "hung";
 /// The path of a request that only says that everything before it was seen.
@@ -114,6 +118,9 @@ async fn answer(
         }
         _ => {
             account.accept(&lane, &id, event, life);
+            if lane == SLOW {
+                tokio::time::sleep(SLOW_BY).await;
+            }
             200
         }
     };

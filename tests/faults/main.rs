@@ -32,4 +32,6 @@ mod extent;
 mod kill;
 mod producers;
 mod seed;
+mod term;
+mod twins;
 mod under_load;

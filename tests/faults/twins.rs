@@ -83,12 +83,18 @@ impl Race {
             if named == Named::Call {
                 request = request.header("idempotency-key", format!("twin-{round}"));
             }
-            let request = request.header("content-type", "application/json").body(body.to_string());
+            let request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
             let gate = gate.clone();
             racing.spawn(async move {
                 gate.wait().await;
                 let answer = request.send().await.expect("an answer");
-                (other, answer.status().as_u16(), answer.text().await.expect("a body"))
+                (
+                    other,
+                    answer.status().as_u16(),
+                    answer.text().await.expect("a body"),
+                )
             });
         }
         let mut seen = Round::default();
@@ -110,7 +116,11 @@ impl Race {
 fn ids_in(text: &str) -> Vec<String> {
     let answer: Value = serde_json::from_str(text).expect("JSON");
     let id = |event: &Value| event["id"].as_str().expect("an id").to_owned();
-    match answer.get("events").or(answer.get("data")).and_then(Value::as_array) {
+    match answer
+        .get("events")
+        .or(answer.get("data"))
+        .and_then(Value::as_array)
+    {
         Some(events) => events.iter().map(id).collect(),
         None => match answer.as_array() {
             Some(events) => events.iter().map(id).collect(),
@@ -139,7 +149,12 @@ async fn stored(url: &str) -> usize {
     let (mut count, mut cursor) = (0, String::new());
     loop {
         let page = format!("{url}/api/v1/events?type=raced&limit=100{cursor}");
-        let answer = client.get(page).bearer_auth(ADMIN_KEY).send().await.expect("an answer");
+        let answer = client
+            .get(page)
+            .bearer_auth(ADMIN_KEY)
+            .send()
+            .await
+            .expect("an answer");
         let text = answer.text().await.expect("a body");
         let page: Value = serde_json::from_str(&text).expect("JSON");
         count += page["data"].as_array().unwrap_or_else(|| panic!("{text}")).len();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::account::Account;
-use crate::counting::{Counting, FLAKY, HUNG, PLAIN, SHAPED};
+use crate::counting::{Counting, FLAKY, HUNG, PLAIN, SHAPED, SLOW};
 use crate::producers::{Believe, Producers, TYPE};
 use crate::support::Process;
 use crate::support::router::ADMIN_KEY;
@@ -18,6 +18,8 @@ use crate::support::router::ADMIN_KEY;
 const PRODUCERS: u32 = 8;
 /// Longest wait for everything that was accepted to arrive.
 const DRAIN_MAX: Duration = Duration::from_secs(240);
+/// Requests in flight of the lane that answers a little later: so many that it keeps up.
+pub const SLOW_IN_FLIGHT: usize = 32;
 /// Retries come soon, and often enough that no delivery is given up.
 const RETRIES: &str = "dispatch.retry_waits=100ms, 100ms, 200ms, 200ms, 500ms, 500ms, 1s, 1s, 1s, 1s, 1s, 1s";
 
@@ -44,8 +46,8 @@ pub struct Counters {
 }
 
 impl UnderLoad {
-    /// A router with a subscription for each lane, each with so many requests in flight at the most, and
-    /// producers that have begun to send.
+    /// A router with a subscription for each lane, each with so many requests in flight at the most
+    /// ([`SLOW_IN_FLIGHT`] of the slow one), and producers that have begun to send.
     pub async fn start(lanes: &[&'static str], in_flight: usize, settings: &[&str]) -> Self {
         // The client needs one; another test of this process may have installed it already.
         let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -68,6 +70,9 @@ impl UnderLoad {
         for lane in lanes {
             let mut wish = json!({"name": lane, "key": lane, "url": load.receiver.url(lane), "events": [TYPE],
                 "max_in_flight": in_flight});
+            if *lane == SLOW {
+                wish["max_in_flight"] = json!(SLOW_IN_FLIGHT);
+            }
             if *lane == SHAPED {
                 wish["plugins"] = json!([{"name": "slack", "config": {}}]);
             }
