@@ -226,6 +226,7 @@ impl Router {
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
             schedule: settings::schedule(&config)?,
+            wait_max: settings::wait_max(&config),
         };
 
         let (listener, address) = listen(config.server.listen).await?;
