@@ -35,6 +35,37 @@ struct Seen {
     sent: BTreeSet<u64>,
     acknowledged: BTreeSet<u64>,
     arrivals: HashMap<(String, String), Arrival>,
+    stamp: u64,
+    noted: Vec<Noted>,
+}
+
+/// A request, as it came.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    /// The lane that it came to.
+    pub lane: String,
+    /// Its `webhook-id`.
+    pub id: String,
+    /// How it was answered.
+    pub status: u16,
+    /// The time that the test had set by [`Account::stamp`].
+    pub at: u64,
+}
+
+impl Seen {
+    /// Notes a request; gives what is known of its delivery.
+    fn note(&mut self, lane: &str, id: &str, event: Option<u64>, status: u16) -> &mut Arrival {
+        let (lane, id) = (lane.to_owned(), id.to_owned());
+        self.noted.push(Noted {
+            lane: lane.clone(),
+            id: id.clone(),
+            status,
+            at: self.stamp,
+        });
+        let arrival = self.arrivals.entry((lane, id)).or_default();
+        arrival.event = event;
+        arrival
+    }
 }
 
 /// A delivery, as its receiver saw it.
@@ -143,19 +174,34 @@ impl Account {
         self.seen().acknowledged.len()
     }
 
+    /// What comes from now on is noted with this time.
+    pub fn stamp(&self, at: u64) {
+        self.seen().stamp = at;
+    }
+
+    /// Every request that came, in the order in which they came.
+    pub fn noted(&self) -> Vec<Noted> {
+        self.seen().noted.clone()
+    }
+
+    /// Deliveries of a lane that were answered 2xx.
+    pub fn arrived(&self, lane: &str) -> usize {
+        let seen = self.seen();
+        let of_lane = seen.arrivals.iter().filter(|((of, _), _)| of == lane);
+        of_lane
+            .filter(|(_, arrival)| !arrival.accepted.is_empty())
+            .count()
+    }
+
     /// A request arrived and is answered 2xx.
     pub fn accept(&self, lane: &str, id: &str, event: Option<u64>, life: u32) {
-        let mut seen = self.seen();
-        let arrival = seen.arrivals.entry((lane.to_owned(), id.to_owned())).or_default();
-        arrival.event = event;
-        arrival.accepted.push(life);
+        self.seen().note(lane, id, event, 200).accepted.push(life);
     }
 
     /// A request arrived and is refused; how often it was before.
     pub fn refuse(&self, lane: &str, id: &str, event: Option<u64>) -> u32 {
         let mut seen = self.seen();
-        let arrival = seen.arrivals.entry((lane.to_owned(), id.to_owned())).or_default();
-        arrival.event = event;
+        let arrival = seen.note(lane, id, event, 503);
         arrival.refused += 1;
         arrival.refused - 1
     }

@@ -5,9 +5,10 @@
 //! killed is read to its end before a new life begins ([`Counting::rest`]), so that nothing is put down to
 //! the wrong life.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +43,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Counting {
     address: SocketAddr,
     open: watch::Sender<usize>,
+    lanes: Arc<Lanes>,
+}
+
+/// Of each lane, how many requests are being answered, and how many were at once at the most.
+#[derive(Default)]
+struct Lanes(Mutex<HashMap<String, (usize, usize)>>);
+
+impl Lanes {
+    fn enter(&self, lane: &str) {
+        let mut lanes = self.0.lock().unwrap();
+        let (now, most) = lanes.entry(lane.to_owned()).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
+    fn leave(&self, lane: &str) {
+        self.0.lock().unwrap().entry(lane.to_owned()).or_default().0 -= 1;
+    }
 }
 
 impl Counting {
@@ -53,14 +72,17 @@ impl Counting {
         let counting = Self {
             address,
             open: open.clone(),
+            lanes: Arc::default(),
         };
+        let lanes = counting.lanes.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 open.send_modify(|open| *open += 1);
-                let (account, open) = (account.clone(), open.clone());
+                let (account, open, lanes) = (account.clone(), open.clone(), lanes.clone());
                 tokio::spawn(async move {
                     let life = account.life();
-                    let service = service_fn(move |request| answer(account.clone(), life, request));
+                    let service =
+                        service_fn(move |request| answer(account.clone(), lanes.clone(), life, request));
                     let http = hyper::server::conn::http1::Builder::new();
                     let _closed = http.serve_connection(TokioIo::new(stream), service).await;
                     open.send_modify(|open| *open -= 1);
@@ -73,6 +95,16 @@ impl Counting {
     /// Where a lane is.
     pub fn url(&self, lane: &str) -> String {
         format!("http://{}/{lane}", self.address)
+    }
+
+    /// How many requests of a lane were being answered at once, at the most.
+    pub fn at_once(&self, lane: &str) -> usize {
+        self.lanes
+            .0
+            .lock()
+            .unwrap()
+            .get(lane)
+            .map_or(0, |(_, most)| *most)
     }
 
     /// Waits until everything that a router has sent that is no more is noted.
@@ -95,6 +127,7 @@ impl Counting {
 
 async fn answer(
     account: Arc<Account>,
+    lanes: Arc<Lanes>,
     life: u32,
     request: Request<hyper::body::Incoming>,
 ) -> Result<Response<Empty<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
@@ -106,6 +139,7 @@ async fn answer(
     let id = head.headers.get("webhook-id").and_then(|id| id.to_str().ok());
     let id = id.unwrap_or_default().to_owned();
     let event = event_in(&body.collect().await?.to_bytes());
+    lanes.enter(&lane);
     let status = match lane.as_str() {
         HUNG => {
             account.refuse(&lane, &id, event);
@@ -124,5 +158,6 @@ async fn answer(
             200
         }
     };
+    lanes.leave(&lane);
     Ok(Response::builder().status(status).body(Empty::new())?)
 }

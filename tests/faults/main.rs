@@ -27,6 +27,7 @@
 mod support;
 
 mod account;
+mod clock;
 mod counting;
 mod extent;
 mod kill;

@@ -60,6 +60,18 @@ impl Process {
         Self { child, url, panicked }
     }
 
+    /// SIGKILL: no time to do anything.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it dies");
+        self.child.wait().expect("it is gone");
+    }
+}
+
+#[allow(
+    dead_code,
+    reason = "for the fault tests, which share this with the end-to-end tests"
+)]
+impl Process {
     /// Whether any of its threads has panicked so far.
     pub fn panicked(&self) -> bool {
         self.panicked.load(Ordering::SeqCst)
@@ -82,12 +94,6 @@ impl Process {
             }
         };
         tokio::time::timeout(patience, ended).await.ok()
-    }
-
-    /// SIGKILL: no time to do anything.
-    pub fn kill(mut self) {
-        self.child.kill().expect("it dies");
-        self.child.wait().expect("it is gone");
     }
 }
 
