@@ -32,6 +32,8 @@ pub const FLAKY: &str = "flaky";
 pub const SLOW: &str = "slow";
 /// How much later.
 const SLOW_BY: Duration = Duration::from_millis(100);
+/// The lane that answers 503, always.
+pub const DEAD: &str = "dead";
 /// The lane that never answers.
 pub const HUNG: &str = "hung";
 /// The path of a request that only says that everything before it was seen.
@@ -146,7 +148,11 @@ async fn answer(
             std::future::pending::<Infallible>().await;
             503
         }
-        FLAKY if account.refused(&lane, &id) == 0 => {
+        FLAKY if account.refused(&lane, &id) > 0 => {
+            account.accept(&lane, &id, event, life);
+            200
+        }
+        FLAKY | DEAD => {
             account.refuse(&lane, &id, event);
             503
         }

@@ -31,6 +31,7 @@ mod clock;
 mod counting;
 mod extent;
 mod kill;
+mod month;
 mod producers;
 mod seed;
 mod term;

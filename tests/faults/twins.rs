@@ -116,16 +116,9 @@ impl Race {
 fn ids_in(text: &str) -> Vec<String> {
     let answer: Value = serde_json::from_str(text).expect("JSON");
     let id = |event: &Value| event["id"].as_str().expect("an id").to_owned();
-    match answer
-        .get("events")
-        .or(answer.get("data"))
-        .and_then(Value::as_array)
-    {
+    match answer["data"].as_array() {
         Some(events) => events.iter().map(id).collect(),
-        None => match answer.as_array() {
-            Some(events) => events.iter().map(id).collect(),
-            None => vec![id(&answer)],
-        },
+        None => vec![id(&answer)],
     }
 }
 
