@@ -27,13 +27,24 @@
 mod support;
 
 mod account;
+mod chance;
 mod clock;
 mod counting;
+mod daemon;
+mod durable;
 mod extent;
 mod kill;
 mod month;
+mod nth_error;
+mod percentile;
+mod power;
+mod private_network;
 mod producers;
+mod receivers;
 mod seed;
+mod senders;
+mod ssrf;
 mod term;
 mod twins;
 mod under_load;
+mod vfs;

@@ -35,6 +35,9 @@ const CALL: usize = 500;
 const RETENTION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// How long deliveries are held.
 const HELD_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+/// Steps that a delivery is held, or retried, and is then failed.
+const STEPS_HELD: usize = 5 * STEPS_A_DAY + 1;
+const STEPS_RETRIED: usize = 5 * STEPS_A_DAY;
 /// Days for which an event can be needed: the retention, the eighth of it for which its segment is open, the
 /// step in which it is looked at, and half a day to be dropped.
 const DAYS_KEPT: usize = 5;
@@ -53,13 +56,30 @@ const HELD: &str = "held";
 const QUIET: &str = "quiet";
 const LANES: [&str; 5] = [PLAIN, FLAKY, DEAD, HELD, QUIET];
 
+/// The events of a step, or of some.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    all: usize,
+    /// Those whose delivery to [`DEAD`] fails in the end.
+    dead: usize,
+    /// Those whose delivery to [`HELD`] waits for somebody.
+    held: usize,
+}
+
+impl Sent {
+    /// Those that are needed for longer than the retention.
+    const fn longer(self) -> usize {
+        self.dead + self.held
+    }
+}
+
 struct Month {
     router: TestRouter,
     account: Arc<Account>,
     ids: BTreeMap<&'static str, String>,
     events: u64,
-    /// Of each step: all events, and those that are needed for longer.
-    sent: Vec<(usize, usize)>,
+    /// The events of each step.
+    sent: Vec<Sent>,
     created: BTreeMap<&'static str, u64>,
     bytes_early: u64,
     most: BTreeMap<&'static str, usize>,
@@ -103,7 +123,10 @@ impl Month {
     /// Sends the events of a step, some of a kind that fails, is held or is filtered.
     async fn send(&mut self, seed: &mut Seed, count: usize) {
         let mut sent = Vec::with_capacity(count);
-        let mut longer = 0;
+        let mut step = Sent {
+            all: count,
+            ..Sent::default()
+        };
         for _ in 0..count {
             let kind = match seed.within(0..20) {
                 0 => DEAD,
@@ -117,7 +140,8 @@ impl Month {
             for lane in LANES.into_iter().filter(|lane| lanes.contains(lane)) {
                 *self.created.entry(lane).or_default() += 1;
             }
-            longer += usize::from(kind == DEAD || kind == HELD);
+            step.dead += usize::from(kind == DEAD);
+            step.held += usize::from(kind == HELD);
             let data =
                 json!({"id": token(self.events), "title": "t", "severity": "low", "text": "x".repeat(400)});
             sent.push(json!({"type": kind, "id": token(self.events), "data": data}));
@@ -147,7 +171,7 @@ impl Month {
         for event in self.events + 1 - count as u64..=self.events {
             self.account.acknowledge(event);
         }
-        self.sent.push((count, longer));
+        self.sent.push(step);
     }
 
     /// Repeats an id that is within its window, and one that is not.
@@ -182,8 +206,7 @@ impl Month {
             );
             new += 1;
         }
-        let (all, _) = self.sent.last_mut().expect("a step");
-        *all += usize::try_from(new).expect("two");
+        self.sent.last_mut().expect("a step").all += usize::try_from(new).expect("two");
         for lane in [PLAIN, FLAKY] {
             *self.created.entry(lane).or_default() += new;
         }
@@ -204,28 +227,29 @@ impl Month {
         Tables::read(&self.router.data_dir().join("hookway.db"))
     }
 
-    /// Events of the last days.
-    fn sent_in(&self, steps: usize) -> (usize, usize) {
+    /// Events of the last steps.
+    fn sent_in(&self, steps: usize) -> Sent {
         let last = self.sent.iter().rev().take(steps);
-        last.fold((0, 0), |(all, longer), step| (all + step.0, longer + step.1))
+        last.fold(Sent::default(), |sum, step| Sent {
+            all: sum.all + step.all,
+            dead: sum.dead + step.dead,
+            held: sum.held + step.held,
+        })
     }
 
     /// The most that there may be of each kind, after everything that may go has gone.
-    fn bounds(&self) -> [(&'static str, usize); 7] {
-        let (all, _) = self.sent_in(DAYS_KEPT * STEPS_A_DAY);
-        let (_, longer) = self.sent_in(DAYS_CARRIED * STEPS_A_DAY);
+    fn bounds(&self) -> [(&'static str, usize); 6] {
+        let all = self.sent_in(DAYS_KEPT * STEPS_A_DAY).all;
+        let longer = self.sent_in(DAYS_CARRIED * STEPS_A_DAY).longer();
         // Of each delivery that fails, Hookway itself tells with an event, and of alerts.
         let events = all + 2 * longer + OWN_PER_STEP * DAYS_KEPT * STEPS_A_DAY;
-        let held = self.sent_in((5 + 1) * STEPS_A_DAY).1;
-        let (seen, _) = self.sent_in(STEPS_SEEN);
+        let seen = self.sent_in(STEPS_SEEN).all;
         [
             ("event", events),
             ("delivery", 3 * events),
             // The first of FLAKY fails, and each of DEAD makes ten.
             ("attempt", 3 * events + 10 * longer),
             ("run", events),
-            // Whatever is due is done, but for what is retried or held.
-            ("pending", held + all / EVENTS.0),
             ("seen", seen + 12),
             ("call", seen + 12),
         ]
@@ -239,6 +263,15 @@ impl Month {
             let rows = tables.rows(kind);
             if rows > bound {
                 beyond.push(format!("{rows} rows of {kind}, where {bound} are the most"));
+            }
+        }
+        // Everything else is done by now. Ten attempts take a little more than three days; what is held fails in
+        // the step after its time.
+        let (held, dead) = (self.sent_in(STEPS_HELD).held, self.sent_in(STEPS_RETRIED).dead);
+        for (lane, bound) in [(PLAIN, 0), (FLAKY, 0), (QUIET, 0), (HELD, held), (DEAD, dead)] {
+            let pending = tables.pending(&self.ids[lane]);
+            if pending > bound as u64 {
+                beyond.push(format!("{pending} pending of {lane}, where {bound} are the most"));
             }
         }
         let segments = tables.tables("event");

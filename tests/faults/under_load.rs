@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::counting::{Counting, FLAKY, HUNG, PLAIN, SHAPED, SLOW};
-use crate::producers::{Believe, Producers, TYPE};
+use crate::senders::{Believe, Producers, TYPE};
 use crate::support::Process;
 use crate::support::router::ADMIN_KEY;
 

@@ -1,4 +1,5 @@
-//! How far ahead a row's due time may lie: no further than anything was ever asked to wait.
+//! How the dispatcher follows a clock that is set back, and how far ahead a row's due time may lie: no further
+//! than anything was ever asked to wait.
 //!
 //! What the ledger says was written by a clock that may have been set back since, perhaps while nobody ran.
 //! Nothing waits for that clock to come round again: a row that nothing has happened to is due at once, and
@@ -6,9 +7,23 @@
 
 use std::time::Duration;
 
+use super::Running;
 use super::tools::Tools;
 use crate::delivery::{Pending, Stage};
 use crate::time::Timestamp;
+
+impl Running {
+    /// What time it is; the queue is told of a clock that was set back before anything is put into it.
+    pub(super) fn follow_clock(&mut self) -> Timestamp {
+        let clock = &self.tools.clock;
+        let (now, so_far) = (clock.now(), clock.set_back_so_far());
+        if so_far > self.set_back {
+            self.queue.set_back(so_far - self.set_back);
+            self.set_back = so_far;
+        }
+        now
+    }
+}
 
 /// A row as the ledger or the way in gives it, with a due time that can be.
 pub(super) fn offered(tools: &Tools, row: Pending, now: Timestamp) -> Pending {

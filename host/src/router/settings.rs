@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{AllowWhat, Config, UnknownTypes, Validate};
+use crate::config::{AllowWhat, Config, MetricsFor, UnknownTypes, Validate};
 use crate::dispatcher::QueueLimits;
 use crate::egress::{AllowRule, AllowTarget, Policy};
 use crate::registry::event_types::{Checks, Strictness};
@@ -136,11 +136,20 @@ pub(super) fn api(config: &Config) -> api::Limits {
     }
 }
 
+/// Who may read `/metrics`.
+pub(super) fn metrics_for(config: &Config) -> api::metrics::Readers {
+    match config.server.metrics {
+        MetricsFor::Key => api::metrics::Readers::Keyed,
+        MetricsFor::Open => api::metrics::Readers::Everybody,
+    }
+}
+
 /// What the listener allows.
 pub(super) fn server(config: &Config) -> api::server::Limits {
     api::server::Limits {
         connections_max: config.server.connections_max,
         head_timeout: config.server.header_timeout,
+        send_timeout: config.server.send_timeout,
         drain_timeout: config.dispatch.drain,
     }
 }

@@ -12,6 +12,18 @@ use serde_json::Value;
 
 use super::router::ADMIN_KEY;
 
+/// The router's program, without the variables that tell the tests how to run: to a router, every variable
+/// that begins as its settings do and is none of them is a mistake.
+pub fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_hookway"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOOKWAY_") {
+            program.env_remove(name);
+        }
+    }
+    program
+}
+
 /// A running router. It is killed when this is dropped.
 pub struct Process {
     child: Child,
@@ -28,7 +40,7 @@ impl Process {
 
     /// The same with settings, each `name=value`.
     pub fn start_with(data: &Path, settings: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hookway"))
+        let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0", "--allow-http"])
             .args(["--allow-private-networks", "--data-dir"])
             .arg(data)

@@ -63,6 +63,7 @@ mod tests {
         }
         start_all(&mut queue, now);
         queue.set_back(YEAR);
-        assert_eq!(queue.longest_wait(), Some((at(0), Id::from_number(1))));
+        let waits = queue.load().waits.map(|waits| (waits.since, waits.subscription));
+        assert_eq!(waits, Some((at(0), Id::from_number(1))));
     }
 }
