@@ -31,8 +31,9 @@ use crate::profile::FRAMING;
 pub(super) const REQUEST_HEADERS_MAX: usize = 256;
 /// Most headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
-/// Most headers of an answer that are read; more are no HTTP answer.
-const RESPONSE_HEADERS_READ_MAX: usize = 256;
+/// Most headers of an answer that are read; more are no HTTP answer. As many as hyper reads without
+/// allocating for them.
+const RESPONSE_HEADERS_READ_MAX: usize = 100;
 /// Most bytes of an answer's head that are read; a larger one is no HTTP answer. Common servers write at
 /// most 8 to 32 KiB.
 const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1_024;
