@@ -251,6 +251,7 @@ impl Router {
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
             schedule: settings::schedule(&config)?,
+            wait_max: settings::wait_max(&config),
         };
 
         let (listener, address) = listen(config.server.listen).await?;
@@ -355,15 +356,22 @@ impl Router {
     }
 
     /// Stops accepting, lets what is under way end within the drain time, and closes the store.
+    ///
+    /// Everything has the same time, not one after another: who sends a request slowly must neither double the
+    /// time nor take it from deliveries that would have ended in it.
     pub async fn shutdown(self) -> store::Result<Ended> {
         self.draining.send_replace(true);
-        let served = self.serving.await.unwrap_or(api::server::Drained::CutOff);
-        // A step is short; what one of them cannot end is in the store as it was before it.
         let mut recovering = self.recovering;
-        if tokio::time::timeout(self.drain, &mut recovering).await.is_err() {
+        let (served, recovered, stopped) = tokio::join!(
+            self.serving,
+            // A step is short; what one of them cannot end is in the store as it was before it.
+            tokio::time::timeout(self.drain, &mut recovering),
+            tokio::time::timeout(self.drain, self.dispatcher.stop()),
+        );
+        let served = served.unwrap_or(api::server::Drained::CutOff);
+        if recovered.is_err() {
             recovering.abort();
         }
-        let stopped = tokio::time::timeout(self.drain, self.dispatcher.stop()).await;
         // What is cut off here is in the ledger and goes on after the next start.
         self.dispatching.abort();
         self.store.close().await?;

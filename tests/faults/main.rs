@@ -26,12 +26,20 @@
 )]
 mod support;
 
+mod account;
 mod chance;
 mod corrupt;
 mod daemon;
 mod durable;
 mod extent;
 mod fuzz;
+mod clock;
+mod counting;
+mod daemon;
+mod durable;
+mod extent;
+mod kill;
+mod month;
 mod nth_error;
 mod percentile;
 mod power;
@@ -39,5 +47,10 @@ mod private_network;
 mod producers;
 mod receivers;
 mod secrets;
+mod seed;
+mod senders;
 mod ssrf;
+mod term;
+mod twins;
+mod under_load;
 mod vfs;
