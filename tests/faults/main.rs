@@ -28,16 +28,13 @@ mod support;
 
 mod account;
 mod chance;
-mod corrupt;
-mod daemon;
-mod durable;
-mod extent;
-mod fuzz;
 mod clock;
+mod corrupt;
 mod counting;
 mod daemon;
 mod durable;
 mod extent;
+mod fuzz;
 mod kill;
 mod month;
 mod nth_error;
