@@ -9,6 +9,7 @@ mod attempt;
 mod endpoints;
 mod lane;
 mod life;
+mod loader;
 mod payloads;
 mod permit;
 mod place;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
 pub use life::disabled_by;
+pub use loader::Loader;
 pub use queue::{Lanes, Load, Waits};
 pub use tell::Told;
 pub use tools::{Steward, Stop, Stopped, Tools};
@@ -47,12 +49,12 @@ use queue::Queue;
 const INBOX_MAX: usize = 16_384;
 /// Messages taken from the inbox before the loop looks at anything else.
 const INBOX_BATCH: usize = 256;
+/// Rows that ended, taken before the loop looks at anything else.
+const OUTCOMES_BATCH: usize = 256;
 /// Rows of the ledger in one page.
 const LEDGER_PAGE: usize = 1_000;
 /// Rows of which it is remembered that a person asked for them; it is only shown.
 const ASKED_FOR_MAX: usize = 100_000;
-/// A lane with more waiting rows gets no payloads.
-const PAYLOAD_LANE_ROWS_MAX: usize = 1_024;
 /// Pause before the ledger is read again after the store failed to answer.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
@@ -250,6 +252,7 @@ impl Loop {
         let mut changes = tools.registry.watch();
         let mut page: Option<BoxFuture<'static, Page>> = None;
         let mut batch = Vec::with_capacity(INBOX_BATCH);
+        let mut over = Vec::with_capacity(OUTCOMES_BATCH);
         let mut retry_at = None;
         let mut next_probe = life::next_probe(&tools.registry, tools.clock.now());
         loop {
@@ -287,7 +290,12 @@ impl Loop {
             let wake = wakes.min().filter(|_| !running.stopping);
             tokio::select! {
                 biased;
-                Some(outcome) = ended.recv() => running.ended(outcome),
+                // The loop holds a sender, so there is always at least one.
+                _count = ended.recv_many(&mut over, OUTCOMES_BATCH) => {
+                    for outcome in over.drain(..) {
+                        running.ended(outcome);
+                    }
+                }
                 count = self.inbox.recv_many(&mut batch, INBOX_BATCH) => {
                     for message in batch.drain(..) {
                         running.take_in(message);
@@ -323,8 +331,8 @@ impl Running {
             Message::Offer { event, rows } => {
                 let mut with_payload = 0;
                 for row in rows {
-                    let behind = self.queue.is_behind(row.subscription, PAYLOAD_LANE_ROWS_MAX);
-                    if self.offer(row) == Offered::Placed && !behind {
+                    let stuck = self.queue.is_stuck(row.subscription);
+                    if self.offer(row) == Offered::Placed && !stuck {
                         with_payload += 1;
                     }
                 }

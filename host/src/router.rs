@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::steward::Keeper;
 use crate::control::{self, Control};
-use crate::dispatcher::{Dispatcher, Endpoints, Tools};
+use crate::dispatcher::{Dispatcher, Endpoints, Loader, Tools};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
@@ -221,6 +221,7 @@ impl Router {
             clock.clone(),
         );
         let tools = Tools {
+            loader: Loader::start(store.clone()),
             store: store.clone(),
             registry: registry.clone(),
             renderer,

@@ -108,13 +108,7 @@ async fn see_through(
     };
     let event = match event {
         Some(event) => Some(event),
-        None => tools
-            .store
-            .events_by_id(vec![row.event])
-            .await?
-            .into_iter()
-            .next()
-            .flatten(),
+        None => tools.loader.event(row.event).await?,
     };
     let Some(event) = event else {
         return abandon(tools, row, Cause::Expired, "the event's payload has expired").await;

@@ -477,11 +477,9 @@ impl Queue {
         self.unread_from = Some(self.unread_from.map_or(from, |earlier| earlier.min(from)));
     }
 
-    /// Whether a lane has so much to do that handing it payloads would only fill memory.
-    pub(super) fn is_behind(&self, subscription: SubscriptionId, rows: usize) -> bool {
-        self.lanes
-            .get(&subscription)
-            .is_some_and(|lane| lane.due.len() > rows || lane.is_stuck())
+    /// Whether a lane gets on so badly that handing it payloads would only fill memory.
+    pub(super) fn is_stuck(&self, subscription: SubscriptionId) -> bool {
+        self.lanes.get(&subscription).is_some_and(Lane::is_stuck)
     }
 
     /// Rows under way, slow ones included.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::endpoints::Endpoints;
+use super::loader::Loader;
 use super::tell::Told;
 use crate::activity::Feed;
 use crate::clock::Clock;
@@ -85,6 +86,8 @@ pub trait Steward: Send + Sync + 'static {
 pub struct Tools {
     /// History and ledger.
     pub store: Arc<dyn Store>,
+    /// Reads payloads that were not handed over.
+    pub loader: Loader,
     /// The subscriptions.
     pub registry: Arc<Registry>,
     /// Runs plugins.

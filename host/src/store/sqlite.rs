@@ -12,6 +12,7 @@
 
 mod accept;
 mod alert_rows;
+mod answers;
 mod append;
 mod candidates;
 mod causes;

@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
 use super::totals::Told;
@@ -45,13 +46,23 @@ pub(super) enum Kind {
 }
 
 /// A command that waits for its commit.
-trait Command: Send {
+pub(super) trait Command: Send {
+    /// Who goes first.
     fn kind(&self) -> Kind;
+    /// About how many bytes it writes.
     fn weight(&self) -> usize;
     /// Writes. May be called twice: what the first call wrote was undone then.
     fn apply(&mut self, work: &mut Work<'_>) -> Result<()>;
     /// Answers, with what [`Command::apply`] gave or with an error.
     fn answer(self: Box<Self>, verdict: Result<()>);
+}
+
+/// What became of the commands of a batch.
+pub(super) enum Verdicts {
+    /// All are committed.
+    Done,
+    /// One for each.
+    Each(Vec<Result<()>>),
 }
 
 struct Call<T, F> {
@@ -182,6 +193,7 @@ struct Writer {
     tally: Tally,
     checkpoints: Checkpoints,
     receiver: Receiver<Message>,
+    answers: Answers,
     waiting: Arc<Waiting>,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
@@ -214,6 +226,7 @@ pub(super) fn start(
         tally,
         checkpoints,
         receiver,
+        answers: Answers::start(),
         waiting,
         _dir: dir,
     };
@@ -278,22 +291,30 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Box<dyn Command>>) -> Flow {
         let error = match self.together(&mut batch) {
             Ok(()) => {
-                batch.into_iter().for_each(|command| command.answer(Ok(())));
+                self.answers.give(batch, Verdicts::Done);
                 return Flow::GoOn;
             }
             Err(error) => error,
         };
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
-            return answer_all(batch, &error);
+            return self.refuse_all(batch, &error);
         }
         match self.one_by_one(&mut batch, &error) {
             Ok(verdicts) => {
-                for (command, verdict) in batch.into_iter().zip(verdicts) {
-                    command.answer(verdict);
-                }
+                self.answers.give(batch, Verdicts::Each(verdicts));
                 Flow::GoOn
             }
-            Err(error) => answer_all(batch, &error),
+            Err(error) => self.refuse_all(batch, &error),
+        }
+    }
+
+    fn refuse_all(&self, batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
+        let verdicts = batch.iter().map(|_| Err(fault::again(error))).collect();
+        self.answers.give(batch, Verdicts::Each(verdicts));
+        if fault::ends_writer(error) {
+            Flow::End
+        } else {
+            Flow::GoOn
         }
     }
 
@@ -364,17 +385,6 @@ fn ended(error: &Error) {
         error,
         "the store has stopped writing; restart the process when the disk is well"
     );
-}
-
-fn answer_all(batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
-    for command in batch {
-        command.answer(Err(fault::again(error)));
-    }
-    if fault::ends_writer(error) {
-        Flow::End
-    } else {
-        Flow::GoOn
-    }
 }
 
 /// An open transaction; undone unless it is committed.
