@@ -2,6 +2,7 @@
 
 mod exposition;
 mod used;
+mod ways;
 
 use std::time::Duration;
 
