@@ -186,12 +186,6 @@ async fn a_thousand_subscriptions_print_no_more_than_one() {
         now.value("hookway_subscriptions", &[("status", "enabled")]),
         1_000.0
     );
-    println!(
-        "metrics: {} series, {} bytes without subscriptions, {} with 1,000",
-        shape(&after).len(),
-        before.len(),
-        after.len()
-    );
 }
 
 async fn with_key(router: &TestRouter, key: &str, accept: &str) -> Answer {
