@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod bodies;
 pub mod deliveries;
+pub mod doctor;
 pub mod event_types;
 pub mod events;
 pub mod extract;
@@ -51,6 +52,7 @@ use tokio::sync::watch;
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::control::{self, Control};
+use crate::doctor::Doctor;
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
 use crate::meter::Meters;
@@ -92,6 +94,8 @@ pub struct State {
     pub meters: Arc<Meters>,
     /// Carries out background operations.
     pub recovery: Arc<Recovery>,
+    /// Looks at the router.
+    pub doctor: Doctor,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// Counts requests.
@@ -209,6 +213,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/receptions", get(receptions::list)),
         ("/receptions/{id}", get(receptions::show)),
         ("/tail", get(tail::watch)),
+        ("/doctor", get(doctor::checkup)),
+        ("/doctor/recount", get(doctor::recount)),
     ]
 }
 

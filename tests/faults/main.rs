@@ -26,4 +26,15 @@
 )]
 mod support;
 
+mod chance;
+mod daemon;
+mod durable;
 mod extent;
+mod nth_error;
+mod percentile;
+mod power;
+mod private_network;
+mod producers;
+mod receivers;
+mod ssrf;
+mod vfs;

@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "alert",
     "auth",
     "bucket",
+    "checkup",
     "cloudevents",
     "delivery",
     "diagnosis",
@@ -40,13 +41,22 @@ const PURE: &[&str] = &[
     "verdict",
 ];
 /// One outside thing each.
-const EDGES: &[&str] = &["clock", "config", "egress", "plugin", "process", "store", "telemetry"];
+const EDGES: &[&str] = &[
+    "clock",
+    "config",
+    "egress",
+    "plugin",
+    "process",
+    "store",
+    "telemetry",
+];
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
     "catalogue",
     "control",
     "dispatcher",
+    "doctor",
     "housekeeping",
     "ingest",
     "intake",
@@ -238,7 +248,8 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
-                        // Plugins are tried without a router.
+                        // Plugins are tried, and data directories looked at, without a router.
+                        "doctor",
                         "workbench",
                     ]
                     .contains(&other)

@@ -24,16 +24,19 @@ mod expire;
 mod fault;
 mod fingerprint;
 mod history;
+mod inspect;
 mod ledger;
 mod migrations;
 mod newest;
 mod opening;
 mod operation_rows;
+mod pace;
 mod pack;
 mod profile_rows;
 mod readers;
 mod reception_rows;
 mod record;
+mod recount;
 mod resend;
 mod row;
 mod schema;
@@ -55,6 +58,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 
 use self::fingerprint::Keyed;
+pub use self::inspect::Stopped;
 use self::opening::Opened;
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
@@ -420,6 +424,10 @@ impl Store for SqliteStore {
             let _only = self.expiring.lock().await;
             expire::run(&self.queue, &self.readers, now, retention).await
         })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.ended())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

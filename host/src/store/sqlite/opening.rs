@@ -23,7 +23,7 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 32 << 20;
 pub const READERS_DEFAULT: u32 = 3;
 /// Largest database whose structure is checked at every start (bytes). The check reads the whole
 /// file, so larger ones would start slowly; what they hold is checked when it is read.
-const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
+pub(super) const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 
 /// Where the store lies and how it is cut.
 #[derive(Clone, Debug)]
@@ -167,6 +167,14 @@ fn router_place(field: &str) -> Place<'_> {
         object: 0,
         field,
     }
+}
+
+/// Whether what is sealed in this database opens with the key of this vault.
+pub(super) fn key_fits(conn: &Connection, vault: &Vault) -> Result<bool, Error> {
+    let sql = "SELECT value FROM meta WHERE name = 'canary'";
+    let sealed: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    let opened = sealed.and_then(|sealed| vault.open(router_place("canary"), &sealed).ok());
+    Ok(opened.is_some_and(|opened| opened.as_slice() == CANARY))
 }
 
 /// Takes the next epoch. The first time it also leaves the canary by which a wrong key is noticed,

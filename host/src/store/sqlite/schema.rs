@@ -209,6 +209,18 @@ pub(super) fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "query_only", true)
 }
 
+/// Changes to the write-ahead log and gives the mode that there is then. The change is written when the statement
+/// ends, which is after its row: who stops at the row never hears that it failed.
+fn use_log(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
+}
+
 /// Sets the writer's connection up and brings the schema up to date. Each step checks before it
 /// writes, so that a database that is not ours, or is newer, stays as it is.
 pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
@@ -229,7 +241,7 @@ pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
         conn.pragma_update(None, "page_size", i64::try_from(PAGE_BYTES).unwrap_or(8_192))?;
     }
     prepare(conn, WRITER_CACHE_KIB)?;
-    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mode = use_log(conn)?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(OpenError::NoWal { mode });
     }

@@ -1,7 +1,8 @@
 //! The writer: one thread, one connection, one transaction after another.
 //!
 //! It takes what is queued, writes it in one transaction, commits (and by that syncs), and answers
-//! everybody who waits. There is no timer: while one commit flushes, the next batch forms. Commands
+//! everybody who waits. While one commit flushes, the next batch forms; on a fast disk that is not enough,
+//! so transactions keep a [`pace`](super::pace). Commands
 //! find their conflicts before they write, so the common transaction needs no savepoints; if one
 //! fails all the same, the transaction is undone and written again with a savepoint around each, so
 //! that one bad command costs only itself. With a full disk the second round writes outcomes only:
@@ -11,15 +12,15 @@
 //! [`super::fault`]. It never tries again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
+use super::pace::{Pace, Pressure};
 use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
@@ -106,15 +107,10 @@ enum Message {
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: SyncSender<Message>,
-    waiting: Arc<Waiting>,
-}
-
-/// How much waits.
-#[derive(Debug, Default)]
-struct Waiting {
-    commands: AtomicUsize,
-    bytes: AtomicUsize,
-    told: Told,
+    pressure: Arc<Pressure>,
+    told: Arc<Told>,
+    /// Its other end is the thread's; nothing is ever sent.
+    alive: watch::Receiver<()>,
 }
 
 impl Queue {
@@ -137,8 +133,7 @@ impl Queue {
 
     fn send(&self, command: Box<dyn Command>) -> Result<()> {
         let weight = command.weight();
-        let commands = self.waiting.commands.fetch_add(1, Ordering::Relaxed);
-        let bytes = self.waiting.bytes.fetch_add(weight, Ordering::Relaxed);
+        let (commands, bytes) = self.pressure.entered(weight);
         let sent = match command.kind() {
             // One that is larger than all the room may wait alone.
             Kind::Ingest
@@ -154,20 +149,27 @@ impl Queue {
             },
         };
         if sent.is_err() {
-            self.waiting.left(weight);
+            self.pressure.left(weight);
+        } else {
+            self.pressure.wake_if_enough(commands + 1);
         }
         sent
     }
 
+    /// Waits until the thread has ended.
+    pub(super) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+    }
+
     /// Commands that wait, and about how many bytes they write.
     pub(super) fn waiting(&self) -> (u64, u64) {
-        let read = |number: &AtomicUsize| number.load(Ordering::Relaxed) as u64;
-        (read(&self.waiting.commands), read(&self.waiting.bytes))
+        self.pressure.waiting()
     }
 
     /// What was committed since the start.
     pub(super) fn committed(&self) -> Committed {
-        self.waiting.told.read()
+        self.told.read()
     }
 
     /// Writes what is queued, checkpoints and ends the thread. Blocks while the queue is full.
@@ -179,13 +181,6 @@ impl Queue {
     }
 }
 
-impl Waiting {
-    fn left(&self, weight: usize) {
-        self.commands.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(weight, Ordering::Relaxed);
-    }
-}
-
 /// The thread's own.
 struct Writer {
     conn: Connection,
@@ -194,7 +189,10 @@ struct Writer {
     checkpoints: Checkpoints,
     receiver: Receiver<Message>,
     answers: Answers,
-    waiting: Arc<Waiting>,
+    pressure: Arc<Pressure>,
+    pace: Pace,
+    told: Arc<Told>,
+    _alive: watch::Sender<()>,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
 }
@@ -214,10 +212,14 @@ pub(super) fn start(
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
-    let waiting = Arc::new(Waiting::default());
+    let pressure = Arc::new(Pressure::default());
+    let told = Arc::new(Told::default());
+    let (thread_alive, alive) = watch::channel(());
     let queue = Queue {
         sender,
-        waiting: Arc::clone(&waiting),
+        pressure: Arc::clone(&pressure),
+        told: Arc::clone(&told),
+        alive,
     };
     let checkpoints = Checkpoints::new();
     let writer = Writer {
@@ -227,12 +229,16 @@ pub(super) fn start(
         checkpoints,
         receiver,
         answers: Answers::start(),
-        waiting,
+        pressure: Arc::clone(&pressure),
+        pace: Pace::default(),
+        told,
+        _alive: thread_alive,
         _dir: dir,
     };
     let thread = std::thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || writer.run())?;
+    pressure.wakes(thread.thread().clone());
     Ok((queue, thread))
 }
 
@@ -253,7 +259,11 @@ impl Writer {
                     continue;
                 }
             };
+            if matches!(first, Message::Command(_)) {
+                self.pace.wait(&self.pressure);
+            }
             let (batch, closing) = self.gather(first);
+            self.pace.begin(batch.len());
             if !batch.is_empty() && self.write(batch) == Flow::End {
                 return;
             }
@@ -279,7 +289,7 @@ impl Writer {
                 Message::Command(command) => command,
                 Message::Close(answer) => return (batch, Some(answer)),
             };
-            self.waiting.left(command.weight());
+            self.pressure.left(command.weight());
             bytes = bytes.saturating_add(command.weight());
             batch.push(command);
             let full = batch.len() >= BATCH_COMMANDS_MAX || bytes >= BATCH_BYTES_MAX;
@@ -327,7 +337,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
-        self.waiting.told.tell(self.tally.totals);
+        self.told.tell(self.tally.totals);
         Ok(())
     }
 
@@ -358,7 +368,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
-        self.waiting.told.tell(self.tally.totals);
+        self.told.tell(self.tally.totals);
         Ok(verdicts)
     }
 }
