@@ -116,11 +116,12 @@ impl SqliteStore {
             conn,
             fixed,
             tally,
+            keys,
             vault,
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
-        let (queue, thread) = writer::start(conn, fixed, tally, dir).map_err(OpenError::Thread)?;
+        let (queue, thread) = writer::start(conn, fixed, tally, keys, dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,

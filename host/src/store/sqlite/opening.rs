@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fingerprint::Keyed;
+use super::seen::Keys;
 use super::work::{Fixed, Tally};
 use super::{checkpoint, schema};
 use crate::store::files::{self, DataDir};
@@ -113,6 +114,7 @@ pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) fixed: Fixed,
     pub(super) tally: Tally,
+    pub(super) keys: Keys,
     pub(super) vault: Vault,
     pub(super) keyed: Keyed,
 }
@@ -133,6 +135,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     quick_check(&conn, &path)?;
     let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
     let tally = Tally::load(&conn)?;
+    let keys = Keys::load(&conn, &tally.seen)?;
     let segment_bytes = i64::try_from(options.segment_bytes).unwrap_or(i64::MAX);
     let fixed = Fixed { epoch, segment_bytes };
     Ok(Opened {
@@ -141,6 +144,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         conn,
         fixed,
         tally,
+        keys,
         vault,
         keyed,
     })
