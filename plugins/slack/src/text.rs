@@ -11,14 +11,11 @@ const MARK: char = '…';
 
 /// Escapes what Slack would read as more than text.
 pub(crate) fn escape(raw: &str) -> Cow<'_, str> {
-    let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>');
-    let Some(first) = raw.as_bytes().iter().position(special) else {
+    if !is_special(raw.as_bytes()) {
         return Cow::Borrowed(raw);
-    };
-    let (plain, rest) = raw.split_at(first);
+    }
     let mut escaped = String::with_capacity(raw.len() + 16);
-    escaped.push_str(plain);
-    for character in rest.chars() {
+    for character in raw.chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -27,6 +24,23 @@ pub(crate) fn escape(raw: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// Whether one of the three is among the bytes. Most texts have none, so eight are looked at at once.
+fn is_special(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let special = words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        // A byte that is the one looked for becomes zero, and this is zero exactly where no byte is.
+        let zeros = |byte: u8| {
+            let without = word ^ (ONES * u64::from(byte));
+            without.wrapping_sub(ONES) & !without & HIGHS
+        };
+        (zeros(b'&') | zeros(b'<') | zeros(b'>')) != 0
+    });
+    special || rest.iter().any(|byte| matches!(byte, b'&' | b'<' | b'>'))
 }
 
 /// Where the character with this number begins; none where the text has not so many.
@@ -72,7 +86,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     shortened.push_str(kept);
     shortened.push(MARK);
     // A code block that was open stays open only within this text.
-    if shortened.matches("```").count() % 2 == 1 {
+    if shortened.contains('`') && shortened.matches("```").count() % 2 == 1 {
         let room = limit.saturating_sub(4);
         let shorter = start(&shortened, room);
         shortened = format!("{}{MARK}```", shorter.trim_end_matches([MARK, '`']));
@@ -129,6 +143,16 @@ mod tests {
             ("\"it's\" *bold* ✓", "\"it's\" *bold* ✓"),
         ] {
             assert_eq!(escape(raw), escaped);
+        }
+        // Whichever byte it is, wherever it stands, whatever stands beside it.
+        for byte in 0..=u8::MAX {
+            for place in 0..20 {
+                for beside in [0, b'\'', b'=', 0x7f, 0xff] {
+                    let mut bytes = [beside; 20];
+                    bytes[place] = byte;
+                    assert_eq!(is_special(&bytes), b"&<>".contains(&byte), "{byte} at {place}");
+                }
+            }
         }
     }
 
