@@ -18,6 +18,12 @@
     reason = "a test has its own client, beside the router's"
 )]
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a fault test prints its figures"
+)]
+
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,
