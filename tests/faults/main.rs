@@ -18,6 +18,12 @@
     reason = "a test has its own client, beside the router's"
 )]
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "each test prints its figures"
+)]
+
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,
@@ -32,6 +38,7 @@ mod daemon;
 mod durable;
 mod extent;
 mod nth_error;
+mod panics;
 mod percentile;
 mod power;
 mod private_network;
@@ -39,3 +46,6 @@ mod producers;
 mod receivers;
 mod ssrf;
 mod vfs;
+#[path = "../guests/wrap.rs"]
+#[allow(dead_code, reason = "the end-to-end tests need more of it")]
+mod wrap;
