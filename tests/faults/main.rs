@@ -22,6 +22,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a fault test prints its figures"
+    reason = "each test prints its figures"
 )]
 
 #[path = "../it/support.rs"]
@@ -44,6 +45,7 @@ mod fuzz;
 mod kill;
 mod month;
 mod nth_error;
+mod panics;
 mod percentile;
 mod power;
 mod private_network;
@@ -57,3 +59,6 @@ mod term;
 mod twins;
 mod under_load;
 mod vfs;
+#[path = "../guests/wrap.rs"]
+#[allow(dead_code, reason = "the end-to-end tests need more of it")]
+mod wrap;
