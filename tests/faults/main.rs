@@ -31,6 +31,7 @@ mod daemon;
 mod durable;
 mod extent;
 mod fuzz;
+mod headers;
 mod nth_error;
 mod percentile;
 mod power;
