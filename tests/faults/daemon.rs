@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Daemon {
     /// Starts one that may deliver to this machine, with these settings (`plugins.threads=4`).
     pub fn start(settings: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+        let mut command = crate::support::process::program();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--allow-http"])
             .args(["--allow-private-networks", "--data-dir"])

@@ -26,12 +26,18 @@
 )]
 mod support;
 
+mod account;
 mod chance;
+mod clock;
+mod corrupt;
+mod counting;
 mod daemon;
 mod durable;
 mod extent;
 mod fuzz;
 mod headers;
+mod kill;
+mod month;
 mod nth_error;
 mod percentile;
 mod power;
@@ -39,5 +45,10 @@ mod private_network;
 mod producers;
 mod receivers;
 mod secrets;
+mod seed;
+mod senders;
 mod ssrf;
+mod term;
+mod twins;
+mod under_load;
 mod vfs;

@@ -173,16 +173,24 @@ pub(super) fn segment_indexes(n: i64) -> [String; 6] {
     ]
 }
 
-/// The tables of keys number `n`: producers' ids, and `Idempotency-Key`s with their answers.
+/// The tables of keys number `n`: producers' ids, where each is once no more come, and `Idempotency-Key`s
+/// with their answers.
 pub(super) fn seen_tables(n: i64) -> String {
     format!(
         "
 CREATE TABLE seen_{n} (
-    key BLOB PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,
     content BLOB NOT NULL,
     at INTEGER NOT NULL,
     event INTEGER NOT NULL,
     matched INTEGER NOT NULL
+) STRICT;
+CREATE TABLE order_{n} (
+    -- The first eight bytes of a key, as a number.
+    tag INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (tag, row)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE call_{n} (
     key BLOB PRIMARY KEY,

@@ -21,6 +21,7 @@ use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
 use super::pace::{Pace, Pressure};
+use super::seen::{Keys, Sealed};
 use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
@@ -186,6 +187,7 @@ struct Writer {
     conn: Connection,
     fixed: Fixed,
     tally: Tally,
+    keys: Keys,
     checkpoints: Checkpoints,
     receiver: Receiver<Message>,
     answers: Answers,
@@ -209,6 +211,7 @@ pub(super) fn start(
     conn: Connection,
     fixed: Fixed,
     tally: Tally,
+    keys: Keys,
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
@@ -226,6 +229,7 @@ pub(super) fn start(
         conn,
         fixed,
         tally,
+        keys,
         checkpoints,
         receiver,
         answers: Answers::start(),
@@ -322,6 +326,7 @@ impl Writer {
         let verdicts = batch.iter().map(|_| Err(fault::again(error))).collect();
         self.answers.give(batch, Verdicts::Each(verdicts));
         if fault::ends_writer(error) {
+            ended(error);
             Flow::End
         } else {
             Flow::GoOn
@@ -330,20 +335,27 @@ impl Writer {
 
     fn together(&mut self, batch: &mut [Box<dyn Command>]) -> Result<()> {
         let transaction = Transaction::begin(&self.conn)?;
-        let mut work = Work::new(&self.conn, &self.fixed, &self.tally);
+        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally);
         for command in batch {
             command.apply(&mut work)?;
         }
         let tally = work.finish()?;
+        let sealed = self.keys.seal(&self.conn, &tally.seen)?;
         transaction.commit()?;
-        self.tally = tally;
-        self.told.tell(self.tally.totals);
+        self.committed(tally, sealed);
         Ok(())
+    }
+
+    /// What the batch brought is the writer's own now.
+    fn committed(&mut self, mut tally: Tally, sealed: Option<Sealed>) {
+        self.keys.follow(tally.fresh.drain(), sealed, &tally.seen);
+        self.told.tell(tally.totals);
+        self.tally = tally;
     }
 
     fn one_by_one(&mut self, batch: &mut [Box<dyn Command>], first: &Error) -> Result<Vec<Result<()>>> {
         let transaction = Transaction::begin(&self.conn)?;
-        let mut work = Work::new(&self.conn, &self.fixed, &self.tally);
+        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally);
         let mut verdicts = Vec::with_capacity(batch.len());
         for command in batch {
             if matches!(first, Error::Full(_)) && command.kind() == Kind::Ingest {
@@ -367,8 +379,7 @@ impl Writer {
         }
         let tally = work.finish()?;
         transaction.commit()?;
-        self.tally = tally;
-        self.told.tell(self.tally.totals);
+        self.committed(tally, None);
         Ok(verdicts)
     }
 }
