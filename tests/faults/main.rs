@@ -42,6 +42,7 @@ mod daemon;
 mod durable;
 mod extent;
 mod fuzz;
+mod headers;
 mod kill;
 mod month;
 mod nth_error;
