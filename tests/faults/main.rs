@@ -60,6 +60,4 @@ mod term;
 mod twins;
 mod under_load;
 mod vfs;
-#[path = "../guests/wrap.rs"]
-#[allow(dead_code, reason = "the end-to-end tests need more of it")]
 mod wrap;
