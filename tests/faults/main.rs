@@ -28,6 +28,7 @@ mod support;
 
 mod daemon;
 mod extent;
+mod guests;
 mod percentile;
 mod producers;
 mod receivers;
