@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod bodies;
 pub mod deliveries;
+pub mod doctor;
 pub mod event_types;
 pub mod events;
 pub mod extract;
@@ -15,6 +16,7 @@ pub mod frame;
 pub mod health;
 pub mod inbound;
 pub mod keys;
+pub mod metrics;
 pub mod openapi;
 pub mod operations;
 pub mod page;
@@ -31,6 +33,7 @@ pub mod tail;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 pub mod trial;
 mod versioned;
 mod wishes;
@@ -49,16 +52,19 @@ use tokio::sync::watch;
 use crate::activity::Feed;
 use crate::clock::Clock;
 use crate::control::{self, Control};
+use crate::doctor::Doctor;
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
 use crate::meter::Meters;
 use crate::recovery::Recovery;
 use crate::registry::Registry;
+use crate::scrape::Scrape;
 use crate::store::Store;
 use crate::telemetry::Budget;
 use crate::trial::Trial;
 use bodies::Room;
 use problem::{Kind, Problem};
+use traffic::Traffic;
 
 /// What handlers work on; built by the wiring.
 pub struct State {
@@ -88,8 +94,16 @@ pub struct State {
     pub meters: Arc<Meters>,
     /// Carries out background operations.
     pub recovery: Arc<Recovery>,
+    /// Looks at the router.
+    pub doctor: Doctor,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
+    /// Counts requests.
+    pub traffic: Traffic,
+    /// What `/metrics` shows.
+    pub scrape: Scrape,
+    /// Who may see it.
+    pub metrics_for: metrics::Readers,
     /// What a request may cost.
     pub limits: Limits,
 }
@@ -199,6 +213,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/receptions", get(receptions::list)),
         ("/receptions/{id}", get(receptions::show)),
         ("/tail", get(tail::watch)),
+        ("/doctor", get(doctor::checkup)),
+        ("/doctor/recount", get(doctor::recount)),
     ]
 }
 
@@ -229,6 +245,7 @@ fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
+        ("/metrics", get(metrics::show)),
         ("/openapi.json", get(openapi::document)),
         ("/webhooks/{source}", any(inbound::receive)),
         ("/webhooks/{tenant}/{source}", any(inbound::receive_of_tenant)),

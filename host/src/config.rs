@@ -18,18 +18,20 @@ use ipnet::IpNet;
 use crate::auth::KeyPrefix;
 use crate::secret::Secret;
 
+pub mod choice;
 pub mod environment;
 pub mod layers;
 pub mod network;
+pub mod reference;
 pub mod rule;
 pub mod setting;
 pub mod suggest;
 pub mod value;
 
+pub use choice::{LogFormat, MetricsFor, UnknownTypes, Validate};
 pub use layers::{Error, Fault, Given, Loaded, Origin};
 pub use rule::{AllowRule, AllowWhat};
-pub use setting::{Layers, SETTINGS, Setting};
-pub use value::{LogFormat, UnknownTypes, Validate};
+pub use setting::{GROUPS, Layers, SETTINGS, Setting};
 
 use network::{Networks, WebAddress};
 use rule::Rules;
@@ -79,6 +81,9 @@ settings! {
         answer_timeout: Duration = Time, "2min", in SECOND..=HOUR;
         /// People who may watch `/api/v1/tail` at once.
         watchers_max: usize = Count, "64", in 0..=10_000;
+        /// Who may read `/metrics`: `key`, who has a key with the scope `read` that is bound to no tenant or to
+        /// `default`; or `open`, everybody who reaches the router.
+        metrics: MetricsFor = Choice, "key";
         /// Proxies in front of the router, as addresses or networks joined by commas. What they say in
         /// `X-Forwarded-For` is believed; what others say there is not.
         trusted_proxies: Vec<IpNet> = Networks, "";
@@ -175,9 +180,10 @@ settings! {
 
     /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that
     /// compiles or runs plugins reads them.)
-    #[derive(PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    plugins: PluginLimits {
+    plugins: PluginLimits with [
+        derive(PartialEq, Eq, serde::Serialize, serde::Deserialize),
+        serde(default, deny_unknown_fields)
+    ] {
         /// The program that compiles components in a process of its own; the router's own binary where
         /// none is named.
         compiler: Option<PathBuf> = Optional<PathText>, "";

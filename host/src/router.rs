@@ -23,7 +23,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::steward::Keeper;
 use crate::control::{self, Control};
-use crate::dispatcher::{Dispatcher, Endpoints, Tools};
+use crate::dispatcher::{Dispatcher, Endpoints, Loader, Tools};
+use crate::doctor::{self, Doctor};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
@@ -31,10 +32,12 @@ use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Intake, Recorder, Sources};
 use crate::meter::Meters;
+use crate::metrics::Metrics;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
+use crate::scrape::Scrape;
 use crate::secret::Secret;
 use crate::sentinel::{Gauges, Sentinel};
 use crate::store::sqlite::SqliteStore;
@@ -43,7 +46,7 @@ use crate::trial::Trial;
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
-pub const ADMIN_KEY_FILE: &str = "admin.key";
+pub const ADMIN_KEY_FILE: &str = store::files::ADMIN_KEY;
 /// Directory in the data directory that holds compiled plugins.
 const ARTEFACTS: &str = "compiled";
 /// The purpose of the key that authenticates them.
@@ -155,6 +158,7 @@ impl Router {
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
         let gauges = Arc::new(Gauges::default());
+        let (metrics, started_at) = (Arc::new(Metrics::default()), clock.now());
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
@@ -164,6 +168,7 @@ impl Router {
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
             gauges: gauges.clone(),
+            metrics: metrics.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
             repetition_window: config.sources.repetition_window,
@@ -202,7 +207,22 @@ impl Router {
         };
         keeper.catch_up().await?;
         let meters = Arc::new(Meters::new(clock.now()));
-        let renderer = Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone());
+        let doctor = Doctor::new(doctor::Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            catalogue: catalogue.clone(),
+            dispatcher: dispatcher.clone(),
+            policy: egress.policy().clone(),
+            clock: clock.clone(),
+            config: config.clone(),
+        });
+        let renderer = Renderer::new(
+            catalogue,
+            runtime.clone(),
+            control.clone(),
+            ids.clone(),
+            clock.clone(),
+        );
         let trial = Trial::new(
             control.clone(),
             renderer.clone(),
@@ -211,6 +231,7 @@ impl Router {
             clock.clone(),
         );
         let tools = Tools {
+            loader: Loader::start(store.clone()),
             store: store.clone(),
             registry: registry.clone(),
             renderer,
@@ -222,6 +243,7 @@ impl Router {
             told: crate::dispatcher::Told::default(),
             gauges: gauges.clone(),
             meters: meters.clone(),
+            metrics: metrics.clone(),
             steward: Arc::new(keeper),
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
@@ -260,6 +282,15 @@ impl Router {
             stop: stop.clone(),
         });
         let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
+        let scrape = Scrape {
+            metrics: metrics.clone(),
+            store: store.clone(),
+            dispatcher: dispatcher.clone(),
+            registry: registry.clone(),
+            runtime,
+            draining: stop.clone(),
+            started_at,
+        };
         let app = api::router(api::State {
             control,
             ingest,
@@ -274,7 +305,11 @@ impl Router {
             wake: Arc::new(dispatcher.clone()),
             recovery,
             meters,
+            doctor,
             draining: stop.clone(),
+            traffic: api::traffic::Traffic::new(metrics),
+            scrape,
+            metrics_for: settings::metrics_for(&config),
             limits: settings::api(&config),
         });
         let serving = tokio::spawn(api::server::serve(listener, app, settings::server(&config), stop));
@@ -307,9 +342,13 @@ impl Router {
         self.dispatcher.settled().await;
     }
 
-    /// Waits until the router can do no more, which happens only when its store has failed.
+    /// Waits until the router can do no more, which happens only when its store has failed. Where nothing is
+    /// to be delivered, the dispatcher would not notice.
     pub async fn failed(&self) {
-        self.dispatcher.ended().await;
+        tokio::select! {
+            () = self.dispatcher.ended() => {}
+            () = self.store.ended() => {}
+        }
     }
 
     /// Stops accepting, lets what is under way end within the drain time, and closes the store.

@@ -12,11 +12,13 @@
 //!   first fail with [`Error::Fenced`].
 
 mod candidates;
+mod condition;
 mod configured;
 #[cfg(test)]
 mod contract;
 pub mod files;
 mod found;
+mod inspection;
 mod query;
 pub mod sqlite;
 
@@ -32,6 +34,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::metrics::Unwritten;
 use crate::profile;
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
@@ -41,11 +44,13 @@ use crate::time::Timestamp;
 pub use self::candidates::{
     Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
+pub use self::condition::{Committed, Condition};
 pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
 pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
     InARow, LastAttempt, Recorded, Resend, Row, StoredEvent,
 };
+pub use self::inspection::Inspection;
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
 };
@@ -92,6 +97,21 @@ pub enum Error {
     /// Everything else that the backend says.
     #[error("the database failed")]
     Backend(#[source] BoxError),
+}
+
+impl Error {
+    /// The word for it among the reasons why something was not written.
+    pub fn unwritten(&self) -> Unwritten {
+        match self {
+            Self::Full(_) => Unwritten::Full,
+            Self::Busy => Unwritten::Busy,
+            Self::Fenced => Unwritten::Fenced,
+            Self::Closed => Unwritten::Closed,
+            Self::Damaged { .. } => Unwritten::Damaged,
+            Self::Taken { .. } | Self::Changed | Self::Missing { .. } => Unwritten::Stale,
+            Self::Backend(_) => Unwritten::Backend,
+        }
+    }
 }
 
 /// A cause from a backend.
@@ -197,7 +217,7 @@ pub struct Expired {
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Operations + Send + Sync + 'static {
+pub trait Store: Operations + Inspection + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
 
@@ -256,6 +276,8 @@ pub trait Store: Operations + Send + Sync + 'static {
     fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>>;
     /// Counts, of one subscription or of all.
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>>;
+    /// How the store is.
+    fn condition(&self) -> BoxFuture<'_, Result<Condition>>;
 
     /// All subscriptions.
     fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<Subscription>>>;
@@ -333,6 +355,10 @@ pub trait Store: Operations + Send + Sync + 'static {
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
+
+    /// Waits until nothing is written any more: the store was closed, or its writer has ended after a
+    /// failed write or sync, which it does for good.
+    fn ended(&self) -> BoxFuture<'_, ()>;
 
     /// Writes what is queued, checkpoints and closes. Later calls give [`Error::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<()>>;

@@ -26,9 +26,16 @@
 )]
 mod support;
 
+mod chance;
 mod daemon;
+mod durable;
 mod extent;
 mod guests;
+mod nth_error;
 mod percentile;
+mod power;
+mod private_network;
 mod producers;
 mod receivers;
+mod ssrf;
+mod vfs;

@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "alert",
     "auth",
     "bucket",
+    "checkup",
     "cloudevents",
     "delivery",
     "diagnosis",
@@ -22,6 +23,7 @@ const PURE: &[&str] = &[
     "id",
     "json",
     "meter",
+    "metrics",
     "network",
     "operation",
     "outbound",
@@ -39,13 +41,22 @@ const PURE: &[&str] = &[
     "verdict",
 ];
 /// One outside thing each.
-const EDGES: &[&str] = &["clock", "config", "egress", "plugin", "store", "telemetry"];
+const EDGES: &[&str] = &[
+    "clock",
+    "config",
+    "egress",
+    "plugin",
+    "process",
+    "store",
+    "telemetry",
+];
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
     "catalogue",
     "control",
     "dispatcher",
+    "doctor",
     "housekeeping",
     "ingest",
     "intake",
@@ -53,6 +64,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "scrape",
     "sentinel",
     "trial",
     "workbench",
@@ -236,7 +248,8 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
-                        // Plugins are tried without a router.
+                        // Plugins are tried, and data directories looked at, without a router.
+                        "doctor",
                         "workbench",
                     ]
                     .contains(&other)

@@ -4,6 +4,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use futures_util::FutureExt as _;
 use serde::Serialize;
 
 use super::Shared;
@@ -27,7 +28,7 @@ pub async fn alive() -> Json<Health> {
     Json(OK)
 }
 
-/// The router takes requests: it is not shutting down and its database answers.
+/// The router takes requests: it is not shutting down, its database answers and can be written.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readiness", security(()),
     responses(
@@ -38,6 +39,13 @@ pub async fn alive() -> Json<Health> {
 pub async fn ready(State(state): State<Shared>) -> Result<Json<Health>, Problem> {
     if *state.draining.borrow() {
         return Err(Problem::new(Kind::Unavailable, "the router is shutting down"));
+    }
+    // What is there can be read still, but nothing can be accepted.
+    if state.store.ended().now_or_never().is_some() {
+        return Err(Problem::new(
+            Kind::Unavailable,
+            "the database is closed or has failed; the log says how",
+        ));
     }
     match state.store.counters(None).await {
         Ok(_) => Ok(Json(OK)),

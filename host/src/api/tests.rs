@@ -14,13 +14,17 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::traffic::Traffic;
 use super::{Limits, State, routes};
 use crate::activity::Feed;
 use crate::auth;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::delivery::{Attempt, Pending};
+use crate::dispatcher::{Dispatcher, QueueLimits};
+use crate::doctor::{self, Doctor};
 use crate::egress::{self, Egress, Policy};
 use crate::event::Event;
 use crate::id::{Generator, RequestId};
@@ -32,6 +36,7 @@ use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::routing::Route;
+use crate::scrape::Scrape;
 use crate::store::Store;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::time::Timestamp;
@@ -173,6 +178,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
         feed: feed.clone(),
         gauges: Arc::default(),
+        metrics: Arc::default(),
         unmatched: crate::ingest::Unmatched::default(),
         idempotency_window: Duration::from_secs(86_400),
         repetition_window: Duration::from_secs(7 * 86_400),
@@ -194,9 +200,19 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     });
     let control = control.await.unwrap();
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
+    let doctor = Doctor::new(doctor::Parts {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        catalogue: Arc::clone(&catalogue),
+        // Its loop does not run: it says nothing of what waits.
+        dispatcher: Dispatcher::new(limits_of_nothing()).0,
+        policy: Policy::default(),
+        clock: clock.clone(),
+        config: Config::default(),
+    });
     let renderer = Renderer::new(
         catalogue,
-        runtime,
+        runtime.clone(),
         Arc::clone(&control),
         Arc::clone(&ids),
         clock.clone(),
@@ -234,6 +250,22 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         announce: Arc::new(recovery::Herald(Arc::clone(&ingest))),
         stop: draining.clone(),
     });
+    // Its loop never runs, so nobody says what there is to do.
+    let (dispatcher, _loop) = Dispatcher::new(QueueLimits {
+        in_flight_max: 1,
+        slow_max: 1,
+        rows_max: 1,
+        lane_rows_max: 1,
+    });
+    let scrape = Scrape {
+        metrics: Arc::clone(&ingest.metrics),
+        store: Arc::clone(&store),
+        dispatcher,
+        registry: Arc::clone(&registry),
+        runtime,
+        draining: draining.clone(),
+        started_at: clock.now(),
+    };
     let router = super::router(State {
         control: Arc::clone(&control),
         ingest,
@@ -245,10 +277,14 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         registry,
         feed,
         clock: clock.clone(),
+        doctor,
         meters: Arc::new(crate::meter::Meters::new(clock.now())),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
         recovery,
         draining,
+        traffic: Traffic::new(Arc::clone(&scrape.metrics)),
+        scrape,
+        metrics_for: super::metrics::Readers::Keyed,
         limits,
     });
     House {
@@ -258,6 +294,15 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         control,
         draining: stop,
         directory,
+    }
+}
+
+const fn limits_of_nothing() -> QueueLimits {
+    QueueLimits {
+        in_flight_max: 1,
+        slow_max: 1,
+        rows_max: 1,
+        lane_rows_max: 1,
     }
 }
 

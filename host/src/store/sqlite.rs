@@ -12,26 +12,31 @@
 
 mod accept;
 mod alert_rows;
+mod answers;
 mod append;
 mod candidates;
 mod causes;
 mod checkpoint;
+mod condition;
 mod config_rows;
 mod event_type_rows;
 mod expire;
 mod fault;
 mod fingerprint;
 mod history;
+mod inspect;
 mod ledger;
 mod migrations;
 mod newest;
 mod opening;
 mod operation_rows;
+mod pace;
 mod pack;
 mod profile_rows;
 mod readers;
 mod reception_rows;
 mod record;
+mod recount;
 mod resend;
 mod row;
 mod schema;
@@ -40,6 +45,7 @@ mod segments;
 mod source_rows;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod walk;
 mod work;
 mod writer;
@@ -52,13 +58,14 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 
 use self::fingerprint::Keyed;
+pub use self::inspect::Stopped;
 use self::opening::Opened;
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
-    EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
+    Accept, Accepted, CauseQuery, Causes, Condition, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery,
+    Error, EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
     OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row,
     Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
@@ -109,11 +116,12 @@ impl SqliteStore {
             conn,
             fixed,
             tally,
+            keys,
             vault,
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
-        let (queue, thread) = writer::start(conn, fixed, tally, dir).map_err(OpenError::Thread)?;
+        let (queue, thread) = writer::start(conn, fixed, tally, keys, dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,
@@ -268,6 +276,10 @@ impl Store for SqliteStore {
         self.read(move |conn| history::counters(conn, subscription))
     }
 
+    fn condition(&self) -> BoxFuture<'_, Result<Condition>> {
+        Box::pin(condition::of(&self.readers, &self.queue))
+    }
+
     fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<Subscription>>> {
         let vault = Arc::clone(&self.vault);
         self.read(move |conn| config_rows::subscriptions(conn, &vault))
@@ -413,6 +425,10 @@ impl Store for SqliteStore {
             let _only = self.expiring.lock().await;
             expire::run(&self.queue, &self.readers, now, retention).await
         })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.ended())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

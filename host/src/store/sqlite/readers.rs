@@ -35,6 +35,11 @@ impl Readers {
         })
     }
 
+    /// Where the database is.
+    pub(super) fn database(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// Reads in one transaction.
     pub(super) async fn read<T, F>(self: &Arc<Self>, read: F) -> Result<T>
     where

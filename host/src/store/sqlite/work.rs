@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
-use super::{schema, seen};
+use super::schema;
+use super::seen::{self, Keys};
+use super::totals::Totals;
 use crate::delivery::GivenUp;
 use crate::store::{Error, InARow, Result};
 use crate::time::Timestamp;
@@ -28,11 +30,15 @@ pub(super) struct Tally {
     pub(super) open_bytes: i64,
     /// The tables of keys that were seen, of all series, oldest first.
     pub(super) seen: Vec<seen::Table>,
+    /// Keys that this batch has brought: the row of each by its table and tag.
+    pub(super) fresh: HashMap<(i64, i64), u32>,
     /// The latest `now` that any command gave.
     pub(super) latest: Timestamp,
     /// The statements that write to the open segment.
     pub(super) sql: Arc<SegmentSql>,
     counters: HashMap<i64, Moves>,
+    /// What was committed since the start, with this batch.
+    pub(super) totals: Totals,
     /// From when on attempts of a subscription count in its row of failures, where a person enabled it or
     /// its rule changed since the start. No attempt outlives the process, so no restart needs it. Shared
     /// with the batch: it changes rarely.
@@ -147,6 +153,7 @@ pub(super) struct Fixed {
 pub(super) struct Work<'c> {
     pub(super) conn: &'c Connection,
     pub(super) fixed: &'c Fixed,
+    pub(super) keys: &'c Keys,
     pub(super) tally: Tally,
 }
 
@@ -157,9 +164,11 @@ impl Tally {
             open: 0,
             open_bytes: 0,
             seen: seen::load(conn)?,
+            fresh: HashMap::new(),
             latest: Timestamp::from_millis(0),
             sql: Arc::new(SegmentSql::new(0)),
             counters: HashMap::new(),
+            totals: Totals::default(),
             rows_from: Arc::default(),
             low: i64::MAX,
             high: 0,
@@ -180,10 +189,11 @@ impl Tally {
 
 impl<'c> Work<'c> {
     /// Begins with what the writer knows.
-    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, tally: &Tally) -> Self {
+    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, keys: &'c Keys, tally: &Tally) -> Self {
         Self {
             conn,
             fixed,
+            keys,
             tally: tally.clone(),
         }
     }
@@ -247,11 +257,13 @@ impl<'c> Work<'c> {
         let moves = self.tally.counters.entry(subscription).or_default();
         moves.created += 1;
         moves.pending += 1;
+        self.tally.totals.created();
     }
 
     /// A delivery ended.
     pub(super) fn ended(&mut self, subscription: i64, end: End) {
         self.moved(subscription, end, 1);
+        self.tally.totals.ended(end);
     }
 
     /// A delivery that had ended is pending again.
@@ -368,6 +380,7 @@ impl<'c> Work<'c> {
         if own.execute(params![self.tally.newest, self.fixed.epoch])? == 0 {
             return Err(Error::Fenced);
         }
+        self.tally.totals.transaction();
         Ok(self.tally)
     }
 
