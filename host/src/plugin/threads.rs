@@ -5,23 +5,39 @@
 //! them than cores: a guest that loops holds its thread until its time-out. One subscription may hold
 //! a quarter of them and one plugin half, so that a looping one leaves room for the others.
 //!
+//! Several that loop would still hold all of them. So whose last run was long runs on the second half of
+//! the threads only, which have a lower priority: those that are quick find the first half free, and the
+//! processor too. One quick run, and an owner is quick again.
+//!
 //! The queue is bounded; who finds it full waits for a place, in order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::digest::Digest;
 use crate::id::SubscriptionId;
 
+use super::stopwatch;
+
 /// The stack of a guest thread is this many times the guest's: the rest is the host's own functions,
 /// which a guest can call at its deepest.
 const STACK_FACTOR: usize = 8;
 
+/// A run that took longer was long, whatever took it so long. A usual one takes a twentieth of a
+/// millisecond; the rest is room for a machine that is busy.
+const LONG: Duration = Duration::from_millis(20);
+/// How much lower the priority of the second half is.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+/// Most owners that are remembered as slow. With more of them all are forgotten, and found again.
+const SLOW_OWNERS_MAX: usize = 10_000;
+
 /// Whose work it is, for fairness.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Owner {
     pub(super) plugin: Digest,
     /// None for work that no subscription asked for, such as `describe`.
@@ -41,9 +57,21 @@ pub(super) struct Threads {
     count: usize,
 }
 
+/// What a thread takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    /// Only work of owners that are quick.
+    Quick,
+    /// All work; of owners that are quick only what no other thread is free for.
+    Any,
+}
+
 struct Shared {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    /// Wakes threads of the first half.
+    for_quick: Condvar,
+    /// Wakes threads of the second half.
+    for_any: Condvar,
     plugin_most: usize,
     subscription_most: usize,
 }
@@ -53,6 +81,10 @@ struct Queue {
     waiting: VecDeque<Work>,
     plugins: HashMap<Digest, usize>,
     subscriptions: HashMap<SubscriptionId, usize>,
+    /// Owners whose last run was long.
+    slow: HashSet<Owner>,
+    /// Threads of the first half that wait and were not woken.
+    quick_idle: usize,
     ended: bool,
 }
 
@@ -66,7 +98,8 @@ impl Threads {
     pub(super) fn start(count: usize, queue: usize, guest_stack_bytes: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
-            changed: Condvar::new(),
+            for_quick: Condvar::new(),
+            for_any: Condvar::new(),
             plugin_most: (count / 2).max(1),
             subscription_most: (count / 4).max(1),
         });
@@ -77,10 +110,15 @@ impl Threads {
         };
         for number in 0..count {
             let shared = Arc::clone(&shared);
+            let half = if number < count / 2 {
+                Half::Quick
+            } else {
+                Half::Any
+            };
             thread::Builder::new()
                 .name(format!("plugin-{number}"))
                 .stack_size(guest_stack_bytes.saturating_mul(STACK_FACTOR))
-                .spawn(move || shared.serve())?;
+                .spawn(move || shared.serve(half))?;
         }
         Ok(threads)
     }
@@ -110,12 +148,11 @@ impl Threads {
                 drop(answer.send(run()));
             }
         });
-        self.shared.lock().waiting.push_back(Work {
+        self.shared.push(Work {
             owner,
             run,
             _place: place,
         });
-        self.shared.changed.notify_one();
         answered.await.map_err(|_| Lost)
     }
 }
@@ -125,7 +162,8 @@ impl Drop for Threads {
         let mut queue = self.shared.lock();
         queue.ended = true;
         queue.waiting.clear();
-        self.shared.changed.notify_all();
+        self.shared.for_quick.notify_all();
+        self.shared.for_any.notify_all();
     }
 }
 
@@ -135,32 +173,43 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self) {
+    fn serve(&self, half: Half) {
+        yield_to_others(half);
         // WASI's blocking functions want a tokio runtime around them; ours never wait, so the smallest
         // will do, and it starts no threads of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let _entered = runtime.as_ref().ok().map(|runtime| runtime.enter());
-        while let Some(work) = self.next() {
-            let owner = work.owner;
+        while let Some(work) = self.next(half) {
+            let (owner, started) = (work.owner, stopwatch::now());
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run));
             if result.is_err() {
                 // The caller sees `Lost`; the panic hook has said where.
                 tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
             }
-            self.done(owner);
+            self.done(owner, started.elapsed() > LONG);
         }
     }
 
-    fn next(&self) -> Option<Work> {
+    fn push(&self, work: Work) {
+        let mut queue = self.lock();
+        let slow = queue.slow.contains(&work.owner);
+        queue.waiting.push_back(work);
+        self.wake(&mut queue, slow);
+    }
+
+    fn next(&self, half: Half) -> Option<Work> {
         let mut queue = self.lock();
         loop {
             if queue.ended {
                 return None;
             }
-            let free = queue
-                .waiting
-                .iter()
-                .position(|work| self.may_run(&queue, work.owner));
+            let free = queue.waiting.iter().position(|work| {
+                let is_mine = match half {
+                    Half::Quick => !queue.slow.contains(&work.owner),
+                    Half::Any => queue.quick_idle == 0 || queue.slow.contains(&work.owner),
+                };
+                is_mine && self.may_run(&queue, work.owner)
+            });
             if let Some(work) = free.and_then(|place| queue.waiting.remove(place)) {
                 *queue.plugins.entry(work.owner.plugin).or_default() += 1;
                 if let Some(subscription) = work.owner.subscription {
@@ -168,7 +217,25 @@ impl Shared {
                 }
                 return Some(work);
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let changed = match half {
+                Half::Quick => {
+                    queue.quick_idle += 1;
+                    &self.for_quick
+                }
+                Half::Any => &self.for_any,
+            };
+            queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Wakes a thread for work of an owner that is slow, or quick. Who is woken is not idle any more, though it
+    /// runs only later: the next work must find another one.
+    fn wake(&self, queue: &mut Queue, slow: bool) {
+        if slow || queue.quick_idle == 0 {
+            self.for_any.notify_one();
+        } else {
+            queue.quick_idle -= 1;
+            self.for_quick.notify_one();
         }
     }
 
@@ -180,17 +247,38 @@ impl Shared {
         of_plugin < self.plugin_most && of_subscription.unwrap_or(0) < self.subscription_most
     }
 
-    fn done(&self, owner: Owner) {
+    fn done(&self, owner: Owner, long: bool) {
         let mut queue = self.lock();
         release(&mut queue.plugins, &owner.plugin);
         if let Some(subscription) = owner.subscription {
             release(&mut queue.subscriptions, &subscription);
         }
-        // Work of the same owner may have been passed over while it was at its share.
+        if !long {
+            queue.slow.remove(&owner);
+        } else if queue.slow.len() < SLOW_OWNERS_MAX {
+            queue.slow.insert(owner);
+        } else {
+            queue.slow.clear();
+        }
+        // Work of the same owner may have been passed over while it was at its share; and it may be for the
+        // other half now.
         if !queue.waiting.is_empty() {
-            self.changed.notify_one();
+            self.wake(&mut queue, false);
+            self.for_any.notify_one();
         }
     }
+}
+
+/// Lowers the priority of the thread that calls this, where it is one of the second half. On Linux a thread
+/// has one of its own; elsewhere it would be that of the router.
+fn yield_to_others(half: Half) {
+    #[cfg(target_os = "linux")]
+    if half == Half::Any {
+        // A system that does not allow it runs them at the usual priority.
+        let _ignored = rustix::process::nice(NICENESS);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _same_priority = half;
 }
 
 fn release<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
@@ -245,6 +333,38 @@ mod tests {
         *gate.0.lock().unwrap() = true;
         gate.1.notify_all();
         for task in waiting {
+            assert_eq!(task.await.unwrap(), Ok(()));
+        }
+    }
+
+    /// Eight owners that are slow hold one half and leave the other, whoever they are.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn all_that_are_slow_together_leave_half() {
+        let threads = Arc::new(Threads::start(4, 64, 64 << 10).unwrap());
+        for number in 0..8 {
+            let long = || thread::sleep(LONG * 2);
+            threads.run(owner(number, number.into()), long).await.unwrap();
+        }
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let mut stuck = Vec::new();
+        for number in 0..8 {
+            let (threads, gate) = (Arc::clone(&threads), Arc::clone(&gate));
+            let run = move || {
+                let mut open = gate.0.lock().unwrap();
+                while !*open {
+                    open = gate.1.wait(open).unwrap();
+                }
+            };
+            stuck.push(tokio::spawn(async move {
+                threads.run(owner(number, number.into()), run).await
+            }));
+        }
+        for number in 0..100 {
+            assert_eq!(threads.run(owner(100, number), || 42).await, Ok(42));
+        }
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        for task in stuck {
             assert_eq!(task.await.unwrap(), Ok(()));
         }
     }
