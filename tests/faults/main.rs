@@ -27,6 +27,7 @@
 mod support;
 
 mod chance;
+mod compile;
 mod daemon;
 mod durable;
 mod extent;
