@@ -50,6 +50,7 @@ mod manifest;
 mod output;
 mod request;
 mod run;
+mod schema;
 mod stopwatch;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -41,18 +42,25 @@ pub struct Daemon {
     /// Where it listens.
     pub address: SocketAddr,
     client: reqwest::Client,
-    _data: tempfile::TempDir,
+    own_data: Option<tempfile::TempDir>,
 }
 
 impl Daemon {
     /// Starts one that may deliver to this machine, with these settings (`plugins.threads=4`).
     pub fn start(settings: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
+        let mut daemon = Self::on(data.path(), settings);
+        daemon.own_data = Some(data);
+        daemon
+    }
+
+    /// The same on a data directory that stays.
+    pub fn on(data: &Path, settings: &[&str]) -> Self {
         let mut command = crate::support::process::program();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--allow-http"])
             .args(["--allow-private-networks", "--data-dir"])
-            .arg(data.path())
+            .arg(data)
             .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
             .env("HOOKWAY_LOG_FORMAT", "json")
             .stdout(Stdio::null())
@@ -80,7 +88,7 @@ impl Daemon {
             child,
             address,
             client: reqwest::Client::builder().no_proxy().build().expect("a client"),
-            _data: data,
+            own_data: None,
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::bindings::exports::hookway::plugin::plugin as guest;
 use super::log::clean;
+use super::schema;
 
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -115,6 +116,7 @@ pub(super) fn check(manifest: guest::Manifest) -> Result<(Manifest, Option<Valid
 /// The crate is built without the features that fetch references, so a schema reaches nothing; its
 /// patterns are matched in linear time.
 fn compile(schema: &Value) -> Result<Validator, String> {
+    schema::check(schema).map_err(|why| why.to_string())?;
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES_MAX))

@@ -9,11 +9,15 @@
 //! are cores, as long as what they run is brief: who finds that many at work is taken by the first that is
 //! done. A thread whose run is not brief does not count, and the next one is woken in its place, by who
 //! comes next or at the next tick. Threads that sleep are woken in reverse order: the last that fell asleep
-//! has the warmest caches. Answers are given by one task of the runtime, as many as there are at a time.
+//! has the warmest caches.
+//!
+//! Several that loop would still hold all threads. So whose last run was long runs on the second half of
+//! them only, which have a lower priority: those that are quick find the first half free, and the processor
+//! too. One quick run, and an owner is quick again. Answers are given by one task of the runtime, as many as there are at a time.
 //!
 //! The queue is bounded; who finds it full waits for a place, in order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -31,9 +35,17 @@ const STACK_FACTOR: usize = 8;
 /// A run that takes longer is not brief: its thread does not count among those that will be free soon.
 /// Twenty times what a plugin needs that reshapes a kilobyte.
 const BRIEF: Duration = Duration::from_millis(1);
+/// A run that took longer was long, whatever took it so long. A usual one takes a twentieth of a
+/// millisecond; the rest is room for a machine that is busy.
+const LONG: Duration = Duration::from_millis(20);
+/// How much lower the priority of the second half is.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+/// Most owners that are remembered as slow. With more of them all are forgotten, and found again.
+const SLOW_OWNERS_MAX: usize = 10_000;
 
 /// Whose work it is, for fairness.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Owner {
     pub(super) plugin: Digest,
     /// None for work that no subscription asked for, such as `describe`.
@@ -69,6 +81,15 @@ pub(super) struct Threads {
     count: usize,
 }
 
+/// What a thread takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    /// Only work of owners that are quick.
+    Quick,
+    /// All work; of owners that are quick only what no thread of the first half is free for.
+    Any,
+}
+
 struct Shared {
     queue: Mutex<Queue>,
     awake: usize,
@@ -82,11 +103,21 @@ struct Queue {
     waiting: VecDeque<Work>,
     plugins: HashMap<Digest, usize>,
     subscriptions: HashMap<SubscriptionId, usize>,
-    /// Of each thread, since when it runs what it runs, or was woken to.
+    /// Owners whose last run was long.
+    slow: HashSet<Owner>,
+    /// Of each thread, since when it runs work of an owner that is quick, or was woken to.
     busy: Vec<Option<Instant>>,
-    /// Threads that sleep, the last that fell asleep at the end.
-    asleep: Vec<(usize, Thread)>,
+    /// Threads of the first half that sleep, the last that fell asleep at the end.
+    asleep_quick: Vec<Sleeper>,
+    /// The same of the second half.
+    asleep_any: Vec<Sleeper>,
     ended: bool,
+}
+
+/// A thread that sleeps.
+struct Sleeper {
+    number: usize,
+    thread: Thread,
 }
 
 /// The work was given up: its thread panicked, or the pool is gone.
@@ -126,10 +157,15 @@ impl Threads {
         };
         for number in 0..count {
             let shared = Arc::clone(&shared);
+            let half = if number < count / 2 {
+                Half::Quick
+            } else {
+                Half::Any
+            };
             thread::Builder::new()
                 .name(format!("plugin-{number}"))
                 .stack_size(size.guest_stack_bytes.saturating_mul(STACK_FACTOR))
-                .spawn(move || shared.serve(number))?;
+                .spawn(move || shared.serve(number, half))?;
         }
         Ok(threads)
     }
@@ -186,8 +222,13 @@ impl Drop for Threads {
         let mut queue = self.shared.lock();
         queue.ended = true;
         queue.waiting.clear();
-        for (_, thread) in queue.asleep.drain(..) {
-            thread.unpark();
+        let Queue {
+            asleep_quick,
+            asleep_any,
+            ..
+        } = &mut *queue;
+        for sleeper in asleep_quick.drain(..).chain(asleep_any.drain(..)) {
+            sleeper.thread.unpark();
         }
     }
 }
@@ -200,6 +241,14 @@ impl Queue {
             .filter(|since| now.saturating_duration_since(**since) < BRIEF)
             .count()
     }
+
+    /// The threads of a half that sleep.
+    fn asleep(&mut self, half: Half) -> &mut Vec<Sleeper> {
+        match half {
+            Half::Quick => &mut self.asleep_quick,
+            Half::Any => &mut self.asleep_any,
+        }
+    }
 }
 
 impl Shared {
@@ -210,46 +259,56 @@ impl Shared {
 
     fn add(&self, work: Work) {
         let mut queue = self.lock();
-        let wakes = self.may_run(&queue, work.owner);
+        let owner = work.owner;
         queue.waiting.push_back(work);
-        let woken = if wakes { self.wake(&mut queue) } else { None };
+        let woken = self.may_run(&queue, owner).then(|| self.wake(&mut queue, owner));
         drop(queue);
-        if let Some(thread) = woken {
-            thread.unpark();
+        if let Some(sleeper) = woken.flatten() {
+            sleeper.thread.unpark();
         }
     }
 
+    /// Wakes a thread for what waits for one, of each kind.
     fn tick(&self) {
         let mut queue = self.lock();
-        let waits = queue.waiting.iter().any(|work| self.may_run(&queue, work.owner));
-        let woken = if waits { self.wake(&mut queue) } else { None };
+        let of_kind = |queue: &Queue, slow| {
+            let mut owners = queue.waiting.iter().map(|work| work.owner);
+            owners.find(|owner| queue.slow.contains(owner) == slow && self.may_run(queue, *owner))
+        };
+        let owners = [of_kind(&queue, false), of_kind(&queue, true)];
+        let woken = owners.map(|owner| self.wake(&mut queue, owner?));
         drop(queue);
-        if let Some(thread) = woken {
-            thread.unpark();
+        for sleeper in woken.into_iter().flatten() {
+            sleeper.thread.unpark();
         }
     }
 
-    /// The thread that is to be woken, unless enough will be free soon. It counts as busy from now on.
-    fn wake(&self, queue: &mut Queue) -> Option<Thread> {
-        if queue.asleep.is_empty() {
+    /// The thread that is to be woken for work of this owner: none where enough will be free soon. It counts
+    /// as busy from now on.
+    fn wake(&self, queue: &mut Queue, owner: Owner) -> Option<Sleeper> {
+        if queue.slow.contains(&owner) {
+            return queue.asleep_any.pop();
+        }
+        if queue.asleep_quick.is_empty() && queue.asleep_any.is_empty() {
             return None;
         }
         let now = stopwatch::now();
         if queue.brief(now) >= self.awake {
             return None;
         }
-        let (number, thread) = queue.asleep.pop()?;
-        queue.busy[number] = Some(now);
-        Some(thread)
+        let sleeper = queue.asleep_quick.pop().or_else(|| queue.asleep_any.pop())?;
+        queue.busy[sleeper.number] = Some(now);
+        Some(sleeper)
     }
 
-    fn serve(&self, number: usize) {
+    fn serve(&self, number: usize, half: Half) {
+        yield_to_others(half);
         // WASI's blocking functions want a tokio runtime around them; ours never wait, so the smallest
         // will do, and it starts no threads of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let _entered = runtime.as_ref().ok().map(|runtime| runtime.enter());
-        while let Some(work) = self.next(number) {
-            let owner = work.owner;
+        while let Some(work) = self.next(number, half) {
+            let (owner, started) = (work.owner, stopwatch::now());
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run)) {
                 // A runtime that has ended has nobody left who waits.
                 Ok(Some(answer)) => drop(self.answers.try_send(answer)),
@@ -259,33 +318,41 @@ impl Shared {
                     tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
                 }
             }
-            self.done(owner);
+            self.done(owner, stopwatch::now().saturating_duration_since(started) > LONG);
         }
     }
 
     /// The next work for this thread, which sleeps while there is none. Nothing when all is over.
-    fn next(&self, number: usize) -> Option<Work> {
+    fn next(&self, number: usize, half: Half) -> Option<Work> {
         let mut queue = self.lock();
         loop {
             if queue.ended {
                 return None;
             }
-            let free = queue
-                .waiting
-                .iter()
-                .position(|work| self.may_run(&queue, work.owner));
+            let free = queue.waiting.iter().position(|work| {
+                let slow = queue.slow.contains(&work.owner);
+                let is_mine = match half {
+                    Half::Quick => !slow,
+                    Half::Any => slow || queue.asleep_quick.is_empty(),
+                };
+                is_mine && self.may_run(&queue, work.owner)
+            });
             if let Some(work) = free.and_then(|place| queue.waiting.remove(place)) {
                 *queue.plugins.entry(work.owner.plugin).or_default() += 1;
                 if let Some(subscription) = work.owner.subscription {
                     *queue.subscriptions.entry(subscription).or_default() += 1;
                 }
-                queue.busy[number] = Some(stopwatch::now());
+                let quick = !queue.slow.contains(&work.owner);
+                queue.busy[number] = quick.then(stopwatch::now);
                 return Some(work);
             }
             queue.busy[number] = None;
-            queue.asleep.push((number, thread::current()));
+            queue.asleep(half).push(Sleeper {
+                number,
+                thread: thread::current(),
+            });
             // It may wake for nothing; who wakes it on purpose takes it out of the list.
-            while queue.asleep.iter().any(|(asleep, _)| *asleep == number) {
+            while queue.asleep(half).iter().any(|sleeper| sleeper.number == number) {
                 drop(queue);
                 thread::park();
                 queue = self.lock();
@@ -301,15 +368,40 @@ impl Shared {
         of_plugin < self.plugin_most && of_subscription.unwrap_or(0) < self.subscription_most
     }
 
-    fn done(&self, owner: Owner) {
+    fn done(&self, owner: Owner, long: bool) {
         let mut queue = self.lock();
         release(&mut queue.plugins, &owner.plugin);
         if let Some(subscription) = owner.subscription {
             release(&mut queue.subscriptions, &subscription);
         }
-        // Work of the same owner may have been passed over while it was at its share: this thread takes it
-        // next.
+        if !long {
+            // The usual case, in which nothing changes: this thread takes what was passed over.
+            if !queue.slow.is_empty() {
+                queue.slow.remove(&owner);
+            }
+            return;
+        }
+        if queue.slow.len() < SLOW_OWNERS_MAX {
+            queue.slow.insert(owner);
+        } else {
+            queue.slow.clear();
+        }
+        drop(queue);
+        // What waits of this owner is for the other half now.
+        self.tick();
     }
+}
+
+/// Lowers the priority of the thread that calls this, where it is one of the second half. On Linux a thread
+/// has one of its own; elsewhere it would be that of the router.
+fn yield_to_others(half: Half) {
+    #[cfg(target_os = "linux")]
+    if half == Half::Any {
+        // A system that does not allow it runs them at the usual priority.
+        let _ignored = rustix::process::nice(NICENESS);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _same_priority = half;
 }
 
 fn release<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
@@ -408,6 +500,38 @@ mod tests {
         assert_eq!(answer, Ok(5));
         open.send(()).unwrap();
         assert_eq!(long.await.unwrap(), Ok(()));
+    }
+
+    /// Eight owners that are slow hold one half and leave the other, whoever they are.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn all_that_are_slow_together_leave_half() {
+        let threads = Arc::new(start(4, 2));
+        for number in 0..8 {
+            let long = || thread::sleep(LONG * 2);
+            threads.run(owner(number, number.into()), long).await.unwrap();
+        }
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let mut stuck = Vec::new();
+        for number in 0..8 {
+            let (threads, gate) = (Arc::clone(&threads), Arc::clone(&gate));
+            let run = move || {
+                let mut open = gate.0.lock().unwrap();
+                while !*open {
+                    open = gate.1.wait(open).unwrap();
+                }
+            };
+            stuck.push(tokio::spawn(async move {
+                threads.run(owner(number, number.into()), run).await
+            }));
+        }
+        for number in 0..100 {
+            assert_eq!(threads.run(owner(100, number), || 42).await, Ok(42));
+        }
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        for task in stuck {
+            assert_eq!(task.await.unwrap(), Ok(()));
+        }
     }
 
     #[tokio::test]
