@@ -17,7 +17,6 @@
     clippy::disallowed_methods,
     reason = "a test has its own client, beside the router's"
 )]
-
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
