@@ -1,4 +1,5 @@
-//! Panics of this process, on whatever thread: none of the router's may go unseen because a task swallowed it.
+//! Panics of this process, on whatever thread: none of the router's may go unseen because a task swallowed
+//! it.
 
 use std::sync::Mutex;
 
