@@ -95,7 +95,8 @@ const fn size(layout: Layout) -> Option<(usize, usize)> {
 // `GRAIN`, and is in a list exactly while nobody holds it. The lists and `cut` are only touched within one
 // call, by the one thread there is.
 unsafe impl GlobalAlloc for Heap {
-    #[inline]
+    // Inlined where it is called it saved a hundredth of a run and made components a tenth larger.
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let state = self.0.get();
         if let Some((place, bytes)) = size(layout) {
@@ -119,7 +120,7 @@ unsafe impl GlobalAlloc for Heap {
         unsafe { System.alloc(layout) }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match size(layout) {
             Some((place, _)) if self.owns(block) => {
