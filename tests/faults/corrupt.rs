@@ -12,20 +12,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
 use crate::extent::Extent;
+use crate::panics;
 use crate::support::receiver::Received;
 use crate::support::{Receiver, Reply, TestRouter};
 use crate::vfs::copy_of;
-
-#[path = "../guests/wrap.rs"]
-#[allow(dead_code, reason = "other tests need other guests")]
-mod wrap;
+use crate::wrap;
 
 /// Events in the files.
 const EVENTS: u64 = 40;
@@ -33,9 +30,6 @@ const EVENTS: u64 = 40;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The size of the database's pages.
 const PAGE: usize = 8_192;
-
-/// Panics of this process, on whatever thread.
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Files with a past, and what it was.
 struct Past {
@@ -192,7 +186,7 @@ fn damage(dir: &Path, chance: &mut Chance) -> String {
             let count = 1 + chance.index(64);
             for _ in 0..count {
                 let at = used(&bytes, chance);
-                bytes[at] = bytes[at].wrapping_add(1 + chance.below(255) as u8);
+                bytes[at] = bytes[at].wrapping_add(1 + chance.below(255).to_le_bytes()[0]);
             }
             format!("{count} bytes changed")
         }
@@ -223,7 +217,7 @@ fn damage(dir: &Path, chance: &mut Chance) -> String {
             let end = (at + 512).min(bytes.len());
             bytes[at..end]
                 .iter_mut()
-                .for_each(|byte| *byte = chance.next() as u8);
+                .for_each(|byte| *byte = chance.next().to_le_bytes()[0]);
             format!("a sector of something else at {at}")
         }
     };
@@ -316,16 +310,9 @@ fn differs(past: &Past, request: &Received) -> Option<String> {
     })
 }
 
-fn remember_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{panic}");
-        PANICS.lock().unwrap().push(panic.to_string());
-    }));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_files_are_refused_or_only_right_bytes_are_served() {
-    remember_panics();
+    panics::remember();
     let seeds = Extent::wanted().of(60, 500);
     let pasts = [
         past(Stop::Clean, Size::Line).await,
@@ -361,7 +348,7 @@ async fn damaged_files_are_refused_or_only_right_bytes_are_served() {
         found.wrong,
         found.poor
     );
-    assert!(PANICS.lock().unwrap().is_empty(), "{:#?}", PANICS.lock().unwrap());
+    panics::none();
     assert!(
         found.refused > 0 && found.served > 0 && found.sent > 0,
         "it shows nothing: {found:?}"

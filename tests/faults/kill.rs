@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::counting::{Counting, PLAIN};
 use crate::extent::Extent;
-use crate::senders::{Believe, Producers};
 use crate::seed::Seed;
+use crate::senders::{Believe, Producers};
 use crate::under_load::{ANSWERING, UnderLoad};
 use ack_first::AckFirst;
 

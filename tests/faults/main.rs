@@ -18,6 +18,13 @@
     reason = "a test has its own client, beside the router's"
 )]
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a fault test prints its figures"
+    reason = "each test prints its figures"
+)]
+
 #[path = "../it/support.rs"]
 #[allow(
     dead_code,
@@ -39,6 +46,7 @@ mod headers;
 mod kill;
 mod month;
 mod nth_error;
+mod panics;
 mod percentile;
 mod power;
 mod private_network;
@@ -52,3 +60,4 @@ mod term;
 mod twins;
 mod under_load;
 mod vfs;
+mod wrap;

@@ -301,6 +301,18 @@ impl Month {
         }
     }
 
+    /// Waits until nothing is held that was sent too long ago.
+    async fn fail_what_is_held_too_long(&self) {
+        let held = self.sent_in(STEPS_HELD).held as u64;
+        let failed = async {
+            while self.tables().pending(&self.ids[HELD]) > held {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let failed = tokio::time::timeout(PATIENCE, failed).await;
+        assert!(failed.is_ok(), "more than {held} deliveries are held");
+    }
+
     /// The counters of every subscription agree with what was sent, and with the ledger.
     async fn count(&self, step: usize) {
         let agreed = async {
@@ -376,7 +388,9 @@ async fn thirty_days_keep_every_promise_and_every_bound() {
     );
     // Nothing comes any more, and everything ends.
     for step in 0..(2 * DAYS_KEPT) * STEPS_A_DAY {
+        month.sent.push(Sent::default());
         month.pass().await;
+        month.fail_what_is_held_too_long().await;
         month.count(STEPS + step).await;
     }
     let mut ends = BTreeMap::new();

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::ffi;
@@ -20,13 +20,12 @@ use serde_json::json;
 
 use crate::durable::{Acknowledged, Looked, look_at, send};
 use crate::extent::Extent;
+use crate::panics;
 use crate::support::{Receiver, TestRouter};
 use crate::vfs::{Cut, Disk, Fault, Lasting, Op, Syncs, copy_of};
+use crate::wrap;
 
 mod program;
-#[path = "../guests/wrap.rs"]
-#[allow(dead_code, reason = "other tests need other guests")]
-mod wrap;
 
 /// Events of the scenario.
 const EVENTS: u64 = 20;
@@ -47,9 +46,6 @@ const KINDS: [(Op, c_int, u64); 9] = [
     (Op::Read, ffi::SQLITE_IOERR_SHORT_READ, 23),
     (Op::Shm, ffi::SQLITE_IOERR_SHMMAP, 61),
 ];
-
-/// Panics of this process, on whatever thread.
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// What became of a run.
 struct Ran {
@@ -248,16 +244,9 @@ async fn account(ran: &Ran, whole: bool) -> Looked {
     looked
 }
 
-fn remember_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{panic}");
-        PANICS.lock().unwrap().push(panic.to_string());
-    }));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_call_fails_nothing_acknowledged_is_lost() {
-    remember_panics();
+    panics::remember();
     let extent = Extent::wanted();
     let receiver = Receiver::start().await;
     let mut runs = 0_u64;
@@ -278,7 +267,7 @@ async fn whatever_call_fails_nothing_acknowledged_is_lost() {
                 lasting,
             };
             let ran = scenario(&receiver, Some(fault), Syncs::Kept).await;
-            let one = account(&ran, runs % RESTART_EVERY == 0).await;
+            let one = account(&ran, runs.is_multiple_of(RESTART_EVERY)).await;
             assert_eq!((one.lost, one.wrong), (0, 0), "{fault:?}: {:?}", ran.left);
             looked.events += one.events;
             runs += 1;
@@ -295,7 +284,7 @@ async fn whatever_call_fails_nothing_acknowledged_is_lost() {
         "n-th error: {runs} runs, {} events looked for, 0 lost",
         looked.events
     );
-    assert!(PANICS.lock().unwrap().is_empty(), "{:#?}", PANICS.lock().unwrap());
+    panics::none();
 }
 
 #[tokio::test(flavor = "multi_thread")]
