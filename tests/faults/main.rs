@@ -17,12 +17,10 @@
     clippy::disallowed_methods,
     reason = "a test has its own client, beside the router's"
 )]
-
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a fault test prints its figures"
-    reason = "each test prints its figures"
 )]
 
 #[path = "../it/support.rs"]
@@ -60,4 +58,6 @@ mod term;
 mod twins;
 mod under_load;
 mod vfs;
+#[path = "../guests/wrap.rs"]
+#[allow(dead_code, reason = "the end-to-end tests need more of it")]
 mod wrap;
