@@ -63,8 +63,11 @@ fn sets() -> impl Strategy<Value = Sets> {
     prop::collection::btree_map(name(), value(), 1..4)
 }
 
+/// Header lines, their names in lower case, and the body behind them.
+type Parts = (Vec<(String, Vec<u8>)>, Vec<u8>);
+
 /// The header lines of a request, or what is not HTTP/1.1 in it.
-fn strict(request: &[u8]) -> Result<(Vec<(String, Vec<u8>)>, Vec<u8>), String> {
+fn strict(request: &[u8]) -> Result<Parts, String> {
     let end = request
         .windows(4)
         .position(|window| window == b"\r\n\r\n")

@@ -10,6 +10,9 @@ const DECODED_BYTES_MIN: usize = 12;
 /// Bytes by which spellings are told from everything else before they are compared.
 const BEGIN_BYTES: usize = 6;
 
+/// A field, how its secret is spelled, and that.
+type Spelling<'a> = (&'a str, &'a str, Vec<u8>);
+
 /// The secrets, by the field that each is in.
 #[derive(Default)]
 pub struct Canaries(pub BTreeMap<String, String>);
@@ -42,7 +45,7 @@ impl Canaries {
     /// Which of them can be read in these bytes, and in what spelling.
     pub fn found(&self, place: &str, bytes: &[u8]) -> Vec<String> {
         // One pass over the bytes, however many secrets there are: by how a spelling begins.
-        let mut begins: HashMap<[u8; BEGIN_BYTES], Vec<(&str, &str, Vec<u8>)>> = HashMap::new();
+        let mut begins: HashMap<[u8; BEGIN_BYTES], Vec<Spelling<'_>>> = HashMap::new();
         let mut may_begin = vec![false; 1 << 16];
         for (field, text) in &self.0 {
             for (how, spelling) in spellings(text) {
