@@ -14,6 +14,7 @@ mod permit;
 mod place;
 mod queue;
 mod send;
+mod stalled;
 mod tell;
 mod tools;
 
@@ -28,6 +29,7 @@ use tokio::task::JoinSet;
 
 pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
+pub use stalled::Stalled;
 pub use life::disabled_by;
 pub use tell::Told;
 pub use tools::{Steward, Stop, Stopped, Tools};
@@ -368,7 +370,7 @@ impl Running {
     }
 
     fn start_what_may(&mut self, now: crate::time::Timestamp) {
-        while !self.stopping {
+        while !self.stopping && !self.tools.stalled.is_stalled() {
             let Some(row) = self.queue.next(now) else { break };
             let event = self.payloads.take(row.event);
             let resend = self.asked_for.remove(&row.request);

@@ -28,6 +28,7 @@ use crate::registry::Registry;
 use crate::registry::event_types::Violation;
 use crate::sentinel::Gauges;
 use crate::source::Conflict;
+use crate::space::{Low, Space};
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
 
@@ -65,6 +66,9 @@ pub enum Error {
         /// Its place in the call.
         index: usize,
     },
+    /// There is no room on the disk for anything new.
+    #[error(transparent)]
+    Low(#[from] Low),
     /// The store says no.
     #[error("the events could not be stored")]
     Store(#[from] store::Error),
@@ -112,6 +116,8 @@ pub struct Ingest {
     pub feed: Feed,
     /// Counts it.
     pub gauges: Arc<Gauges>,
+    /// Whether there is room for anything new. What Hookway tells of itself is taken all the same.
+    pub space: Arc<Space>,
     /// Says in the log what nobody wanted.
     pub unmatched: Unmatched,
     /// Within this time an id or key of the API counts as seen.
@@ -128,6 +134,7 @@ impl Ingest {
         drafts: Vec<Draft>,
         idempotency: Option<Idempotency>,
     ) -> Result<Vec<Taken>, Error> {
+        self.space.check()?;
         let drafts = self.checked(tenant, drafts).await?;
         let now = self.clock.now();
         let events = self.routed(tenant, drafts, now)?;
@@ -160,6 +167,7 @@ impl Ingest {
         reception: Reception,
         on_conflict: Conflict,
     ) -> Result<Vec<AcceptedEvent>, Error> {
+        self.space.check()?;
         let (tenant, now) = (reception.tenant, reception.received_at);
         let call = Accept {
             tenant,

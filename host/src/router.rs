@@ -37,6 +37,7 @@ use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::secret::Secret;
 use crate::sentinel::{Gauges, Sentinel};
+use crate::space::{self, Space};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
 use crate::trial::Trial;
@@ -130,6 +131,8 @@ impl Router {
     /// Builds everything and resumes what is pending. It serves when this returns.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         allow_many_files();
+        let marks = settings::marks(&config);
+        space::before_start(&config.data_dir, &marks);
         let options = settings::store(&config, clock.now());
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await;
         let store = opened.map_err(|_| StartError::Interrupted)??;
@@ -137,7 +140,7 @@ impl Router {
         let store: Arc<dyn Store> = Arc::new(store);
         let (operator_key, admin_key_path) = operator_key(&config)?;
 
-        let ids = Arc::new(Generator::new(0));
+        let ids = Arc::new(Generator::new(store.node().await?));
         ids.observe(store.newest_id().await?);
         let runtime = Runtime::start(RuntimeOptions {
             limits: config.plugins.clone(),
@@ -155,6 +158,7 @@ impl Router {
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
         let gauges = Arc::new(Gauges::default());
+        let space = Arc::new(Space::default());
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
@@ -164,6 +168,7 @@ impl Router {
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
             gauges: gauges.clone(),
+            space: space.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
             repetition_window: config.sources.repetition_window,
@@ -223,6 +228,7 @@ impl Router {
             gauges: gauges.clone(),
             meters: meters.clone(),
             steward: Arc::new(keeper),
+            stalled: crate::dispatcher::Stalled::default(),
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
             schedule: settings::schedule(&config)?,
@@ -239,12 +245,24 @@ impl Router {
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
+        let looking = space::Watch {
+            data_dir: config.data_dir.clone(),
+            marks,
+            store: store.clone(),
+            space: space.clone(),
+            gauges: gauges.clone(),
+            clock: clock.clone(),
+        };
+        let mut watching = space::Watching::default();
+        looking.look(&mut watching).await;
+        tokio::spawn(looking.run(watching, stop.clone()));
         let sentinel = Sentinel {
             store: store.clone(),
             registry: registry.clone(),
             ingest: ingest.clone(),
             dispatcher: dispatcher.clone(),
             gauges,
+            space,
             clock: clock.clone(),
             limits: settings::alerts(&config),
         };

@@ -27,3 +27,5 @@
 mod support;
 
 mod extent;
+mod full;
+mod small_disk;

@@ -39,7 +39,7 @@ const PURE: &[&str] = &[
     "verdict",
 ];
 /// One outside thing each.
-const EDGES: &[&str] = &["clock", "config", "egress", "plugin", "store", "telemetry"];
+const EDGES: &[&str] = &["clock", "config", "disk", "egress", "plugin", "store", "telemetry"];
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
@@ -54,6 +54,7 @@ const WIRING: &[&str] = &[
     "render",
     "router",
     "sentinel",
+    "space",
     "trial",
     "workbench",
 ];

@@ -173,6 +173,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
         feed: feed.clone(),
         gauges: Arc::default(),
+        space: Arc::default(),
         unmatched: crate::ingest::Unmatched::default(),
         idempotency_window: Duration::from_secs(86_400),
         repetition_window: Duration::from_secs(7 * 86_400),

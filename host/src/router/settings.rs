@@ -8,7 +8,7 @@ use crate::retry::{JITTER_DEFAULT, Schedule, ScheduleFault, THROTTLES_MAX_DEFAUL
 use crate::store::Retention;
 use crate::store::sqlite::SqliteOptions;
 use crate::time::Timestamp;
-use crate::{alert, api, egress, housekeeping, intake};
+use crate::{alert, api, egress, housekeeping, intake, space};
 
 /// Due rows in memory for one subscription; more are read from the ledger when there is room.
 const LANE_ROWS_MAX: usize = 10_000;
@@ -77,6 +77,15 @@ pub(super) fn store(config: &Config, now: Timestamp) -> SqliteOptions {
         segment_bytes: config.store.segment_bytes,
         readers: config.store.readers,
         now,
+    }
+}
+
+/// What stays free on the disk.
+pub(super) fn marks(config: &Config) -> space::Marks {
+    space::Marks {
+        bytes: config.store.disk_free_min,
+        percent: config.store.disk_free_min_percent,
+        ballast: config.store.ballast_bytes,
     }
 }
 

@@ -17,6 +17,7 @@ mod candidates;
 mod causes;
 mod checkpoint;
 mod config_rows;
+mod copy;
 mod event_type_rows;
 mod expire;
 mod fault;
@@ -44,6 +45,7 @@ mod walk;
 mod work;
 mod writer;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +55,7 @@ use rusqlite::Connection;
 
 use self::fingerprint::Keyed;
 use self::opening::Opened;
+pub use self::copy::{adopt, check, copy_unused, fits};
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
@@ -60,7 +63,7 @@ use super::{
     Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
     EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
     OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row,
-    Store, StoredEvent, StoredProfile, Tenant, Walked,
+    Snapshot, Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::alert;
 use crate::delivery::{Change, Pending, Request};
@@ -175,6 +178,18 @@ impl Drop for SqliteStore {
 impl Store for SqliteStore {
     fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    fn reusable_bytes(&self) -> BoxFuture<'_, Result<u64>> {
+        self.read(history::reusable_bytes)
+    }
+
+    fn node(&self) -> BoxFuture<'_, Result<u8>> {
+        self.read(copy::node)
+    }
+
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<Snapshot>> {
+        copy::take(self.readers.path().to_owned(), into)
     }
 
     fn newest_id(&self) -> BoxFuture<'_, Result<i64>> {

@@ -161,6 +161,17 @@ fn quick_check(conn: &Connection, path: &Path) -> Result<(), OpenError> {
 
 const CANARY: &[u8] = b"hookway";
 
+/// Whether the vault opens the canary of this database.
+pub(super) fn opens(conn: &Connection, vault: &Vault) -> Result<(), OpenError> {
+    let sql = "SELECT value FROM meta WHERE name = 'canary'";
+    let sealed: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    let opened = sealed.and_then(|sealed| vault.open(router_place("canary"), &sealed).ok());
+    match opened {
+        Some(canary) if canary.as_slice() == CANARY => Ok(()),
+        _ => Err(OpenError::WrongKey),
+    }
+}
+
 fn router_place(field: &str) -> Place<'_> {
     Place {
         tenant: 0,

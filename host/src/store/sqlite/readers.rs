@@ -4,7 +4,7 @@
 //! the WAL soon. What was acknowledged before a reading began is seen by it. A connection is never
 //! held across an await: the permit and the connection live in the blocking closure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -33,6 +33,11 @@ impl Readers {
             permits,
             idle: Mutex::default(),
         })
+    }
+
+    /// The database.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads in one transaction.

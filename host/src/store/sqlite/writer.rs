@@ -168,6 +168,8 @@ struct Writer {
     fixed: Fixed,
     tally: Tally,
     checkpoints: Checkpoints,
+    /// Whether the last one did; that one did not is said once.
+    checkpoints_find_room: bool,
     receiver: Receiver<Message>,
     waiting: Arc<Waiting>,
     /// Released when the thread ends, after the connection: fields go in this order.
@@ -200,6 +202,7 @@ pub(super) fn start(
         fixed,
         tally,
         checkpoints,
+        checkpoints_find_room: true,
         receiver,
         waiting,
         _dir: dir,
@@ -221,7 +224,8 @@ impl Writer {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    if after_checkpoint(self.checkpoints.when_idle(&self.conn)) == Flow::End {
+                    let done = self.checkpoints.when_idle(&self.conn);
+                    if self.after_checkpoint(done) == Flow::End {
                         return;
                     }
                     continue;
@@ -237,8 +241,30 @@ impl Writer {
                 let _ = answer.send(done);
                 return;
             }
-            if after_checkpoint(self.checkpoints.after_commit(&self.conn)) == Flow::End {
+            let done = self.checkpoints.after_commit(&self.conn);
+            if self.after_checkpoint(done) == Flow::End {
                 return;
+            }
+        }
+    }
+
+    /// What is in the WAL is safe there, so a checkpoint that finds no room is tried again after the next
+    /// commit. Any other failure may be a failed sync.
+    fn after_checkpoint(&mut self, done: Result<()>) -> Flow {
+        match done {
+            Ok(()) => {
+                self.checkpoints_find_room = true;
+                Flow::GoOn
+            }
+            Err(Error::Full(_)) => {
+                if std::mem::replace(&mut self.checkpoints_find_room, false) {
+                    tracing::warn!("the disk is full; the write-ahead log cannot be moved into the database");
+                }
+                Flow::GoOn
+            }
+            Err(error) => {
+                ended(&error);
+                Flow::End
             }
         }
     }
@@ -324,22 +350,6 @@ impl Writer {
         transaction.commit()?;
         self.tally = tally;
         Ok(verdicts)
-    }
-}
-
-/// What is in the WAL is safe there, so a checkpoint that finds no room is tried again after the next
-/// commit. Any other failure may be a failed sync.
-fn after_checkpoint(done: Result<()>) -> Flow {
-    match done {
-        Ok(()) => Flow::GoOn,
-        Err(Error::Full(_)) => {
-            tracing::warn!("the disk is full; the write-ahead log cannot be moved into the database");
-            Flow::GoOn
-        }
-        Err(error) => {
-            ended(&error);
-            Flow::End
-        }
     }
 }
 
