@@ -140,6 +140,9 @@ settings! {
         /// deliveries can be recorded, and made again when there is room. At most a sixteenth of the disk; none
         /// where that is less than 1 MiB, or with 0.
         ballast_bytes: u64 = Size, "64 MiB", in 0..=64 * GIB;
+        /// Where the copy of a backup is made before it is sent, on a disk with room for a second database; the
+        /// data directory where nothing is said.
+        backup_dir: Option<PathBuf> = Optional<PathText>, "";
         /// Connections for reading history.
         readers: u32 = Count, "3", in 1..=64;
     }

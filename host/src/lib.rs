@@ -8,6 +8,7 @@ pub mod activity;
 pub mod alert;
 pub mod api;
 pub mod auth;
+pub mod backup;
 pub mod bucket;
 pub mod catalogue;
 pub mod cli;

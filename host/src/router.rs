@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::activity::Feed;
 use crate::auth::KeyPrefix;
+use crate::backup::{self, Backups};
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -138,6 +139,7 @@ impl Router {
         let store = opened.map_err(|_| StartError::Interrupted)??;
         let artefact_key = store.derived_key(ARTEFACT_KEY);
         let store: Arc<dyn Store> = Arc::new(store);
+        backup::clean(config.store.backup_dir.as_ref().unwrap_or(&config.data_dir), &config.data_dir);
         let (operator_key, admin_key_path) = operator_key(&config)?;
 
         let ids = Arc::new(Generator::new(store.node().await?));
@@ -262,7 +264,7 @@ impl Router {
             ingest: ingest.clone(),
             dispatcher: dispatcher.clone(),
             gauges,
-            space,
+            space: space.clone(),
             clock: clock.clone(),
             limits: settings::alerts(&config),
         };
@@ -278,6 +280,13 @@ impl Router {
             stop: stop.clone(),
         });
         let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
+        let backups = Backups::new(
+            store.clone(),
+            config.data_dir.clone(),
+            config.store.backup_dir.clone(),
+            space.clone(),
+            clock.clone(),
+        );
         let app = api::router(api::State {
             control,
             ingest,
@@ -291,6 +300,7 @@ impl Router {
             clock,
             wake: Arc::new(dispatcher.clone()),
             recovery,
+            backups,
             meters,
             draining: stop.clone(),
             limits: settings::api(&config),

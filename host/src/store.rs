@@ -13,6 +13,7 @@
 
 mod candidates;
 mod configured;
+mod copies;
 #[cfg(test)]
 mod contract;
 pub mod files;
@@ -20,7 +21,6 @@ mod found;
 mod query;
 pub mod sqlite;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub use self::candidates::{
     Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
 pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
+pub use self::copies::{Copies, Snapshot};
 pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
     InARow, LastAttempt, Recorded, Resend, Row, StoredEvent,
@@ -197,31 +198,10 @@ pub struct Expired {
     pub carried: u64,
 }
 
-/// A copy of everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The version of its schema.
-    pub schema: u32,
-    /// The greatest id number in it.
-    pub newest: i64,
-    /// Its size.
-    pub bytes: u64,
-}
-
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Operations + Send + Sync + 'static {
+pub trait Store: Operations + Copies + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
-
-    /// The number of the node that makes ids: another one after each restore of a backup.
-    fn node(&self) -> BoxFuture<'_, Result<u8>>;
-
-    /// Copies everything as it is now to a file that is not there yet or empty, and checks the copy. Nobody
-    /// is kept from writing meanwhile. Whoever stops waiting stops it.
-    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<Snapshot>>;
-
-    /// Bytes that it has on the disk already and can use again.
-    fn reusable_bytes(&self) -> BoxFuture<'_, Result<u64>>;
 
     /// The greatest id number that any row has, for [`crate::id::Generator::observe`].
     fn newest_id(&self) -> BoxFuture<'_, Result<i64>>;

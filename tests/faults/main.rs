@@ -26,6 +26,7 @@
 )]
 mod support;
 
+mod backup;
 mod extent;
 mod full;
 mod small_disk;

@@ -43,6 +43,7 @@ const EDGES: &[&str] = &["clock", "config", "disk", "egress", "plugin", "store",
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
+    "backup",
     "catalogue",
     "control",
     "dispatcher",
@@ -237,8 +238,9 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
-                        // Plugins are tried without a router.
+                        // Plugins are tried without a router, and what no router has open is backed up.
                         "workbench",
+                        "backup",
                     ]
                     .contains(&other)
             }

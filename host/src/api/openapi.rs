@@ -15,7 +15,7 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, event_types, events, health, inbound, keys, operations, plugins, profiles,
+    attempts, backup, deliveries, event_types, events, health, inbound, keys, operations, plugins, profiles,
     receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
@@ -46,7 +46,7 @@ use crate::json::Fault;
         event_types::remove, event_types::load, event_types::catalogues,
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
-        tail::watch,
+        tail::watch, backup::make,
         health::alive, health::ready, document,
         problem::pages::index, problem::pages::show,
     ),

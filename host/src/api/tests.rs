@@ -28,6 +28,7 @@ use crate::ingest::{Handover, Ingest, Wake};
 use crate::intake::{self, Certificates, Intake, Recorder, Sources};
 use crate::plugin::{Compiler, PluginLimits, Runtime, RuntimeOptions};
 use crate::profile::{self, Edition, Shelf};
+use crate::backup::Backups;
 use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
@@ -249,6 +250,13 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         meters: Arc::new(crate::meter::Meters::new(clock.now())),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
         recovery,
+        backups: Backups::new(
+            Arc::clone(&store),
+            directory.path().join("data"),
+            None,
+            Arc::default(),
+            clock.clone(),
+        ),
         draining,
         limits,
     });

@@ -45,7 +45,6 @@ mod walk;
 mod work;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,7 +62,7 @@ use super::{
     Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
     EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
     OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row,
-    Snapshot, Store, StoredEvent, StoredProfile, Tenant, Walked,
+    Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
 use crate::alert;
 use crate::delivery::{Change, Pending, Request};
@@ -178,18 +177,6 @@ impl Drop for SqliteStore {
 impl Store for SqliteStore {
     fn epoch(&self) -> u64 {
         self.epoch
-    }
-
-    fn reusable_bytes(&self) -> BoxFuture<'_, Result<u64>> {
-        self.read(history::reusable_bytes)
-    }
-
-    fn node(&self) -> BoxFuture<'_, Result<u8>> {
-        self.read(copy::node)
-    }
-
-    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<Snapshot>> {
-        copy::take(self.readers.path().to_owned(), into)
     }
 
     fn newest_id(&self) -> BoxFuture<'_, Result<i64>> {

@@ -16,9 +16,9 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, OptionalExtension as _, params};
 
 use super::opening::{OpenError, opens};
-use super::{migrations, schema};
+use super::{SqliteStore, migrations, schema};
 use crate::store::files::{self, DataDir};
-use crate::store::{Error, Result, Snapshot};
+use crate::store::{Copies, Error, Result, Snapshot};
 use crate::vault::{KEY_BYTES, Vault};
 
 /// The entry of `meta` that holds the number of the node; without it the number is 0.
@@ -26,8 +26,28 @@ const NODE: &str = "node";
 /// How long a copy waits for whoever holds the schema, such as a segment that is being dropped.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
+impl Copies for SqliteStore {
+    fn node(&self) -> BoxFuture<'_, Result<u8>> {
+        self.read(node)
+    }
+
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<Snapshot>> {
+        take(self.readers.path().to_owned(), into)
+    }
+
+    fn reusable_bytes(&self) -> BoxFuture<'_, Result<u64>> {
+        self.read(reusable_bytes)
+    }
+}
+
+/// Pages that dropped tables left in the file.
+fn reusable_bytes(conn: &Connection) -> Result<u64> {
+    let pages: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    Ok(u64::try_from(pages).unwrap_or(0) * schema::PAGE_BYTES)
+}
+
 /// The number of the node that makes ids on this database.
-pub(super) fn node(conn: &Connection) -> Result<u8> {
+fn node(conn: &Connection) -> Result<u8> {
     let node: Option<Vec<u8>> = conn
         .query_row("SELECT value FROM meta WHERE name = ?", [NODE], |row| row.get(0))
         .optional()?;
@@ -44,7 +64,7 @@ impl Drop for Interrupts {
 }
 
 /// Copies the database at `from` to a file that is not there yet, or empty.
-pub(super) fn take(from: PathBuf, into: PathBuf) -> BoxFuture<'static, Result<Snapshot>> {
+fn take(from: PathBuf, into: PathBuf) -> BoxFuture<'static, Result<Snapshot>> {
     let work = async move {
         let conn = blocking(move || Ok(reader(&from)?)).await?;
         let _interrupts = Interrupts(conn.get_interrupt_handle());
@@ -59,7 +79,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 fn reader(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     conn.busy_timeout(BUSY_WAIT)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", false)?;
@@ -67,7 +90,9 @@ fn reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn copy(conn: &Connection, into: &Path) -> Result<Snapshot> {
-    let name = into.to_str().ok_or_else(|| Error::Backend("the path of the copy is not UTF-8".into()))?;
+    let name = into
+        .to_str()
+        .ok_or_else(|| Error::Backend("the path of the copy is not UTF-8".into()))?;
     conn.execute("VACUUM INTO ?", [name])?;
     check(into).map_err(|error| Error::Backend(error.into()))
 }
@@ -128,7 +153,10 @@ pub fn adopt(path: &Path, newest: i64) -> std::result::Result<(), OpenError> {
             break node;
         }
     };
-    step.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", params![NODE, [new].as_slice()])?;
+    step.execute(
+        "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+        params![NODE, [new].as_slice()],
+    )?;
     step.execute("UPDATE owner SET newest = max(newest, ?)", [newest])?;
     Ok(step.commit()?)
 }

@@ -6,7 +6,6 @@ use rusqlite::{Connection, Row, params};
 
 use super::newest::{Filter, Newest, by_newest};
 use super::resend::Finished;
-use super::schema::PAGE_BYTES;
 use super::segments::{self, Segment};
 use super::work::End;
 use super::{ledger, row};
@@ -16,12 +15,6 @@ use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
 use crate::store::{
     Counters, DeliveryDetail, DeliverySummary, EventQuery, InARow, LastAttempt, Result, StoredEvent,
 };
-
-/// Pages that dropped tables left in the file.
-pub(super) fn reusable_bytes(conn: &Connection) -> Result<u64> {
-    let pages: i64 = conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    Ok(u64::try_from(pages).unwrap_or(0) * PAGE_BYTES)
-}
 
 pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
     Ok(conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?)
