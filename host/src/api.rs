@@ -16,6 +16,7 @@ pub mod frame;
 pub mod health;
 pub mod inbound;
 pub mod keys;
+pub mod metrics;
 pub mod openapi;
 pub mod operations;
 pub mod page;
@@ -32,6 +33,7 @@ pub mod tail;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 pub mod trial;
 mod versioned;
 mod wishes;
@@ -56,11 +58,13 @@ use crate::intake::Intake;
 use crate::meter::Meters;
 use crate::recovery::Recovery;
 use crate::registry::Registry;
+use crate::scrape::Scrape;
 use crate::store::Store;
 use crate::telemetry::Budget;
 use crate::trial::Trial;
 use bodies::Room;
 use problem::{Kind, Problem};
+use traffic::Traffic;
 
 /// What handlers work on; built by the wiring.
 pub struct State {
@@ -94,6 +98,12 @@ pub struct State {
     pub recovery: Arc<Recovery>,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
+    /// Counts requests.
+    pub traffic: Traffic,
+    /// What `/metrics` shows.
+    pub scrape: Scrape,
+    /// Who may see it.
+    pub metrics_for: metrics::Readers,
     /// What a request may cost.
     pub limits: Limits,
 }
@@ -234,6 +244,7 @@ fn open_table() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("/healthz", get(health::alive)),
         ("/readyz", get(health::ready)),
+        ("/metrics", get(metrics::show)),
         ("/openapi.json", get(openapi::document)),
         ("/webhooks/{source}", any(inbound::receive)),
         ("/webhooks/{tenant}/{source}", any(inbound::receive_of_tenant)),

@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use crate::auth::KeyPrefix;
 use crate::secret::Secret;
 
+pub mod choice;
 pub mod environment;
 pub mod layers;
 pub mod network;
@@ -26,10 +27,10 @@ pub mod setting;
 pub mod suggest;
 pub mod value;
 
+pub use choice::{LogFormat, MetricsFor, UnknownTypes, Validate};
 pub use layers::{Error, Fault, Given, Loaded, Origin};
 pub use rule::{AllowRule, AllowWhat};
 pub use setting::{Layers, SETTINGS, Setting};
-pub use value::{LogFormat, UnknownTypes, Validate};
 
 use network::{Networks, WebAddress};
 use rule::Rules;
@@ -77,6 +78,9 @@ settings! {
         answer_timeout: Duration = Time, "2min", in SECOND..=HOUR;
         /// People who may watch `/api/v1/tail` at once.
         watchers_max: usize = Count, "64", in 0..=10_000;
+        /// Who may read `/metrics`: `key`, who has a key with the scope `read` that is bound to no tenant or to
+        /// `default`; or `open`, everybody who reaches the router.
+        metrics: MetricsFor = Choice, "key";
         /// Proxies in front of the router, as addresses or networks joined by commas. What they say in
         /// `X-Forwarded-For` is believed; what others say there is not.
         trusted_proxies: Vec<IpNet> = Networks, "";

@@ -9,6 +9,7 @@ mod attempt;
 mod endpoints;
 mod lane;
 mod life;
+mod loader;
 mod payloads;
 mod permit;
 mod place;
@@ -31,15 +32,16 @@ pub use endpoints::Endpoints;
 pub use lane::QueueLimits;
 pub use stalled::Stalled;
 pub use life::disabled_by;
+pub use loader::Loader;
+pub use queue::{Lanes, Load, Waits};
 pub use tell::Told;
 pub use tools::{Steward, Stop, Stopped, Tools};
 
 use crate::delivery::Pending;
 use crate::event::Event;
-use crate::id::{RequestId, SubscriptionId};
+use crate::id::RequestId;
 use crate::ingest::{Handover, Wake};
 use crate::store;
-use crate::time::Timestamp;
 use payloads::Payloads;
 use permit::{Ended, Fate, Outcome, Permit};
 use place::Offered;
@@ -49,12 +51,12 @@ use queue::Queue;
 const INBOX_MAX: usize = 16_384;
 /// Messages taken from the inbox before the loop looks at anything else.
 const INBOX_BATCH: usize = 256;
+/// Rows that ended, taken before the loop looks at anything else.
+const OUTCOMES_BATCH: usize = 256;
 /// Rows of the ledger in one page.
 const LEDGER_PAGE: usize = 1_000;
 /// Rows of which it is remembered that a person asked for them; it is only shown.
 const ASKED_FOR_MAX: usize = 100_000;
-/// A lane with more waiting rows gets no payloads.
-const PAYLOAD_LANE_ROWS_MAX: usize = 1_024;
 /// Pause before the ledger is read again after the store failed to answer.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
@@ -90,18 +92,9 @@ enum Message {
     Settled {
         answer: tokio::sync::oneshot::Sender<()>,
     },
-    Waits {
-        answer: tokio::sync::oneshot::Sender<Option<Waits>>,
+    Load {
+        answer: tokio::sync::oneshot::Sender<Load>,
     },
-}
-
-/// What is due and waits longest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waits {
-    /// Whose it is.
-    pub subscription: SubscriptionId,
-    /// Since when it waits.
-    pub since: Timestamp,
 }
 
 /// The loop, before it is started: the handle exists first because the way in needs it.
@@ -180,16 +173,23 @@ impl Dispatcher {
     /// What waits longest for its turn, after everything that could start has. Nothing where nothing waits,
     /// or where the loop has no time to say so now.
     pub async fn waits(&self) -> Option<Waits> {
+        self.load().await?.waits
+    }
+
+    /// How much there is to do. Nothing where the loop has ended.
+    pub async fn load(&self) -> Option<Load> {
+        let inbox = self.inbox.max_capacity() - self.inbox.capacity();
         let (answer, answered) = tokio::sync::oneshot::channel();
-        self.inbox.send(Message::Waits { answer }).await.ok()?;
-        answered.await.ok().flatten()
+        self.inbox.send(Message::Load { answer }).await.ok()?;
+        let load = answered.await.ok()?;
+        Some(Load { inbox, ..load })
     }
 
     fn send(&self, message: Message) {
         if let Err(refused) = self.inbox.try_send(message) {
             let rows = match refused.into_inner() {
                 Message::Offer { rows, .. } | Message::Queue { rows } => rows,
-                Message::Settled { .. } | Message::Waits { .. } => Vec::new(),
+                Message::Settled { .. } | Message::Load { .. } => Vec::new(),
             };
             let lowest = rows.iter().map(|row| row.request.number()).min();
             self.read_from(lowest.unwrap_or(i64::MAX));
@@ -228,8 +228,8 @@ struct Running {
     /// Rows whose next attempt a person asked for.
     asked_for: HashSet<RequestId>,
     outcomes: mpsc::Sender<Outcome>,
-    /// Who wants to know what waits longest.
-    asking: Vec<tokio::sync::oneshot::Sender<Option<Waits>>>,
+    /// Who wants to know how much there is to do.
+    asking: Vec<tokio::sync::oneshot::Sender<Load>>,
     stopping: bool,
     reading_from: Option<RequestId>,
 }
@@ -254,6 +254,7 @@ impl Loop {
         let mut changes = tools.registry.watch();
         let mut page: Option<BoxFuture<'static, Page>> = None;
         let mut batch = Vec::with_capacity(INBOX_BATCH);
+        let mut over = Vec::with_capacity(OUTCOMES_BATCH);
         let mut retry_at = None;
         let mut next_probe = life::next_probe(&tools.registry, tools.clock.now());
         loop {
@@ -275,7 +276,7 @@ impl Loop {
                 page = running.begin_reading(now);
             }
             running.start_what_may(now);
-            running.answer_what_waits();
+            running.answer_who_asks();
             let progress = running.progress(page.is_none() && retry_at.is_none());
             self.state.send_if_modified(|state| {
                 let changed = *state != progress;
@@ -291,7 +292,12 @@ impl Loop {
             let wake = wakes.min().filter(|_| !running.stopping);
             tokio::select! {
                 biased;
-                Some(outcome) = ended.recv() => running.ended(outcome),
+                // The loop holds a sender, so there is always at least one.
+                _count = ended.recv_many(&mut over, OUTCOMES_BATCH) => {
+                    for outcome in over.drain(..) {
+                        running.ended(outcome);
+                    }
+                }
                 count = self.inbox.recv_many(&mut batch, INBOX_BATCH) => {
                     for message in batch.drain(..) {
                         running.take_in(message);
@@ -327,8 +333,8 @@ impl Running {
             Message::Offer { event, rows } => {
                 let mut with_payload = 0;
                 for row in rows {
-                    let behind = self.queue.is_behind(row.subscription, PAYLOAD_LANE_ROWS_MAX);
-                    if self.offer(row) == Offered::Placed && !behind {
+                    let stuck = self.queue.is_stuck(row.subscription);
+                    if self.offer(row) == Offered::Placed && !stuck {
                         with_payload += 1;
                     }
                 }
@@ -349,16 +355,14 @@ impl Running {
             }
             // Nobody waits any more: fine.
             Message::Settled { answer } => drop(answer.send(())),
-            Message::Waits { answer } => self.asking.push(answer),
+            Message::Load { answer } => self.asking.push(answer),
         }
     }
 
-    fn answer_what_waits(&mut self) {
+    fn answer_who_asks(&mut self) {
         for answer in self.asking.drain(..) {
-            let waits = self.queue.longest_wait();
-            let waits = waits.map(|(since, subscription)| Waits { subscription, since });
             // Nobody waits any more: fine.
-            let _nobody = answer.send(waits);
+            let _nobody = answer.send(self.queue.load());
         }
     }
 
@@ -372,6 +376,7 @@ impl Running {
     fn start_what_may(&mut self, now: crate::time::Timestamp) {
         while !self.stopping && !self.tools.stalled.is_stalled() {
             let Some(row) = self.queue.next(now) else { break };
+            self.tools.metrics.waited(now.since(row.due_at));
             let event = self.payloads.take(row.event);
             let resend = self.asked_for.remove(&row.request);
             let permit = Permit::new(row, resend, self.outcomes.clone());

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::delivery::{NewDelivery, NewEvent, Pending, Stage};
 use crate::event::{self, AttributeFault, Draft, Event};
 use crate::id::{EventId, Generator, RequestId, TenantId};
+use crate::metrics::{Came, Metrics, Stage as Timed, Via};
 use crate::own_event;
 use crate::reception::Reception;
 use crate::registry::Registry;
@@ -118,6 +119,8 @@ pub struct Ingest {
     pub gauges: Arc<Gauges>,
     /// Whether there is room for anything new. What Hookway tells of itself is taken all the same.
     pub space: Arc<Space>,
+    /// Counts everything, and how long it took.
+    pub metrics: Arc<Metrics>,
     /// Says in the log what nobody wanted.
     pub unmatched: Unmatched,
     /// Within this time an id or key of the API counts as seen.
@@ -217,10 +220,14 @@ impl Ingest {
     }
 
     async fn commit(&self, call: Accept) -> Result<Vec<AcceptedEvent>, Error> {
-        let (events, now) = (call.events.clone(), call.now);
-        match self.store.accept(call).await? {
+        let (events, now, series) = (call.events.clone(), call.now, call.series);
+        let began = self.clock.mark();
+        let answered = self.store.accept(call).await;
+        let answered = answered.inspect_err(|error| self.metrics.unwritten(error.unwritten()))?;
+        self.metrics.took(Timed::Commit, self.clock.since(began));
+        match answered {
             Accepted::Done(accepted) => {
-                self.count(&events, &accepted, now);
+                self.count(&events, &accepted, now, series);
                 self.hand_over(events, &accepted, now);
                 Ok(accepted)
             }
@@ -230,7 +237,8 @@ impl Ingest {
     }
 
     /// What Hookway tells of itself says nothing about producers.
-    fn count(&self, events: &[NewEvent], accepted: &[AcceptedEvent], now: Timestamp) {
+    fn count(&self, events: &[NewEvent], accepted: &[AcceptedEvent], now: Timestamp, series: Series) {
+        self.metrics.came(via(events, series), came(events, accepted));
         if let Some(first) = events.first()
             && !own_event::is_own(&first.event.event_type)
         {
@@ -313,6 +321,28 @@ impl Ingest {
             .map(|draft| Arc::new(event_from(draft, tenant, self.ids.next(now), now)))
             .collect())
     }
+}
+
+/// How the events of a call came. Those that Hookway tells of itself come alone.
+fn via(events: &[NewEvent], series: Series) -> Via {
+    match (events.first(), series) {
+        (Some(first), _) if own_event::is_own(&first.event.event_type) => Via::Own,
+        (_, Series::Api) => Via::Api,
+        (_, Series::Sources) => Via::Source,
+    }
+}
+
+fn came(events: &[NewEvent], accepted: &[AcceptedEvent]) -> Came {
+    let mut came = Came::default();
+    for (new, answer) in events.iter().zip(accepted) {
+        if answer.duplicate {
+            came.duplicate += 1;
+        } else {
+            came.new += 1;
+            came.bytes += new.event.data.len() as u64;
+        }
+    }
+    came
 }
 
 fn refused(violations: Vec<Violation>) -> Result<(), Error> {

@@ -447,6 +447,7 @@ impl Intake {
     }
 
     fn tell(&self, entry: &Entry, reception: &Reception) {
+        self.ingest.metrics.received(&reception.outcome);
         self.feed.tell(|| Activity {
             time: reception.received_at,
             tenant: reception.tenant,

@@ -202,6 +202,11 @@ impl Runtime {
         self.0.kept.size()
     }
 
+    /// How many of the threads run a guest now, and how many runs wait for one.
+    pub fn busy(&self) -> (usize, usize) {
+        self.0.threads.busy()
+    }
+
     /// How many threads run guests.
     pub fn threads(&self) -> usize {
         self.0.threads.count()

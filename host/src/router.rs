@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::steward::Keeper;
 use crate::control::{self, Control};
-use crate::dispatcher::{Dispatcher, Endpoints, Tools};
+use crate::dispatcher::{Dispatcher, Endpoints, Loader, Tools};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
@@ -32,10 +32,12 @@ use crate::id::{Generator, SubscriptionId};
 use crate::ingest::Ingest;
 use crate::intake::{Certificates, Intake, Recorder, Sources};
 use crate::meter::Meters;
+use crate::metrics::Metrics;
 use crate::plugin::{Compiler, Runtime, RuntimeOptions};
 use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
+use crate::scrape::Scrape;
 use crate::secret::Secret;
 use crate::sentinel::{Gauges, Sentinel};
 use crate::space::{self, Space};
@@ -139,7 +141,10 @@ impl Router {
         let store = opened.map_err(|_| StartError::Interrupted)??;
         let artefact_key = store.derived_key(ARTEFACT_KEY);
         let store: Arc<dyn Store> = Arc::new(store);
-        backup::clean(config.store.backup_dir.as_ref().unwrap_or(&config.data_dir), &config.data_dir);
+        backup::clean(
+            config.store.backup_dir.as_ref().unwrap_or(&config.data_dir),
+            &config.data_dir,
+        );
         let (operator_key, admin_key_path) = operator_key(&config)?;
 
         let ids = Arc::new(Generator::new(store.node().await?));
@@ -161,6 +166,7 @@ impl Router {
         let feed = Feed::default();
         let gauges = Arc::new(Gauges::default());
         let space = Arc::new(Space::default());
+        let (metrics, started_at) = (Arc::new(Metrics::default()), clock.now());
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
             store: store.clone(),
@@ -171,6 +177,7 @@ impl Router {
             feed: feed.clone(),
             gauges: gauges.clone(),
             space: space.clone(),
+            metrics: metrics.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
             repetition_window: config.sources.repetition_window,
@@ -209,7 +216,13 @@ impl Router {
         };
         keeper.catch_up().await?;
         let meters = Arc::new(Meters::new(clock.now()));
-        let renderer = Renderer::new(catalogue, runtime, control.clone(), ids.clone(), clock.clone());
+        let renderer = Renderer::new(
+            catalogue,
+            runtime.clone(),
+            control.clone(),
+            ids.clone(),
+            clock.clone(),
+        );
         let trial = Trial::new(
             control.clone(),
             renderer.clone(),
@@ -218,6 +231,7 @@ impl Router {
             clock.clone(),
         );
         let tools = Tools {
+            loader: Loader::start(store.clone()),
             store: store.clone(),
             registry: registry.clone(),
             renderer,
@@ -229,6 +243,7 @@ impl Router {
             told: crate::dispatcher::Told::default(),
             gauges: gauges.clone(),
             meters: meters.clone(),
+            metrics: metrics.clone(),
             steward: Arc::new(keeper),
             stalled: crate::dispatcher::Stalled::default(),
             endpoints: Endpoints::default(),
@@ -287,6 +302,15 @@ impl Router {
             space.clone(),
             clock.clone(),
         );
+        let scrape = Scrape {
+            metrics: metrics.clone(),
+            store: store.clone(),
+            dispatcher: dispatcher.clone(),
+            registry: registry.clone(),
+            runtime,
+            draining: stop.clone(),
+            started_at,
+        };
         let app = api::router(api::State {
             control,
             ingest,
@@ -303,6 +327,9 @@ impl Router {
             backups,
             meters,
             draining: stop.clone(),
+            traffic: api::traffic::Traffic::new(metrics),
+            scrape,
+            metrics_for: settings::metrics_for(&config),
             limits: settings::api(&config),
         });
         let serving = tokio::spawn(api::server::serve(listener, app, settings::server(&config), stop));

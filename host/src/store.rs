@@ -12,6 +12,7 @@
 //!   first fail with [`Error::Fenced`].
 
 mod candidates;
+mod condition;
 mod configured;
 mod copies;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::digest::Digest;
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
+use crate::metrics::Unwritten;
 use crate::profile;
 use crate::reception::Reception;
 use crate::source::{Conflict, Source};
@@ -42,6 +44,7 @@ use crate::time::Timestamp;
 pub use self::candidates::{
     Earlier, EventWalk, FailedDelivery, FailedWalk, OldEvent, OperationQuery, Operations, Walked,
 };
+pub use self::condition::{Committed, Condition};
 pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
 pub use self::copies::{Copies, Snapshot};
 pub use self::found::{
@@ -94,6 +97,21 @@ pub enum Error {
     /// Everything else that the backend says.
     #[error("the database failed")]
     Backend(#[source] BoxError),
+}
+
+impl Error {
+    /// The word for it among the reasons why something was not written.
+    pub fn unwritten(&self) -> Unwritten {
+        match self {
+            Self::Full(_) => Unwritten::Full,
+            Self::Busy => Unwritten::Busy,
+            Self::Fenced => Unwritten::Fenced,
+            Self::Closed => Unwritten::Closed,
+            Self::Damaged { .. } => Unwritten::Damaged,
+            Self::Taken { .. } | Self::Changed | Self::Missing { .. } => Unwritten::Stale,
+            Self::Backend(_) => Unwritten::Backend,
+        }
+    }
 }
 
 /// A cause from a backend.
@@ -258,6 +276,8 @@ pub trait Store: Operations + Copies + Send + Sync + 'static {
     fn causes(&self, query: CauseQuery) -> BoxFuture<'_, Result<Causes>>;
     /// Counts, of one subscription or of all.
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>>;
+    /// How the store is.
+    fn condition(&self) -> BoxFuture<'_, Result<Condition>>;
 
     /// All subscriptions.
     fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<Subscription>>>;

@@ -4,10 +4,14 @@
 //! endpoint URLs; whoever writes a line keeps to that.
 
 mod budget;
+mod lines;
 
 pub use budget::Budget;
+pub use lines::Lines;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 
@@ -43,19 +47,22 @@ pub fn start(log: &Log, colour: Colour) -> Result<(), Error> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    match log.format {
+    let done = match log.format {
         LogFormat::Text => lines
             .with_ansi(colour == Colour::On)
-            .try_init()
-            .map_err(Error::Twice),
+            .finish()
+            .with(lines::Counting)
+            .try_init(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .try_init()
-            .map_err(Error::Twice),
-    }
+            .finish()
+            .with(lines::Counting)
+            .try_init(),
+    };
+    done.map_err(|twice| Error::Twice(twice.into()))
 }
 
 fn filter_from(filter: &str) -> Result<EnvFilter, Error> {

@@ -1,18 +1,28 @@
 //! What the parts of the hot path cost, one by one: matching, signing, a plugin's run, a batch in the store.
-//! `cargo bench --package hookway` prints it. The whole path is the business of `cargo xtask bench`.
+//!
+//! `cargo bench --package hookway` prints it, and with a word behind it only what has that word in its name.
+//! The whole path is the business of `cargo xtask bench`.
 
 #![allow(missing_docs, reason = "the macros of the harness write functions without")]
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use hookway::digest::Digest;
-use std::hint::black_box;
+#[path = "parts/plugin.rs"]
+mod plugin;
+#[path = "parts/pure.rs"]
+mod pure;
+#[path = "parts/sample.rs"]
+mod sample;
+#[path = "parts/store.rs"]
+mod store;
 
-fn digests(criterion: &mut Criterion) {
-    let data = vec![b'x'; 1_024];
-    criterion.bench_function("digest of 1 KiB", |bencher| {
-        bencher.iter(|| Digest::of(black_box(&data)));
-    });
-}
+use criterion::{criterion_group, criterion_main};
 
-criterion_group!(parts, digests);
+criterion_group!(
+    parts,
+    pure::matching,
+    pure::reading,
+    pure::sending,
+    plugin::running,
+    store::accepting,
+    store::recording
+);
 criterion_main!(parts);

@@ -34,6 +34,7 @@ mod keys;
 mod life_cycle;
 mod listening;
 mod looks;
+mod metrics;
 mod operations;
 mod own_events;
 mod own_names;

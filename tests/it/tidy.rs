@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "id",
     "json",
     "meter",
+    "metrics",
     "network",
     "operation",
     "outbound",
@@ -39,7 +40,16 @@ const PURE: &[&str] = &[
     "verdict",
 ];
 /// One outside thing each.
-const EDGES: &[&str] = &["clock", "config", "disk", "egress", "plugin", "store", "telemetry"];
+const EDGES: &[&str] = &[
+    "clock",
+    "config",
+    "disk",
+    "egress",
+    "plugin",
+    "process",
+    "store",
+    "telemetry",
+];
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
@@ -54,6 +64,7 @@ const WIRING: &[&str] = &[
     "registry",
     "render",
     "router",
+    "scrape",
     "sentinel",
     "space",
     "trial",

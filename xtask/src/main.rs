@@ -20,7 +20,7 @@ usage: cargo xtask <command>
   faults [--long] [<names>]   kill, starve and lie to the router, and see that nothing is lost
   plugins                     build the first-party plugins into target/plugins
   check                       formatting, lints, documentation, licences
-  bench [<workload>] [--json] build for speed and run the benchmark
+  bench [<workload>] [--json] build for speed and run the benchmark (docs/performance.md)
 
 HOOKWAY_WASM_TOOLCHAIN=rustup or =debian forces one way to build plugins.";
 

@@ -28,11 +28,13 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     let id = BASE32_DNSSEC.encode(&rand::random::<[u8; 10]>());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let started = state.clock.now();
+    let counted = state.traffic.begin(&method, &path, &state.clock);
     let mut answer = run(request, next, state.limits.answer_timeout).await;
     if let Some(problem) = unshaped(&answer) {
         answer.extensions_mut().insert(Arc::new(problem));
     }
     if let Some(problem) = answer.extensions_mut().remove::<Arc<Problem>>() {
+        counted.refused(problem.kind());
         if let Some(cause) = problem.chain() {
             tracing::error!(request.id = id, %method, path, cause, "a request failed");
         }
@@ -48,6 +50,7 @@ pub async fn frame(State(state): State<Shared>, request: Request, next: Next) ->
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }
+    counted.answered(answer.status(), &state.clock);
     let (status, duration_ms) = (answer.status(), state.clock.now().since(started).as_millis());
     // Who is refused is given the request id, so it has to lead somewhere.
     if status.is_client_error() || status.is_server_error() {

@@ -20,6 +20,8 @@ use crate::intake::{Answer, BodyFault, Head, Refused};
 use crate::reception::Refusal;
 use crate::source;
 
+/// How the paths of sources begin.
+pub const PREFIX: &str = "/webhooks/";
 /// Tells who looks at the sender's log which event a request became.
 const EVENT_ID: HeaderName = HeaderName::from_static("hookway-event-id");
 

@@ -15,7 +15,8 @@ use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 use super::problem::{self, Document};
 use super::{
-    attempts, backup, deliveries, event_types, events, health, inbound, keys, operations, plugins, profiles,
+    attempts, backup, deliveries, event_types, events, health, inbound, keys, metrics, operations, plugins,
+    profiles,
     receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
@@ -47,7 +48,7 @@ use crate::json::Fault;
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
         tail::watch, backup::make,
-        health::alive, health::ready, document,
+        health::alive, health::ready, metrics::show, document,
         problem::pages::index, problem::pages::show,
     ),
     components(schemas(Document<'_>, Fault, attempts::LogOut)),

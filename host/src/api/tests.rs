@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::traffic::Traffic;
 use super::{Limits, State, routes};
 use crate::activity::Feed;
 use crate::auth;
@@ -21,6 +22,7 @@ use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::control::{Control, Parts};
 use crate::delivery::{Attempt, Pending};
+use crate::dispatcher::{Dispatcher, QueueLimits};
 use crate::egress::{self, Egress, Policy};
 use crate::event::Event;
 use crate::id::{Generator, RequestId};
@@ -33,6 +35,7 @@ use crate::recovery::{self, Recovery};
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::routing::Route;
+use crate::scrape::Scrape;
 use crate::store::Store;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::time::Timestamp;
@@ -175,6 +178,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         feed: feed.clone(),
         gauges: Arc::default(),
         space: Arc::default(),
+        metrics: Arc::default(),
         unmatched: crate::ingest::Unmatched::default(),
         idempotency_window: Duration::from_secs(86_400),
         repetition_window: Duration::from_secs(7 * 86_400),
@@ -198,7 +202,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
     let renderer = Renderer::new(
         catalogue,
-        runtime,
+        runtime.clone(),
         Arc::clone(&control),
         Arc::clone(&ids),
         clock.clone(),
@@ -236,6 +240,22 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         announce: Arc::new(recovery::Herald(Arc::clone(&ingest))),
         stop: draining.clone(),
     });
+    // Its loop never runs, so nobody says what there is to do.
+    let (dispatcher, _loop) = Dispatcher::new(QueueLimits {
+        in_flight_max: 1,
+        slow_max: 1,
+        rows_max: 1,
+        lane_rows_max: 1,
+    });
+    let scrape = Scrape {
+        metrics: Arc::clone(&ingest.metrics),
+        store: Arc::clone(&store),
+        dispatcher,
+        registry: Arc::clone(&registry),
+        runtime,
+        draining: draining.clone(),
+        started_at: clock.now(),
+    };
     let router = super::router(State {
         control: Arc::clone(&control),
         ingest,
@@ -258,6 +278,9 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
             clock.clone(),
         ),
         draining,
+        traffic: Traffic::new(Arc::clone(&scrape.metrics)),
+        scrape,
+        metrics_for: super::metrics::Readers::Keyed,
         limits,
     });
     House {

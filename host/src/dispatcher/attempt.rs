@@ -12,6 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
+
 use super::lane::Health;
 use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
@@ -19,6 +21,7 @@ use super::tell::{self, End, Share};
 use super::tools::{STOP_RETRY, Stop, Stopped, Tools};
 use crate::delivery::{AfterRun, Cause, Change, NewEvent, Pending, PluginRun, Request, RunOutcome, Stage};
 use crate::event::Event;
+use crate::metrics::{self, Came, Via};
 use crate::render::{self, Rendered};
 use crate::routing::Route;
 use crate::store::{self, AcceptedEvent, Recorded};
@@ -105,13 +108,7 @@ async fn see_through(
     };
     let event = match event {
         Some(event) => Some(event),
-        None => tools
-            .store
-            .events_by_id(vec![row.event])
-            .await?
-            .into_iter()
-            .next()
-            .flatten(),
+        None => tools.loader.event(row.event).await?,
     };
     let Some(event) = event else {
         return abandon(tools, row, Cause::Expired, "the event's payload has expired").await;
@@ -159,6 +156,7 @@ async fn run_plugins(
         result,
         emitted,
     } = rendering.await;
+    tools.metrics.ran(&runs);
     let now = tools.clock.now();
     let emitted = emitted
         .into_iter()
@@ -309,6 +307,7 @@ fn rendered_row(row: Pending, request: &Request, now: Timestamp) -> Pending {
 }
 
 fn enter(tools: &Tools, emitted: Vec<NewEvent>, now: Timestamp) {
+    tools.metrics.came(Via::Plugin, came(&emitted));
     let accepted: Vec<AcceptedEvent> = emitted
         .iter()
         .map(|new| AcceptedEvent {
@@ -318,6 +317,14 @@ fn enter(tools: &Tools, emitted: Vec<NewEvent>, now: Timestamp) {
         })
         .collect();
     tools.ingest.hand_over(emitted, &accepted, now);
+}
+
+fn came(emitted: &[NewEvent]) -> Came {
+    Came {
+        new: emitted.len() as u64,
+        duplicate: 0,
+        bytes: emitted.iter().map(|new| new.event.data.len() as u64).sum(),
+    }
 }
 
 /// Ends a row without an attempt.
@@ -367,7 +374,14 @@ pub(super) async fn hold_unread(tools: &Tools, row: Pending, route: &Route, hops
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.
 pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<Recorded> {
     let (store, stalled) = (&tools.store, &tools.stalled);
-    let write = || store.record(store.epoch(), vec![change.clone()]);
+    let began = tools.clock.mark();
+    let write = || {
+        let writing = store.record(store.epoch(), vec![change.clone()]);
+        writing.inspect_err(|error| tools.metrics.unwritten(error.unwritten()))
+    };
     let recorded = stalled.written(write).await?;
+    tools
+        .metrics
+        .took(metrics::Stage::Record, tools.clock.since(began));
     Ok(recorded.into_iter().next().unwrap_or_default())
 }

@@ -14,8 +14,12 @@
 //! permit back and is counted as slow instead, and a lane whose last request failed or was slow may
 //! only probe.
 
+mod load;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
+
+pub use load::{Lanes, Load, Waits};
 
 use super::lane::{Health, LANE_ROWS_MIN, Lane, LaneMode, QueueLimits};
 use super::place::{Offered, Place};
@@ -473,19 +477,9 @@ impl Queue {
         self.unread_from = Some(self.unread_from.map_or(from, |earlier| earlier.min(from)));
     }
 
-    /// Whether a lane has so much to do that handing it payloads would only fill memory.
-    pub(super) fn is_behind(&self, subscription: SubscriptionId, rows: usize) -> bool {
-        self.lanes
-            .get(&subscription)
-            .is_some_and(|lane| lane.due.len() > rows || lane.is_stuck())
-    }
-
-    /// Which lane waits longest for a turn, and since when.
-    pub(super) fn longest_wait(&self) -> Option<(Timestamp, SubscriptionId)> {
-        let waits = self.lanes.iter();
-        waits
-            .filter_map(|(id, lane)| Some((lane.waits_since()?, *id)))
-            .min()
+    /// Whether a lane gets on so badly that handing it payloads would only fill memory.
+    pub(super) fn is_stuck(&self, subscription: SubscriptionId) -> bool {
+        self.lanes.get(&subscription).is_some_and(Lane::is_stuck)
     }
 
     /// Rows under way, slow ones included.

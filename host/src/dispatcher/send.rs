@@ -11,6 +11,7 @@ use super::tools::{Stop, Tools};
 use crate::delivery::{Attempt, AttemptResult, Cause, Change, ErrorKind, Next, Pending, Request};
 use crate::egress;
 use crate::event::Event;
+use crate::metrics;
 use crate::outbound;
 use crate::own_event;
 use crate::profile::Edition;
@@ -56,7 +57,9 @@ pub(super) async fn send(
     let (result, duration_ms, signature_headers) =
         match build(tools, route, &look, event, &row, request.as_ref(), started_at) {
             Ok((outbound, signature_headers)) => {
+                let sent = tools.clock.mark();
                 let reply = tools.egress.send(outbound).await;
+                tools.metrics.took(metrics::Stage::Send, tools.clock.since(sent));
                 report.sent = true;
                 (reply.result, reply.duration_ms, signature_headers)
             }
@@ -75,6 +78,7 @@ pub(super) async fn send(
         };
     let now = tools.clock.now();
     report.health = health_of(&result);
+    tools.metrics.attempted(&result);
     let decision = decide(tools, route, &row, &result, now);
     let attempt = Attempt {
         request: row.request,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::endpoints::Endpoints;
+use super::loader::Loader;
 use super::stalled::Stalled;
 use super::tell::Told;
 use crate::activity::Feed;
@@ -15,6 +16,7 @@ use crate::egress::Egress;
 use crate::id::Generator;
 use crate::ingest::Ingest;
 use crate::meter::Meters;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::render::Renderer;
 use crate::retry::Schedule;
@@ -85,6 +87,8 @@ pub trait Steward: Send + Sync + 'static {
 pub struct Tools {
     /// History and ledger.
     pub store: Arc<dyn Store>,
+    /// Reads payloads that were not handed over.
+    pub loader: Loader,
     /// The subscriptions.
     pub registry: Arc<Registry>,
     /// Runs plugins.
@@ -103,6 +107,8 @@ pub struct Tools {
     pub told: Told,
     /// Counts attempts.
     pub meters: Arc<Meters>,
+    /// Counts everything, and how long it took.
+    pub metrics: Arc<Metrics>,
     /// Counts them for alerts.
     pub gauges: Arc<Gauges>,
     /// Stops subscriptions.

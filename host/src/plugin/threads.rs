@@ -90,6 +90,12 @@ impl Threads {
         self.count
     }
 
+    /// How many of them run something now, and how much waits for one.
+    pub(super) fn busy(&self) -> (usize, usize) {
+        let queue = self.shared.lock();
+        (queue.plugins.values().sum(), queue.waiting.len())
+    }
+
     /// Runs this on one of the threads. If the caller goes away before it began, it never begins.
     pub(super) async fn run<T: Send + 'static>(
         &self,

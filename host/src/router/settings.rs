@@ -1,6 +1,6 @@
 //! From the configuration to what each room calls its own limits. One function a room.
 
-use crate::config::{AllowWhat, Config, UnknownTypes, Validate};
+use crate::config::{AllowWhat, Config, MetricsFor, UnknownTypes, Validate};
 use crate::dispatcher::QueueLimits;
 use crate::egress::{AllowRule, AllowTarget, Policy};
 use crate::registry::event_types::{Checks, Strictness};
@@ -133,6 +133,14 @@ pub(super) fn api(config: &Config) -> api::Limits {
         answer_timeout: config.server.answer_timeout,
         watchers_max: config.server.watchers_max,
         trusted_proxies: config.server.trusted_proxies.clone(),
+    }
+}
+
+/// Who may read `/metrics`.
+pub(super) fn metrics_for(config: &Config) -> api::metrics::Readers {
+    match config.server.metrics {
+        MetricsFor::Key => api::metrics::Readers::Keyed,
+        MetricsFor::Open => api::metrics::Readers::Everybody,
     }
 }
 

@@ -12,10 +12,12 @@
 
 mod accept;
 mod alert_rows;
+mod answers;
 mod append;
 mod candidates;
 mod causes;
 mod checkpoint;
+mod condition;
 mod config_rows;
 mod copy;
 mod event_type_rows;
@@ -28,6 +30,7 @@ mod migrations;
 mod newest;
 mod opening;
 mod operation_rows;
+mod pace;
 mod pack;
 mod profile_rows;
 mod readers;
@@ -41,6 +44,7 @@ mod segments;
 mod source_rows;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod walk;
 mod work;
 mod writer;
@@ -59,8 +63,8 @@ pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, Sqlit
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
 use super::{
-    Accept, Accepted, CauseQuery, Causes, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery, Error,
-    EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
+    Accept, Accepted, CauseQuery, Causes, Condition, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery,
+    Error, EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
     OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row,
     Store, StoredEvent, StoredProfile, Tenant, Walked,
 };
@@ -268,6 +272,10 @@ impl Store for SqliteStore {
 
     fn counters(&self, subscription: Option<SubscriptionId>) -> BoxFuture<'_, Result<Counters>> {
         self.read(move |conn| history::counters(conn, subscription))
+    }
+
+    fn condition(&self) -> BoxFuture<'_, Result<Condition>> {
+        Box::pin(condition::of(&self.readers, &self.queue))
     }
 
     fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<Subscription>>> {

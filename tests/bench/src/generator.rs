@@ -1,125 +1,176 @@
-//! The load: a fixed number of events over a fixed number of connections, each of which sends the
-//! next event when the last one was acknowledged (a closed loop).
+//! The load: events of given numbers over a fixed number of connections.
+//!
+//! *Closed*: a connection sends its next event when the last one was acknowledged, which finds the
+//! highest rate. *Open*: events are due at a constant rate, whatever became of those before; the time
+//! of an event counts from when it was due, so that a router which stalls is charged for all whom it
+//! kept waiting (no coordinated omission).
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::bail;
-use bytes::Bytes;
-use data_encoding::HEXLOWER;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use http_body_util::{BodyExt, Full};
-use sha2::Sha256;
+use anyhow::{Context, bail};
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 
-use crate::forwarder::connect;
+use crate::connection::connect;
+use crate::producer::Producer;
+use crate::router::KEY;
+use crate::stamps::Stamps;
 
-/// Size of an event's data, about.
-const DATA_BYTES: usize = 1_024;
+/// Connections of the generator, where a workload says nothing else.
+pub(crate) const CONNECTIONS: usize = 64;
+/// Connections that fill a database with arrays.
+const FILLING: u64 = 4;
+/// Events of one array: a body that stays below the router's 1 MiB.
+const ARRAY: u64 = 500;
 
-/// How events come in.
+/// When an event is sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Way {
-    /// By the API, with this key.
-    Api(&'static str),
-    /// As webhooks that GitHub signs with this secret, to the source of this path.
-    Webhook(&'static str, &'static str),
+pub(crate) enum Pace {
+    /// When the one before it was acknowledged.
+    Closed {
+        /// Over so many connections.
+        connections: usize,
+    },
+    /// At this rate.
+    Open {
+        /// Events per second.
+        rate: f64,
+    },
 }
 
-/// What the generator saw.
-pub(crate) struct Sent {
-    /// From the first request to the last acknowledgement.
-    pub took: Duration,
-    /// Acknowledgement times, unordered.
-    pub acknowledged: Vec<Duration>,
-}
-
-/// Sends `events` events to `to` over `connections` connections.
+/// Sends the events of these numbers. From the first request to the last acknowledgement.
 pub(crate) async fn send(
-    to: &str,
-    way: Way,
-    events: u64,
-    connections: usize,
-    clock: Instant,
-) -> anyhow::Result<Sent> {
-    let next = Arc::new(AtomicU64::new(0));
-    let started = Instant::now();
-    let mut tasks = Vec::new();
+    producer: &Arc<Producer>,
+    stamps: &Arc<Stamps>,
+    events: Range<u64>,
+    pace: Pace,
+) -> anyhow::Result<Duration> {
+    let started = stamps.now();
+    let next = Arc::new(AtomicU64::new(events.start));
+    let due = match pace {
+        Pace::Closed { .. } => None,
+        Pace::Open { rate } => Some(Due::start(stamps, events.clone(), started, rate)?),
+    };
+    let connections = match pace {
+        Pace::Closed { connections } => connections,
+        Pace::Open { .. } => CONNECTIONS,
+    };
+    let mut tasks = Vec::with_capacity(connections);
     for _ in 0..connections {
-        let (to, next) = (to.to_owned(), next.clone());
+        let (producer, stamps, next, due) = (producer.clone(), stamps.clone(), next.clone(), due.clone());
         tasks.push(tokio::spawn(async move {
-            let mut sender = connect(&to).await?;
-            let mut times = Vec::new();
+            let mut sender = connect(producer.host()).await?;
             loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= events {
-                    break;
+                if let Some(due) = &due {
+                    due.permits.acquire().await?.forget();
                 }
-                let request = way.request(&to, number, clock)?;
-                let begun = Instant::now();
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= events.end {
+                    return anyhow::Ok(());
+                }
+                let request = producer.request(number)?;
+                let at = due.as_ref().map_or_else(|| stamps.now(), |due| due.of(number));
+                stamps.begun(number, at);
                 let response = sender.send_request(request).await?;
                 let status = response.status();
                 let body = response.into_body().collect().await?.to_bytes();
-                if status != way.accepted() {
+                if status != producer.accepted() {
                     bail!("answered {status}: {}", String::from_utf8_lossy(&body));
                 }
-                times.push(begun.elapsed());
+                stamps.acknowledged(number);
             }
-            anyhow::Ok(times)
         }));
     }
-    let mut acknowledged = Vec::new();
     for task in tasks {
-        acknowledged.extend(task.await??);
+        task.await??;
     }
-    Ok(Sent {
-        took: started.elapsed(),
-        acknowledged,
-    })
+    Ok(stamps.now().saturating_sub(started))
 }
 
-impl Way {
-    const fn accepted(self) -> u16 {
-        match self {
-            Self::Api(_) => 202,
-            Self::Webhook(..) => 200,
-        }
-    }
-
-    fn request(self, to: &str, number: u64, clock: Instant) -> anyhow::Result<hyper::Request<Full<Bytes>>> {
-        let request = hyper::Request::builder()
-            .method("POST")
-            .header("host", to)
-            .header("content-type", "application/json");
-        Ok(match self {
-            Self::Api(key) => request
-                .uri("/api/v1/events")
-                .header("authorization", format!("Bearer {key}"))
-                .body(Full::new(event(clock)))?,
-            Self::Webhook(path, secret) => {
-                let body = event(clock);
-                let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
-                mac.update(&body);
-                let signature = HEXLOWER.encode(&mac.finalize().into_bytes());
-                // The time tells the runs of one process apart: their numbers are the same.
-                let id = format!("{number}-{}", clock.elapsed().as_nanos());
-                request
-                    .uri(path)
-                    .header("x-github-event", "push")
-                    .header("x-github-delivery", id)
-                    .header("x-hub-signature-256", format!("sha256={signature}"))
-                    .body(Full::new(body))?
+/// Fills a database: the events of these numbers in arrays, as fast as they are taken, within a limit.
+pub(crate) async fn fill(
+    producer: &Arc<Producer>,
+    events: Range<u64>,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    let next = Arc::new(AtomicU64::new(events.start));
+    let filling = (0..FILLING).map(|_| {
+        let (producer, next, end) = (producer.clone(), next.clone(), events.end);
+        tokio::spawn(async move {
+            let mut sender = connect(producer.host()).await?;
+            loop {
+                let first = next.fetch_add(ARRAY, Ordering::Relaxed);
+                if first >= end {
+                    return anyhow::Ok(());
+                }
+                let request = producer.array(first..end.min(first + ARRAY), KEY)?;
+                let response = sender.send_request(request).await?;
+                let status = response.status();
+                let body = response.into_body().collect().await?.to_bytes();
+                if status != 202 {
+                    bail!(
+                        "an array was answered {status}: {}",
+                        String::from_utf8_lossy(&body)
+                    );
+                }
             }
         })
-    }
+    });
+    let filling: Vec<_> = filling.collect();
+    let all = async {
+        for task in filling {
+            task.await??;
+        }
+        anyhow::Ok(())
+    };
+    let filled = tokio::time::timeout(limit, all).await;
+    filled.with_context(|| format!("the database was not filled within {} s", limit.as_secs()))?
 }
 
-/// An alert of about 1 KiB that carries its own time of sending, for the receiver.
-fn event(clock: Instant) -> Bytes {
-    let micros = clock.elapsed().as_micros();
-    let filler = "x".repeat(DATA_BYTES - 200);
-    let text = format!(
-        r#"{{"type":"alert.created","data":{{"id":"alert_xyz789","title":"sent at {micros} us","severity":"critical","status":"active","projectId":"proj_def456","area":"Inventario","createdAt":"2026-05-19T16:30:00.000Z","note":"{filler}"}}}}"#
-    );
-    Bytes::from(text)
+/// When events of an open loop are due, and the permits to send those that are.
+#[derive(Clone)]
+struct Due {
+    permits: Arc<Semaphore>,
+    first: u64,
+    started: Duration,
+    every: Duration,
+}
+
+impl Due {
+    /// Starts a thread that gives permits: timers of tokio are too coarse for a few hundred
+    /// microseconds.
+    fn start(stamps: &Arc<Stamps>, events: Range<u64>, started: Duration, rate: f64) -> anyhow::Result<Self> {
+        if !(rate.is_finite() && rate >= 1.0) {
+            bail!("{rate} events per second cannot be sent");
+        }
+        let due = Self {
+            permits: Arc::new(Semaphore::new(0)),
+            first: events.start,
+            started,
+            every: Duration::from_secs_f64(rate.recip()),
+        };
+        let (stamps, giving) = (stamps.clone(), due.clone());
+        std::thread::Builder::new()
+            .name("pace".to_owned())
+            .spawn(move || {
+                for number in events {
+                    let wait = giving.of(number).saturating_sub(stamps.now());
+                    if !wait.is_zero() {
+                        std::thread::sleep(wait);
+                    }
+                    giving.permits.add_permits(1);
+                }
+                // Everyone may see that there is nothing more.
+                giving.permits.add_permits(CONNECTIONS);
+            })?;
+        Ok(due)
+    }
+
+    fn of(&self, number: u64) -> Duration {
+        let behind = u32::try_from(number - self.first).unwrap_or(u32::MAX);
+        self.started + self.every * behind
+    }
 }

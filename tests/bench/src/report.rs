@@ -1,128 +1,113 @@
-//! What is printed: a table for people, an array of objects for machines.
+//! What is printed: a table and what follows from it for people, an array of objects for machines.
 
-use std::time::Duration;
+use serde_json::{Map, Value, json};
 
-use serde_json::json;
+use crate::driver::{Flatness, Outcome};
+use crate::figures::{Column, Comparison, Figures};
+use crate::workload::Workload;
 
-use crate::workload::Result;
-
-/// One line of the report.
+/// One line.
 pub(crate) struct Row {
-    workload: &'static str,
-    events_per_second: f64,
-    deliveries_per_second: f64,
-    cpu_us_per_delivery: f64,
-    ack_p50_ms: f64,
-    ack_p99_ms: f64,
-    delivered_p50_ms: f64,
-    delivered_p99_ms: f64,
-    bytes_per_event: f64,
-    peak_rss_mib: f64,
-    ratio_to_bare: f64,
+    /// What was run.
+    pub workload: Workload,
+    /// What it came to.
+    pub outcome: Outcome,
 }
 
-impl Row {
-    /// Sums a result up; `bare` is the forwarder's of the same run.
-    pub(crate) fn new(mut result: Result, bare: &Result) -> Self {
-        let events = count(result.events);
-        // Without a delivery, what an event cost.
-        let units = count(result.deliveries.max(result.events));
-        let rate = |result: &Result| {
-            count(result.deliveries.max(result.events)) / result.until_delivered.as_secs_f64()
-        };
-        Self {
-            workload: result.workload,
-            events_per_second: events / result.sending.as_secs_f64(),
-            deliveries_per_second: count(result.deliveries) / result.until_delivered.as_secs_f64(),
-            cpu_us_per_delivery: result.cpu.as_secs_f64() * 1e6 / units,
-            ratio_to_bare: rate(&result) / rate(bare),
-            ack_p50_ms: percentile(&mut result.acknowledged, 0.50),
-            ack_p99_ms: percentile(&mut result.acknowledged, 0.99),
-            delivered_p50_ms: percentile(&mut result.delivered, 0.50),
-            delivered_p99_ms: percentile(&mut result.delivered, 0.99),
-            bytes_per_event: count(result.written) / events,
-            peak_rss_mib: count(result.peak_kib) / 1_024.0,
+/// Prints the rows for people.
+pub(crate) fn print_table(rows: &[Row]) {
+    let mut head = format!("{:<14}", "workload");
+    for (_, _, title, _) in Column::ALL {
+        head.push_str(&format!(" {title:>12}"));
+    }
+    println!("{head}");
+    for row in rows {
+        let mut line = format!("{:<14}", row.workload.name);
+        for (column, _, _, decimals) in Column::ALL {
+            let value = row.outcome.figures.get(column);
+            let shown = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));
+            line.push_str(&format!(" {shown:>12}"));
+        }
+        println!("{line}");
+    }
+    println!();
+    for row in rows {
+        if let (Some(other), Some(comparison)) = (row.workload.against, compared(row, rows)) {
+            let p99 = comparison.delivered_p99.map_or_else(String::new, |p99| {
+                format!(", {p99:.2} of its p99 from acknowledgement to delivery")
+            });
+            println!(
+                "{} has {:.3} of the rate of {other}{p99}",
+                row.workload.name, comparison.rate
+            );
+        }
+        if let Some(flat) = &row.outcome.flatness {
+            println!("{}: {}", row.workload.name, told(flat));
         }
     }
-}
-
-/// Prints the rows.
-pub(crate) fn print(rows: &[Row], as_json: bool) {
-    if as_json {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "workload": row.workload,
-                    "events_per_second": row.events_per_second.round(),
-                    "deliveries_per_second": row.deliveries_per_second.round(),
-                    "cpu_us_per_delivery": round(row.cpu_us_per_delivery),
-                    "ack_p50_ms": round(row.ack_p50_ms),
-                    "ack_p99_ms": round(row.ack_p99_ms),
-                    "delivered_p50_ms": round(row.delivered_p50_ms),
-                    "delivered_p99_ms": round(row.delivered_p99_ms),
-                    "bytes_per_event": row.bytes_per_event.round(),
-                    "peak_rss_mib": round(row.peak_rss_mib),
-                    "ratio_to_bare": round(row.ratio_to_bare),
-                })
-            })
-            .collect();
-        println!("{}", serde_json::Value::from(rows));
-        return;
-    }
     println!(
-        "{:<10} {:>9} {:>12} {:>11} {:>9} {:>9} {:>11} {:>11} {:>8} {:>8} {:>8}",
-        "workload",
-        "events/s",
-        "deliveries/s",
-        "CPU us/dlv",
-        "ack p50",
-        "ack p99",
-        "dlvrd p50",
-        "dlvrd p99",
-        "B/event",
-        "peak MiB",
-        "to bare"
-    );
-    for row in rows {
-        println!(
-            "{:<10} {:>9.0} {:>12.0} {:>11.1} {:>6.2} ms {:>6.2} ms {:>8.2} ms {:>8.2} ms {:>8.0} {:>8.1} {:>8.2}",
-            row.workload,
-            row.events_per_second,
-            row.deliveries_per_second,
-            row.cpu_us_per_delivery,
-            row.ack_p50_ms,
-            row.ack_p99_ms,
-            row.delivered_p50_ms,
-            row.delivered_p99_ms,
-            row.bytes_per_event,
-            row.peak_rss_mib,
-            row.ratio_to_bare,
-        );
-    }
-    println!(
-        "delivered: from sending the event to its arrival; `ingest` has no delivery, its CPU is per event"
+        "\nack: from sending (in an open loop: from when it was due) to the 202; dlvd: from the 202 to the \
+         arrival. Every event has a random id. Without deliveries, CPU is per event."
     );
 }
 
-fn percentile(times: &mut [Duration], at: f64) -> f64 {
-    times.sort_unstable();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index, rounded down on purpose"
-    )]
-    let index = (count(times.len() as u64) * at) as usize;
-    times
-        .get(index.min(times.len().saturating_sub(1)))
-        .map_or(0.0, |time| time.as_secs_f64() * 1e3)
+/// Prints the rows for machines.
+pub(crate) fn print_json(rows: &[Row]) {
+    let objects: Vec<Value> = rows.iter().map(|row| object(row, rows)).collect();
+    println!("{}", Value::from(objects));
 }
 
+fn object(row: &Row, rows: &[Row]) -> Value {
+    let mut object = Map::new();
+    object.insert("workload".to_owned(), row.workload.name.into());
+    for (column, name, ..) in Column::ALL {
+        object.insert(name.to_owned(), row.outcome.figures.get(column).map(round).into());
+    }
+    if let (Some(other), Some(comparison)) = (row.workload.against, compared(row, rows)) {
+        let against = json!({
+            "workload": other,
+            "rate_ratio": round(comparison.rate),
+            "delivered_p99_ratio": comparison.delivered_p99.map(round),
+        });
+        object.insert("against".to_owned(), against);
+    }
+    if let Some(flat) = &row.outcome.flatness {
+        let flat = json!({
+            "seconds": round(flat.seconds),
+            "mib_per_ten_minutes": round(flat.mib_per_ten_minutes),
+            "resident_mib": [round(flat.resident_mib.0), round(flat.resident_mib.1)],
+            "descriptors": [flat.descriptors.0, flat.descriptors.1],
+            "threads": [flat.threads.0, flat.threads.1],
+        });
+        object.insert("flatness".to_owned(), flat);
+    }
+    object.into()
+}
+
+fn compared(row: &Row, rows: &[Row]) -> Option<Comparison> {
+    let other = row.workload.against?;
+    let other: &Figures = rows
+        .iter()
+        .find(|row| row.workload.name == other)
+        .map(|row| &row.outcome.figures)?;
+    Comparison::of(&row.outcome.figures, other)
+}
+
+fn told(flat: &Flatness) -> String {
+    format!(
+        "{:+.2} MiB per ten minutes over {:.0} s ({:.1} to {:.1} MiB), {} to {} descriptors, {} to {} threads",
+        flat.mib_per_ten_minutes,
+        flat.seconds,
+        flat.resident_mib.0,
+        flat.resident_mib.1,
+        flat.descriptors.0,
+        flat.descriptors.1,
+        flat.threads.0,
+        flat.threads.1,
+    )
+}
+
+/// Four decimals: a transaction is shared by hundreds of events.
 fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
-fn count(number: u64) -> f64 {
-    number as f64
+    (value * 1e4).round() / 1e4
 }

@@ -1,4 +1,4 @@
-//! The system under test: a child process, measured through `/proc`.
+//! The system under test: a child process in a directory of its own, and calls to its API.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,13 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use serde_json::Value;
 
-use crate::forwarder::connect;
+use crate::connection::connect;
+use crate::usage::{Holding, Usage};
 
 /// The admin key of the router under test.
 pub(crate) const KEY: &str = "hookway-bench-admin-key-0123456789abcdef";
-/// Clock ticks a second in `/proc/<pid>/stat` (USER_HZ, fixed at 100 on Linux).
-const TICKS_PER_SECOND: f64 = 100.0;
+/// The metric that counts transactions of the store.
+const COMMITS: &str = "hookway_store_commits_total";
+/// Looks whether it is ready.
+const LOOKS_MAX: u32 = 200;
+/// Between two of them.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A child process that takes events at `address`.
 pub(crate) struct Process {
@@ -24,35 +30,19 @@ pub(crate) struct Process {
     _data: tempfile::TempDir,
 }
 
-/// What the process has used so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Usage {
-    /// CPU time, user and system.
-    pub cpu: Duration,
-    /// Bytes written to storage.
-    pub written: u64,
-    /// Peak resident memory in KiB.
-    pub peak_kib: u64,
-}
-
 impl Process {
-    /// Starts the router.
-    pub(crate) async fn router() -> anyhow::Result<Self> {
+    /// Starts the router, with settings as in the environment beside the usual ones.
+    pub(crate) async fn router(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let child = Command::new(sibling("hookway")?)
-            .args([
-                "serve",
-                "--listen",
-                &address,
-                "--allow-http",
-                "--allow-private-networks",
-                "--data-dir",
-            ])
+            .args(["serve", "--listen", &address])
+            .args(["--allow-http", "--allow-private-networks", "--data-dir"])
             .arg(data.path().join("data"))
             .env("HOOKWAY_ADMIN_KEY", KEY)
             .env("HOOKWAY_LOG", "error")
+            .envs(settings.iter().copied())
             .current_dir(data.path())
             .stdout(Stdio::null())
             .spawn()
@@ -86,23 +76,8 @@ impl Process {
     }
 
     /// A call to the router's API; the answer must be a success.
-    pub(crate) async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        body: &serde_json::Value,
-    ) -> anyhow::Result<serde_json::Value> {
-        let mut sender = connect(&self.address).await?;
-        let request = hyper::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", &self.address)
-            .header("authorization", format!("Bearer {KEY}"))
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let answer = response.into_body().collect().await?.to_bytes();
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let (status, answer) = self.ask(method, path, body.to_string()).await?;
         if !status.is_success() {
             bail!(
                 "{method} {path} answered {status}: {}",
@@ -112,41 +87,47 @@ impl Process {
         Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
 
+    /// Transactions of its store so far; `None` where it does not count them.
+    pub(crate) async fn commits(&self) -> anyhow::Result<Option<f64>> {
+        let (status, answer) = self.ask("GET", "/metrics", String::new()).await?;
+        Ok(counted(&String::from_utf8_lossy(&answer)).filter(|_| status.is_success()))
+    }
+
     /// What it has used so far.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let base = PathBuf::from("/proc").join(self.child.id().to_string());
-        let stat = std::fs::read_to_string(base.join("stat"))?;
-        // Fields 14 and 15, counted behind the command's name, which is in parentheses.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks: f64 = [11, 12]
-            .iter()
-            .filter_map(|at| fields.get(*at)?.parse::<f64>().ok())
-            .sum();
-        let number_after = |text: &str, name: &str| -> u64 {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-                .unwrap_or(0)
-        };
-        let io = std::fs::read_to_string(base.join("io")).unwrap_or_default();
-        let status = std::fs::read_to_string(base.join("status"))?;
-        Ok(Usage {
-            cpu: Duration::from_secs_f64(ticks / TICKS_PER_SECOND),
-            written: number_after(&io, "write_bytes:"),
-            peak_kib: number_after(&status, "VmHWM:"),
-        })
+        Usage::of(self.child.id())
+    }
+
+    /// What it has at this moment.
+    pub(crate) fn holding(&self) -> anyhow::Result<Holding> {
+        Holding::of(self.child.id())
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: String,
+    ) -> anyhow::Result<(hyper::StatusCode, Bytes)> {
+        let mut sender = connect(&self.address).await?;
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.address)
+            .header("authorization", format!("Bearer {KEY}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
     }
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {
-        for _ in 0..200 {
+        for _ in 0..LOOKS_MAX {
             if tokio::net::TcpStream::connect(&self.address).await.is_ok() {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK).await;
         }
         bail!("the router is not ready after ten seconds")
     }
@@ -166,4 +147,30 @@ fn sibling(name: &str) -> anyhow::Result<PathBuf> {
         bail!("{} is missing; `cargo xtask bench` builds it", path.display());
     }
     Ok(path)
+}
+
+/// The count of commits among metrics. With labels there is a line for each kind of transaction.
+fn counted(metrics: &str) -> Option<f64> {
+    let counts = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(COMMITS)?;
+        let of_it = rest.starts_with(['{', ' ']);
+        rest.split_whitespace().last()?.parse().ok().filter(|_| of_it)
+    });
+    counts.reduce(|sum: f64, count: f64| sum + count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_counted_with_labels_and_without() {
+        let text = "# HELP hookway_store_commits x\nhookway_store_commits_total 12\nhookway_other_total 5\n";
+        assert_eq!(counted(text), Some(12.0));
+        let labelled =
+            "hookway_store_commits_total{kind=\"a b\"} 3\nhookway_store_commits_total{kind=\"c\"} 4\n";
+        assert_eq!(counted(labelled), Some(7.0));
+        assert_eq!(counted("hookway_store_commits_total_ever 3\n"), None);
+        assert_eq!(counted(""), None);
+    }
 }

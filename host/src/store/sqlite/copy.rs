@@ -32,7 +32,7 @@ impl Copies for SqliteStore {
     }
 
     fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<Snapshot>> {
-        take(self.readers.path().to_owned(), into)
+        take(self.readers.database().to_owned(), into)
     }
 
     fn reusable_bytes(&self) -> BoxFuture<'_, Result<u64>> {

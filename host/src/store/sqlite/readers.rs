@@ -4,7 +4,7 @@
 //! the WAL soon. What was acknowledged before a reading began is seen by it. A connection is never
 //! held across an await: the permit and the connection live in the blocking closure.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -35,8 +35,8 @@ impl Readers {
         })
     }
 
-    /// The database.
-    pub(super) fn path(&self) -> &Path {
+    /// Where the database is.
+    pub(super) fn database(&self) -> &std::path::Path {
         &self.path
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
+use super::totals::Totals;
 use super::{schema, seen};
 use crate::delivery::GivenUp;
 use crate::store::{Error, InARow, Result};
@@ -33,6 +34,8 @@ pub(super) struct Tally {
     /// The statements that write to the open segment.
     pub(super) sql: Arc<SegmentSql>,
     counters: HashMap<i64, Moves>,
+    /// What was committed since the start, with this batch.
+    pub(super) totals: Totals,
     /// From when on attempts of a subscription count in its row of failures, where a person enabled it or
     /// its rule changed since the start. No attempt outlives the process, so no restart needs it. Shared
     /// with the batch: it changes rarely.
@@ -160,6 +163,7 @@ impl Tally {
             latest: Timestamp::from_millis(0),
             sql: Arc::new(SegmentSql::new(0)),
             counters: HashMap::new(),
+            totals: Totals::default(),
             rows_from: Arc::default(),
             low: i64::MAX,
             high: 0,
@@ -247,11 +251,13 @@ impl<'c> Work<'c> {
         let moves = self.tally.counters.entry(subscription).or_default();
         moves.created += 1;
         moves.pending += 1;
+        self.tally.totals.created();
     }
 
     /// A delivery ended.
     pub(super) fn ended(&mut self, subscription: i64, end: End) {
         self.moved(subscription, end, 1);
+        self.tally.totals.ended(end);
     }
 
     /// A delivery that had ended is pending again.
@@ -368,6 +374,7 @@ impl<'c> Work<'c> {
         if own.execute(params![self.tally.newest, self.fixed.epoch])? == 0 {
             return Err(Error::Fenced);
         }
+        self.tally.totals.transaction();
         Ok(self.tally)
     }
 

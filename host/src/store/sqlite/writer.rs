@@ -1,7 +1,8 @@
 //! The writer: one thread, one connection, one transaction after another.
 //!
 //! It takes what is queued, writes it in one transaction, commits (and by that syncs), and answers
-//! everybody who waits. There is no timer: while one commit flushes, the next batch forms. Commands
+//! everybody who waits. While one commit flushes, the next batch forms; on a fast disk that is not enough,
+//! so transactions keep a [`pace`](super::pace). Commands
 //! find their conflicts before they write, so the common transaction needs no savepoints; if one
 //! fails all the same, the transaction is undone and written again with a savepoint around each, so
 //! that one bad command costs only itself. With a full disk the second round writes outcomes only:
@@ -11,17 +12,19 @@
 //! [`super::fault`]. It never tries again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
+use super::pace::{Pace, Pressure};
+use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
-use crate::store::{Error, Result};
+use crate::store::{Committed, Error, Result};
 
 /// Commands in one transaction.
 const BATCH_COMMANDS_MAX: usize = 1_024;
@@ -44,13 +47,23 @@ pub(super) enum Kind {
 }
 
 /// A command that waits for its commit.
-trait Command: Send {
+pub(super) trait Command: Send {
+    /// Who goes first.
     fn kind(&self) -> Kind;
+    /// About how many bytes it writes.
     fn weight(&self) -> usize;
     /// Writes. May be called twice: what the first call wrote was undone then.
     fn apply(&mut self, work: &mut Work<'_>) -> Result<()>;
     /// Answers, with what [`Command::apply`] gave or with an error.
     fn answer(self: Box<Self>, verdict: Result<()>);
+}
+
+/// What became of the commands of a batch.
+pub(super) enum Verdicts {
+    /// All are committed.
+    Done,
+    /// One for each.
+    Each(Vec<Result<()>>),
 }
 
 struct Call<T, F> {
@@ -94,14 +107,8 @@ enum Message {
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: SyncSender<Message>,
-    waiting: Arc<Waiting>,
-}
-
-/// How much waits.
-#[derive(Debug, Default)]
-struct Waiting {
-    commands: AtomicUsize,
-    bytes: AtomicUsize,
+    pressure: Arc<Pressure>,
+    told: Arc<Told>,
 }
 
 impl Queue {
@@ -124,8 +131,7 @@ impl Queue {
 
     fn send(&self, command: Box<dyn Command>) -> Result<()> {
         let weight = command.weight();
-        let commands = self.waiting.commands.fetch_add(1, Ordering::Relaxed);
-        let bytes = self.waiting.bytes.fetch_add(weight, Ordering::Relaxed);
+        let (commands, bytes) = self.pressure.entered(weight);
         let sent = match command.kind() {
             // One that is larger than all the room may wait alone.
             Kind::Ingest
@@ -141,9 +147,21 @@ impl Queue {
             },
         };
         if sent.is_err() {
-            self.waiting.left(weight);
+            self.pressure.left(weight);
+        } else {
+            self.pressure.wake_if_enough(commands + 1);
         }
         sent
+    }
+
+    /// Commands that wait, and about how many bytes they write.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        self.pressure.waiting()
+    }
+
+    /// What was committed since the start.
+    pub(super) fn committed(&self) -> Committed {
+        self.told.read()
     }
 
     /// Writes what is queued, checkpoints and ends the thread. Blocks while the queue is full.
@@ -152,13 +170,6 @@ impl Queue {
         // If the thread has ended, the answer is dropped with the message, which is an answer too.
         let _ = self.sender.send(Message::Close(answer));
         answered
-    }
-}
-
-impl Waiting {
-    fn left(&self, weight: usize) {
-        self.commands.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(weight, Ordering::Relaxed);
     }
 }
 
@@ -171,7 +182,10 @@ struct Writer {
     /// Whether the last one did; that one did not is said once.
     checkpoints_find_room: bool,
     receiver: Receiver<Message>,
-    waiting: Arc<Waiting>,
+    answers: Answers,
+    pressure: Arc<Pressure>,
+    pace: Pace,
+    told: Arc<Told>,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
 }
@@ -191,10 +205,12 @@ pub(super) fn start(
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
-    let waiting = Arc::new(Waiting::default());
+    let pressure = Arc::new(Pressure::default());
+    let told = Arc::new(Told::default());
     let queue = Queue {
         sender,
-        waiting: Arc::clone(&waiting),
+        pressure: Arc::clone(&pressure),
+        told: Arc::clone(&told),
     };
     let checkpoints = Checkpoints::new();
     let writer = Writer {
@@ -204,12 +220,16 @@ pub(super) fn start(
         checkpoints,
         checkpoints_find_room: true,
         receiver,
-        waiting,
+        answers: Answers::start(),
+        pressure: Arc::clone(&pressure),
+        pace: Pace::default(),
+        told,
         _dir: dir,
     };
     let thread = std::thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || writer.run())?;
+    pressure.wakes(thread.thread().clone());
     Ok((queue, thread))
 }
 
@@ -231,7 +251,11 @@ impl Writer {
                     continue;
                 }
             };
+            if matches!(first, Message::Command(_)) {
+                self.pace.wait(&self.pressure);
+            }
             let (batch, closing) = self.gather(first);
+            self.pace.begin(batch.len());
             if !batch.is_empty() && self.write(batch) == Flow::End {
                 return;
             }
@@ -279,7 +303,7 @@ impl Writer {
                 Message::Command(command) => command,
                 Message::Close(answer) => return (batch, Some(answer)),
             };
-            self.waiting.left(command.weight());
+            self.pressure.left(command.weight());
             bytes = bytes.saturating_add(command.weight());
             batch.push(command);
             let full = batch.len() >= BATCH_COMMANDS_MAX || bytes >= BATCH_BYTES_MAX;
@@ -291,22 +315,30 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Box<dyn Command>>) -> Flow {
         let error = match self.together(&mut batch) {
             Ok(()) => {
-                batch.into_iter().for_each(|command| command.answer(Ok(())));
+                self.answers.give(batch, Verdicts::Done);
                 return Flow::GoOn;
             }
             Err(error) => error,
         };
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
-            return answer_all(batch, &error);
+            return self.refuse_all(batch, &error);
         }
         match self.one_by_one(&mut batch, &error) {
             Ok(verdicts) => {
-                for (command, verdict) in batch.into_iter().zip(verdicts) {
-                    command.answer(verdict);
-                }
+                self.answers.give(batch, Verdicts::Each(verdicts));
                 Flow::GoOn
             }
-            Err(error) => answer_all(batch, &error),
+            Err(error) => self.refuse_all(batch, &error),
+        }
+    }
+
+    fn refuse_all(&self, batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
+        let verdicts = batch.iter().map(|_| Err(fault::again(error))).collect();
+        self.answers.give(batch, Verdicts::Each(verdicts));
+        if fault::ends_writer(error) {
+            Flow::End
+        } else {
+            Flow::GoOn
         }
     }
 
@@ -319,6 +351,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
+        self.told.tell(self.tally.totals);
         Ok(())
     }
 
@@ -349,6 +382,7 @@ impl Writer {
         let tally = work.finish()?;
         transaction.commit()?;
         self.tally = tally;
+        self.told.tell(self.tally.totals);
         Ok(verdicts)
     }
 }
@@ -359,17 +393,6 @@ fn ended(error: &Error) {
         error,
         "the store has stopped writing; restart the process when the disk is well"
     );
-}
-
-fn answer_all(batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
-    for command in batch {
-        command.answer(Err(fault::again(error)));
-    }
-    if fault::ends_writer(error) {
-        Flow::End
-    } else {
-        Flow::GoOn
-    }
 }
 
 /// An open transaction; undone unless it is committed.

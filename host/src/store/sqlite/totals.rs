@@ -1,0 +1,69 @@
+//! What was committed since the store was opened: totals that only grow, for metrics.
+//!
+//! They are moved with the counters, in the transaction in which it happens, and told after its commit: what is
+//! undone is not counted. (The counters in the database say how things stand, so they go back where a dead
+//! letter is sent again; these do not.)
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::work::End;
+use crate::store::Committed;
+
+/// The totals as the writer knows them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals(Committed);
+
+/// The totals as everybody may read them.
+#[derive(Debug, Default)]
+pub(super) struct Told([AtomicU64; 5]);
+
+impl Totals {
+    /// A transaction is about to be committed.
+    pub(super) fn transaction(&mut self) {
+        self.0.transactions += 1;
+    }
+
+    /// A delivery was created.
+    pub(super) fn created(&mut self) {
+        self.0.created += 1;
+    }
+
+    /// A delivery ended.
+    pub(super) fn ended(&mut self, end: End) {
+        match end {
+            End::Delivered => self.0.delivered += 1,
+            End::Filtered => self.0.filtered += 1,
+            End::Failed => self.0.failed += 1,
+        }
+    }
+}
+
+impl Told {
+    /// These are committed.
+    pub(super) fn tell(&self, Totals(committed): Totals) {
+        let Committed {
+            transactions,
+            created,
+            delivered,
+            filtered,
+            failed,
+        } = committed;
+        let numbers = [transactions, created, delivered, filtered, failed];
+        for (told, number) in self.0.iter().zip(numbers) {
+            told.store(number, Ordering::Relaxed);
+        }
+    }
+
+    /// What was told last.
+    pub(super) fn read(&self) -> Committed {
+        let [transactions, created, delivered, filtered, failed] =
+            self.0.each_ref().map(|told| told.load(Ordering::Relaxed));
+        Committed {
+            transactions,
+            created,
+            delivered,
+            filtered,
+            failed,
+        }
+    }
+}
