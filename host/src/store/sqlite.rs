@@ -119,13 +119,14 @@ impl SqliteStore {
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
-        let (queue, thread) = writer::start(conn, fixed, tally, dir).map_err(OpenError::Thread)?;
+        let readers = Readers::new(path, options.readers);
+        let (queue, thread) = writer::start(conn, fixed, tally, readers.clone(), dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,
             vault: Arc::new(vault),
             queue,
-            readers: Readers::new(path, options.readers),
+            readers,
             closed: AtomicBool::new(false),
             expiring: tokio::sync::Mutex::default(),
             thread: Mutex::new(Some(thread)),

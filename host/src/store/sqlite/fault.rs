@@ -18,6 +18,8 @@ impl From<rusqlite::Error> for Error {
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error.into()),
+            // A reading that lasted while the log grew too large.
+            Some(ErrorCode::OperationInterrupted) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
                 what: super::super::WHOLE_DATABASE.to_owned(),
             },

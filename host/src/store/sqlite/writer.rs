@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
+use super::readers::Readers;
 use super::pace::{Pace, Pressure};
 use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
@@ -179,6 +180,7 @@ struct Writer {
     fixed: Fixed,
     tally: Tally,
     checkpoints: Checkpoints,
+    readers: Arc<Readers>,
     /// Whether the last one did; that one did not is said once.
     checkpoints_find_room: bool,
     receiver: Receiver<Message>,
@@ -202,6 +204,7 @@ pub(super) fn start(
     conn: Connection,
     fixed: Fixed,
     tally: Tally,
+    readers: Arc<Readers>,
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
@@ -218,6 +221,7 @@ pub(super) fn start(
         fixed,
         tally,
         checkpoints,
+        readers,
         checkpoints_find_room: true,
         receiver,
         answers: Answers::start(),
@@ -265,7 +269,7 @@ impl Writer {
                 let _ = answer.send(done);
                 return;
             }
-            let done = self.checkpoints.after_commit(&self.conn);
+            let done = self.checkpoints.after_commit(&self.conn, &self.readers);
             if self.after_checkpoint(done) == Flow::End {
                 return;
             }
