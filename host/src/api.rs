@@ -9,6 +9,7 @@ pub mod attempts;
 pub mod backup;
 pub mod bodies;
 pub mod deliveries;
+pub mod doctor;
 pub mod event_types;
 pub mod events;
 pub mod extract;
@@ -53,6 +54,7 @@ use crate::activity::Feed;
 use crate::backup::Backups;
 use crate::clock::Clock;
 use crate::control::{self, Control};
+use crate::doctor::Doctor;
 use crate::ingest::{Ingest, Wake};
 use crate::intake::Intake;
 use crate::meter::Meters;
@@ -96,6 +98,8 @@ pub struct State {
     pub backups: Backups,
     /// Carries out background operations.
     pub recovery: Arc<Recovery>,
+    /// Looks at the router.
+    pub doctor: Doctor,
     /// Turns true when the router shuts down: `/readyz` says so, and streams end.
     pub draining: watch::Receiver<bool>,
     /// Counts requests.
@@ -214,6 +218,8 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/receptions/{id}", get(receptions::show)),
         ("/backup", get(backup::make)),
         ("/tail", get(tail::watch)),
+        ("/doctor", get(doctor::checkup)),
+        ("/doctor/recount", get(doctor::recount)),
     ]
 }
 

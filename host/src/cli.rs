@@ -20,6 +20,7 @@ mod completions;
 mod deliveries;
 mod demo;
 mod dev;
+mod doctor;
 mod event_types;
 mod events;
 mod explain;
@@ -207,6 +208,8 @@ enum Command {
     Backup(backup::Args),
     /// Make a data directory of a backup
     Restore(restore::Args),
+    /// Look whether everything is well, and say what to do where it is not
+    Doctor(doctor::Args),
     /// Say what a problem means and what to do about it
     Explain(explain::Args),
     /// Print the OpenAPI document
@@ -279,6 +282,7 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Health(args) => health::run(args, context).await,
         Command::Backup(args) => backup::run(args, context).await,
         Command::Restore(args) => restore::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Explain(args) => explain::run(&args, context),
         Command::Openapi => openapi::run(context),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),

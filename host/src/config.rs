@@ -22,6 +22,7 @@ pub mod choice;
 pub mod environment;
 pub mod layers;
 pub mod network;
+pub mod reference;
 pub mod rule;
 pub mod setting;
 pub mod suggest;
@@ -30,7 +31,7 @@ pub mod value;
 pub use choice::{LogFormat, MetricsFor, UnknownTypes, Validate};
 pub use layers::{Error, Fault, Given, Loaded, Origin};
 pub use rule::{AllowRule, AllowWhat};
-pub use setting::{Layers, SETTINGS, Setting};
+pub use setting::{GROUPS, Layers, SETTINGS, Setting};
 
 use network::{Networks, WebAddress};
 use rule::Rules;
@@ -70,6 +71,8 @@ settings! {
         header_timeout: Duration = Time, "30s", in SECOND..=5 * MINUTE;
         /// Longest wait for the whole body of a request.
         body_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
+        /// Longest wait for a client to take more of an answer; then its connection is closed.
+        send_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
         /// Connections at once; the next ones wait to be accepted.
         connections_max: usize = Count, "4096", in 16..=1_000_000;
         /// Largest body of a request. (Plugins have a limit of their own.)
@@ -189,9 +192,10 @@ settings! {
 
     /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that
     /// compiles or runs plugins reads them.)
-    #[derive(PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    plugins: PluginLimits {
+    plugins: PluginLimits with [
+        derive(PartialEq, Eq, serde::Serialize, serde::Deserialize),
+        serde(default, deny_unknown_fields)
+    ] {
         /// The program that compiles components in a process of its own; the router's own binary where
         /// none is named.
         compiler: Option<PathBuf> = Optional<PathText>, "";

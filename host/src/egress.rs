@@ -14,13 +14,14 @@ mod client;
 mod dial;
 mod failure;
 mod guard;
+mod interim;
 mod policy;
 mod spelling;
 mod url;
 
 pub use self::address::{Reach, classify};
 pub use self::client::{Egress, EgressError, Limits, Outbound, RESPONSE_HEADERS_MAX, Reply};
-pub use self::guard::{ANSWERS_MAX, LOOKUPS_MAX, Lookup, LookupFuture, SystemLookup};
+pub use self::guard::{ANSWERS_MAX, LOOKUPS_MAX, Lookup, LookupFuture, SystemLookup, look_up};
 pub use self::policy::{AllowRule, AllowTarget, Policy, Refusal, RuleFault};
 pub use self::spelling::Spelling;
 pub use self::url::{URL_BYTES_MAX, UrlFault, check_url, with_path};

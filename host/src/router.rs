@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::control::steward::Keeper;
 use crate::control::{self, Control};
 use crate::dispatcher::{Dispatcher, Endpoints, Loader, Tools};
+use crate::doctor::{self, Doctor};
 use crate::egress::Egress;
 use crate::first_party::FIRST_PARTY;
 use crate::housekeeping::Housekeeping;
@@ -47,7 +48,7 @@ use crate::trial::Trial;
 use crate::{api, auth};
 
 /// File in the data directory that holds the admin key of the first start.
-pub const ADMIN_KEY_FILE: &str = "admin.key";
+pub const ADMIN_KEY_FILE: &str = store::files::ADMIN_KEY;
 /// Directory in the data directory that holds compiled plugins.
 const ARTEFACTS: &str = "compiled";
 /// The purpose of the key that authenticates them.
@@ -216,6 +217,15 @@ impl Router {
         };
         keeper.catch_up().await?;
         let meters = Arc::new(Meters::new(clock.now()));
+        let doctor = Doctor::new(doctor::Parts {
+            store: store.clone(),
+            registry: registry.clone(),
+            catalogue: catalogue.clone(),
+            dispatcher: dispatcher.clone(),
+            policy: egress.policy().clone(),
+            clock: clock.clone(),
+            config: config.clone(),
+        });
         let renderer = Renderer::new(
             catalogue,
             runtime.clone(),
@@ -326,6 +336,7 @@ impl Router {
             recovery,
             backups,
             meters,
+            doctor,
             draining: stop.clone(),
             traffic: api::traffic::Traffic::new(metrics),
             scrape,
@@ -362,9 +373,13 @@ impl Router {
         self.dispatcher.settled().await;
     }
 
-    /// Waits until the router can do no more, which happens only when its store has failed.
+    /// Waits until the router can do no more, which happens only when its store has failed. Where nothing is
+    /// to be delivered, the dispatcher would not notice.
     pub async fn failed(&self) {
-        self.dispatcher.ended().await;
+        tokio::select! {
+            () = self.dispatcher.ended() => {}
+            () = self.store.ended() => {}
+        }
     }
 
     /// Stops accepting, lets what is under way end within the drain time, and closes the store.

@@ -19,6 +19,7 @@ mod copies;
 mod contract;
 pub mod files;
 mod found;
+mod inspection;
 mod query;
 pub mod sqlite;
 
@@ -51,6 +52,7 @@ pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
     InARow, LastAttempt, Recorded, Resend, Row, StoredEvent,
 };
+pub use self::inspection::Inspection;
 pub use self::query::{
     CauseQuery, DeliveryQuery, EventQuery, Order, OutcomeFilter, ReceptionQuery, StateFilter,
 };
@@ -217,7 +219,7 @@ pub struct Expired {
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Operations + Copies + Send + Sync + 'static {
+pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
 
@@ -355,6 +357,10 @@ pub trait Store: Operations + Copies + Send + Sync + 'static {
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
+
+    /// Waits until nothing is written any more: the store was closed, or its writer has ended after a
+    /// failed write or sync, which it does for good.
+    fn ended(&self) -> BoxFuture<'_, ()>;
 
     /// Writes what is queued, checkpoints and closes. Later calls give [`Error::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<()>>;

@@ -27,6 +27,17 @@
 mod support;
 
 mod backup;
+mod chance;
+mod daemon;
+mod durable;
 mod extent;
 mod full;
+mod nth_error;
+mod percentile;
+mod power;
+mod private_network;
+mod producers;
+mod receivers;
 mod small_disk;
+mod ssrf;
+mod vfs;

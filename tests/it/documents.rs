@@ -98,3 +98,15 @@ fn every_finding_is_in_the_guide_to_testing_endpoints() {
         );
     }
 }
+
+/// The reference of the settings is what the program prints.
+#[test]
+fn the_reference_of_the_configuration_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == hookway::config::reference::page(),
+        "docs/configuration.md is not what the code says; write it anew with\n  \
+         cargo run --bin hookway -- config --reference > docs/configuration.md"
+    );
+}

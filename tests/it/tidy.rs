@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "alert",
     "auth",
     "bucket",
+    "checkup",
     "cloudevents",
     "delivery",
     "diagnosis",
@@ -57,6 +58,7 @@ const WIRING: &[&str] = &[
     "catalogue",
     "control",
     "dispatcher",
+    "doctor",
     "housekeeping",
     "ingest",
     "intake",
@@ -249,7 +251,8 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
-                        // Plugins are tried without a router, and what no router has open is backed up.
+                        // Plugins are tried, and data directories looked at and backed up, without a router.
+                        "doctor",
                         "workbench",
                         "backup",
                     ]

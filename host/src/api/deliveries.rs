@@ -171,6 +171,7 @@ impl Wanted {
 /// Lists deliveries, newest first.
 #[utoipa::path(
     get, path = "/api/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries",
+    security(("key" = ["read"])),
     params(
         ("status" = Option<String>, Query, description = "pending, held, delivered, filtered or failed"),
         ("subscription" = Option<String>, Query, description = "`sub_…` or a key"),
@@ -201,6 +202,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/api/v1/subscriptions/{id}/deliveries", tag = "subscriptions",
     operation_id = "list_subscription_deliveries",
+    security(("key" = ["read"])),
     params(
         ("id" = String, Path, description = "`sub_…` or its key"),
         ("status" = Option<String>, Query, description = "pending, held, delivered, filtered or failed"),
@@ -293,6 +295,7 @@ async fn page(
 /// Shows one delivery with its plugin runs and attempts.
 #[utoipa::path(
     get, path = "/api/v1/deliveries/{id}", tag = "deliveries", operation_id = "get_delivery",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`dlv_…`")),
     responses((status = 200, description = "The delivery", body = DeliveryWhole))
 )]
@@ -347,6 +350,7 @@ pub struct ResendOut {
 /// Sends the same request again, under the same id. A pending delivery is sent now.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/{id}/resend", tag = "deliveries", operation_id = "resend_delivery",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`dlv_…`")),
     responses((status = 202, description = "Will be sent", body = ResendOut))
 )]

@@ -32,6 +32,7 @@ fn language(headers: &HeaderMap) -> &str {
 /// Lists the described event types by name, without their schemas and samples.
 #[utoipa::path(
     get, path = "/api/v1/event-types", tag = "event types", operation_id = "list_event_types",
+    security(("key" = ["read"])),
     params(
         ("group" = Option<String>, Query, description = "Only those of this group"),
         ("Accept-Language" = Option<String>, Header, description = "The language of `description`"),
@@ -62,6 +63,7 @@ pub async fn list(
 /// Shows one event type with its schema and its sample.
 #[utoipa::path(
     get, path = "/api/v1/event-types/{name}", tag = "event types", operation_id = "get_event_type",
+    security(("key" = ["read"])),
     params(
         ("name" = String, Path, description = "The type, such as `alert.created`"),
         ("Accept-Language" = Option<String>, Header, description = "The language of `description`"),
@@ -85,6 +87,7 @@ pub async fn show(
 /// unless `ingest.unknown_types` says otherwise.
 #[utoipa::path(
     post, path = "/api/v1/event-types", tag = "event types", operation_id = "create_event_type",
+    security(("key" = ["manage"])),
     request_body = EventTypeIn,
     responses((status = 201, description = "Described", body = EventTypeOut))
 )]
@@ -102,6 +105,7 @@ pub async fn create(
 /// Describes a type anew, whole; what is not given is not kept. `If-Match` guards against changes in between.
 #[utoipa::path(
     put, path = "/api/v1/event-types/{name}", tag = "event types", operation_id = "put_event_type",
+    security(("key" = ["manage"])),
     params(
         ("name" = String, Path, description = "The type, such as `alert.created`"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read"),
@@ -135,6 +139,7 @@ pub async fn put(
 /// Changes what is given; null takes away (RFC 7396). `If-Match` guards against changes in between.
 #[utoipa::path(
     patch, path = "/api/v1/event-types/{name}", tag = "event types", operation_id = "update_event_type",
+    security(("key" = ["manage"])),
     params(
         ("name" = String, Path, description = "The type, such as `alert.created`"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read"),
@@ -161,6 +166,7 @@ pub async fn update(
 /// Forgets what is said about a type. Its events stay, and more may come.
 #[utoipa::path(
     delete, path = "/api/v1/event-types/{name}", tag = "event types", operation_id = "delete_event_type",
+    security(("key" = ["manage"])),
     params(("name" = String, Path, description = "The type, such as `alert.created`")),
     responses((status = 204, description = "Forgotten"))
 )]
@@ -181,6 +187,7 @@ pub async fn remove(
 /// Types that are there already are replaced.
 #[utoipa::path(
     post, path = "/api/v1/event-types/load", tag = "event types", operation_id = "load_event_types",
+    security(("key" = ["manage"])),
     request_body = LoadIn,
     responses((status = 200, description = "What was added and changed", body = LoadedOut))
 )]
@@ -201,6 +208,7 @@ pub async fn load(
 #[utoipa::path(
     get, path = "/api/v1/event-type-catalogues", tag = "event types",
     operation_id = "list_event_type_catalogues",
+    security(("key" = ["read"])),
     responses((status = 200, description = "All of them", body = Page<CatalogueOut>))
 )]
 pub async fn catalogues(_caller: May<ToRead>) -> Json<Page<CatalogueOut>> {

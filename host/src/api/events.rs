@@ -185,6 +185,7 @@ fn shown_data(event: &Event) -> (Option<Box<RawValue>>, Option<String>) {
 /// any media type, is the data. A batch is answered as an array is: `{"data": […]}`, in its order.
 #[utoipa::path(
     post, path = "/api/v1/events", tag = "events", operation_id = "create_events",
+    security(("key" = ["ingest"])),
     request_body(content(
         (EventsIn = "application/json"),
         (CloudEventIn = "application/cloudevents+json"),
@@ -274,6 +275,7 @@ pub(super) fn problem_of(error: ingest::Error, form: Form) -> Problem {
 /// Lists events, newest first, without their payloads.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", operation_id = "list_events",
+    security(("key" = ["read"])),
     params(
         ("type" = Option<String>, Query, description = "Only this type"),
         ("source" = Option<String>, Query, description = "Only from this source"),
@@ -311,6 +313,7 @@ pub async fn list(
 /// Shows one event with its payload.
 #[utoipa::path(
     get, path = "/api/v1/events/{id}", tag = "events", operation_id = "get_event",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`evt_…`")),
     responses((status = 200, description = "The event", body = EventOut))
 )]
@@ -346,6 +349,7 @@ pub struct MatchOut {
 /// Says for each subscription, as it is now, whether it matches an event and why.
 #[utoipa::path(
     get, path = "/api/v1/events/{id}/matches", tag = "events", operation_id = "explain_event",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`evt_…`")),
     responses((status = 200, description = "One entry a subscription", body = Page<MatchOut>))
 )]

@@ -4,6 +4,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use futures_util::FutureExt as _;
 use serde::Serialize;
 
 use super::Shared;
@@ -27,7 +28,8 @@ pub async fn alive() -> Json<Health> {
     Json(OK)
 }
 
-/// The router takes events: it is not shutting down, its database answers, and there is room on its disk.
+/// The router takes events: it is not shutting down, its database answers and can be written, and there is room
+/// on its disk.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readiness", security(()),
     responses(
@@ -38,6 +40,13 @@ pub async fn alive() -> Json<Health> {
 pub async fn ready(State(state): State<Shared>) -> Result<Json<Health>, Problem> {
     if *state.draining.borrow() {
         return Err(Problem::new(Kind::Unavailable, "the router is shutting down"));
+    }
+    // What is there can be read still, but nothing can be accepted.
+    if state.store.ended().now_or_never().is_some() {
+        return Err(Problem::new(
+            Kind::Unavailable,
+            "the database is closed or has failed; the log says how",
+        ));
     }
     if let Err(low) = state.ingest.space.check() {
         return Err(Problem::new(Kind::Unavailable, low.to_string()));

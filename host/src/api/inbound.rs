@@ -29,7 +29,7 @@ const EVENT_ID: HeaderName = HeaderName::from_static("hookway-event-id");
 #[utoipa::path(
     post, path = "/webhooks/{source}", tag = "sources", operation_id = "receive", security(()),
     request_body(
-        content = Vec<u8>, content_type = "application/octet-stream",
+        content = Option<Vec<u8>>, content_type = "application/octet-stream",
         description = "Whatever the service sends, of any media type: kept byte for byte. Handshakes come by other \
                        methods too, as the source's preset says"
     ),
@@ -50,7 +50,7 @@ pub async fn receive(
     post, path = "/webhooks/{tenant}/{source}", tag = "sources", operation_id = "receive_of_tenant",
     security(()),
     request_body(
-        content = Vec<u8>, content_type = "application/octet-stream",
+        content = Option<Vec<u8>>, content_type = "application/octet-stream",
         description = "Whatever the service sends, of any media type: kept byte for byte"
     ),
     params(

@@ -75,6 +75,7 @@ impl KeyOut {
 /// Makes a key. The answer is the only one that shows it.
 #[utoipa::path(
     post, path = "/api/v1/keys", tag = "keys", operation_id = "create_key",
+    security(("key" = ["admin"])),
     request_body = KeyIn,
     responses((status = 201, description = "Made", body = KeyOut))
 )]
@@ -139,6 +140,7 @@ fn seen_by(caller: &Caller, all: bool) -> Option<TenantId> {
 /// Lists keys, revoked ones too, newest first.
 #[utoipa::path(
     get, path = "/api/v1/keys", tag = "keys", operation_id = "list_keys",
+    security(("key" = ["admin"])),
     params(("all" = Option<bool>, Query, description = "Those of every tenant and of the router, for who administers it")),
     responses((status = 200, description = "All of them", body = Page<KeyOut>))
 )]
@@ -157,6 +159,7 @@ pub async fn list(
 /// Revokes a key. It opens nothing from now on.
 #[utoipa::path(
     delete, path = "/api/v1/keys/{id}", tag = "keys", operation_id = "revoke_key",
+    security(("key" = ["admin"])),
     params(("id" = String, Path, description = "`key_…`")),
     responses((status = 204, description = "Revoked"))
 )]

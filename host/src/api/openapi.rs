@@ -1,6 +1,7 @@
 //! `/openapi.json`: the description of this API, derived from its handlers.
 //!
-//! What every path has in common (authorisation, problems, the tenant header) is added here once. The
+//! What every path has in common (authorisation, problems, the tenant header) is added here once, and what
+//! the handlers cannot say of their bodies: which are raw bytes, and that a patch needs no field. The
 //! paths of subscriptions are there twice, as `webhooks` too, because they are routed twice.
 
 use std::sync::LazyLock;
@@ -10,14 +11,15 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{Components, Content, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
+use super::page::LIMIT_MAX;
 use super::problem::{self, Document};
 use super::{
-    attempts, backup, deliveries, event_types, events, health, inbound, keys, metrics, operations, plugins,
-    profiles,
-    receptions, sources, subscriptions, tail, tenants, trial,
+    attempts, backup, deliveries, doctor, event_types, events, health, inbound, keys, metrics, operations,
+    plugins, profiles, receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
 
@@ -47,7 +49,7 @@ use crate::json::Fault;
         event_types::remove, event_types::load, event_types::catalogues,
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
-        tail::watch, backup::make,
+        tail::watch, backup::make, doctor::checkup, doctor::recount,
         health::alive, health::ready, metrics::show, document,
         problem::pages::index, problem::pages::show,
     ),
@@ -83,6 +85,10 @@ fn whole() -> utoipa::openapi::OpenApi {
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("hw_…")
+        .description(Some(
+            "A key. Each operation names the scope that it needs: `ingest`, `read`, `manage` or `admin`; and \
+             `router` where the key must be one of the whole router",
+        ))
         .build();
     if let Some(components) = &mut document.components {
         components.add_security_scheme("key", SecurityScheme::Http(key));
@@ -91,6 +97,9 @@ fn whole() -> utoipa::openapi::OpenApi {
     for (path, item) in paths.iter_mut() {
         for operation in operations(item) {
             refine(operation, path.starts_with(super::PREFIX));
+        }
+        if let (Some(components), Some(patch)) = (&mut document.components, &mut item.patch) {
+            need_no_field(patch, components);
         }
     }
     let aliases: Vec<(String, PathItem)> = paths
@@ -140,7 +149,74 @@ fn refine(operation: &mut Operation, in_api: bool) {
             .description(Some(
                 "The tenant, by name or id, for keys that act for any; `default` where nothing is said",
             ))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
             .build();
         operation.parameters.get_or_insert_default().push(tenant.into());
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        {
+            narrow(&parameter.name, schema);
+        }
+    }
+    for (media_type, content) in contents(operation) {
+        if RAW.contains(&media_type) {
+            let bytes = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+            content.schema = Some(bytes.into());
+        }
+    }
+}
+
+/// What a parameter may be, where its type says too little or too much.
+fn narrow(name: &str, schema: &mut Object) {
+    if schema.schema_type == SchemaType::Type(Type::Boolean) {
+        // `?all` alone says yes, too.
+        schema.schema_type = SchemaType::from_iter([Type::Boolean, Type::String]);
+        schema.enum_values = Some(vec![true.into(), false.into(), "".into()]);
+    }
+    if name == "limit" {
+        schema.minimum = Some(1_usize.into());
+        schema.maximum = Some(LIMIT_MAX.into());
+    }
+}
+
+/// What the body of a request may be, by media type.
+fn contents(operation: &mut Operation) -> impl Iterator<Item = (&str, &mut Content)> {
+    let body = match &mut operation.request_body {
+        Some(RefOr::T(body)) => Some(body),
+        Some(RefOr::Ref(_)) | None => None,
+    };
+    let contents = body.into_iter().flat_map(|body| &mut body.content);
+    contents.filter_map(|(media_type, content)| match content {
+        RefOr::T(content) => Some((media_type.as_str(), content)),
+        RefOr::Ref(_) => None,
+    })
+}
+
+/// Media types of bodies that are bytes, not JSON.
+const RAW: [&str; 2] = ["application/wasm", "application/octet-stream"];
+
+/// A patch says what is to change, so that nothing is required of its body: it has a schema of its own,
+/// `…Patch`, where the one of the whole thing requires something.
+fn need_no_field(operation: &mut Operation, components: &mut Components) {
+    for (_, content) in contents(operation) {
+        let Some(RefOr::Ref(whole)) = &content.schema else {
+            continue;
+        };
+        let Some(name) = whole.ref_location.rsplit('/').next() else {
+            continue;
+        };
+        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get(name)
+            && !object.required.is_empty()
+        {
+            let mut object = object.clone();
+            object.required.clear();
+            let name = format!("{name}Patch");
+            content.schema = Some(RefOr::Ref(Ref::from_schema_name(&name)));
+            components.schemas.insert(name, RefOr::T(Schema::Object(object)));
+        }
     }
 }

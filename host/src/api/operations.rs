@@ -72,6 +72,7 @@ async fn of_subscription(
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/{id}/recover", tag = "subscriptions",
     operation_id = "recover_subscription",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     request_body = Option<AskedIn>,
     responses(
@@ -93,6 +94,7 @@ pub async fn recover(
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/{id}/replay", tag = "subscriptions",
     operation_id = "replay_subscription",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     request_body = Option<AskedIn>,
     responses(
@@ -112,6 +114,7 @@ pub async fn replay(
 /// Begins an operation for one subscription or for all of the tenant.
 #[utoipa::path(
     post, path = "/api/v1/operations", tag = "operations", operation_id = "create_operation",
+    security(("key" = ["manage"])),
     request_body = OperationIn,
     responses(
         (status = 202, description = "Begun", body = OperationOut),
@@ -134,6 +137,7 @@ pub async fn begin(
 /// Lists operations, newest first.
 #[utoipa::path(
     get, path = "/api/v1/operations", tag = "operations", operation_id = "list_operations",
+    security(("key" = ["read"])),
     params(
         ("running" = Option<bool>, Query, description = "Only those that have not ended"),
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
@@ -170,6 +174,7 @@ pub async fn list(
 /// Shows one operation and how far it is.
 #[utoipa::path(
     get, path = "/api/v1/operations/{id}", tag = "operations", operation_id = "get_operation",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`op_…`")),
     responses((status = 200, description = "The operation", body = OperationOut))
 )]
@@ -187,6 +192,7 @@ pub async fn show(
 /// Stops an operation between two steps. What it has put in stays.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/cancel", tag = "operations", operation_id = "cancel_operation",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`op_…`")),
     responses((status = 200, description = "Cancelled", body = OperationOut))
 )]

@@ -129,6 +129,7 @@ impl PluginOut {
 /// Lists the plugins that subscriptions can name.
 #[utoipa::path(
     get, path = "/api/v1/plugins", tag = "plugins", operation_id = "list_plugins",
+    security(("key" = ["read"])),
     responses((status = 200, description = "All of them, by name", body = Page<PluginOut>))
 )]
 pub async fn list(
@@ -166,6 +167,7 @@ async fn manifest_of(state: &Shared, caller: &Caller, known: &Known) -> Result<M
 /// Shows one plugin.
 #[utoipa::path(
     get, path = "/api/v1/plugins/{name}", tag = "plugins", operation_id = "get_plugin",
+    security(("key" = ["read"])),
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "The plugin", body = PluginWhole))
 )]
@@ -210,6 +212,7 @@ pub struct UploadOut {
 /// Uploads a component and makes it today's version. 409 tells which subscriptions would break.
 #[utoipa::path(
     put, path = "/api/v1/plugins/{name}", tag = "plugins", operation_id = "upload_plugin",
+    security(("key" = ["manage"])),
     params(
         ("name" = String, Path, description = "The name that subscriptions use"),
         ("force" = Option<bool>, Query, description = "Take it although subscriptions break, and hold those"),
@@ -254,6 +257,7 @@ pub async fn upload(
 /// Removes an uploaded plugin that nobody uses.
 #[utoipa::path(
     delete, path = "/api/v1/plugins/{name}", tag = "plugins", operation_id = "delete_plugin",
+    security(("key" = ["manage"])),
     params(("name" = String, Path, description = "Its name")),
     responses((status = 204, description = "Removed"))
 )]

@@ -78,6 +78,7 @@ fn whole(edition: &Arc<Edition>, state: &Shared, caller: &Caller) -> ProfileWhol
 /// Lists the profiles that there are, each in its newest version, by name.
 #[utoipa::path(
     get, path = "/api/v1/profiles", tag = "profiles", operation_id = "list_profiles",
+    security(("key" = ["read"])),
     responses((status = 200, description = "All of them", body = Page<ProfileOut>))
 )]
 pub async fn list(
@@ -95,6 +96,7 @@ pub async fn list(
 /// Shows one profile, in its newest version or the one that is asked for.
 #[utoipa::path(
     get, path = "/api/v1/profiles/{name}", tag = "profiles", operation_id = "get_profile",
+    security(("key" = ["read"])),
     params(
         ("name" = String, Path, description = "Its name, or `name@version`"),
     ),
@@ -116,6 +118,7 @@ pub async fn show(
 /// Makes a profile, or its next version. The same again makes nothing.
 #[utoipa::path(
     put, path = "/api/v1/profiles/{name}", tag = "profiles", operation_id = "put_profile",
+    security(("key" = ["manage"])),
     params(("name" = String, Path, description = "Its name")),
     request_body(content = serde_json::Value, description = "What it says; docs/profiles.md has every field"),
     responses(
@@ -149,6 +152,7 @@ pub async fn put(
 /// it go on to do so.
 #[utoipa::path(
     delete, path = "/api/v1/profiles/{name}", tag = "profiles", operation_id = "delete_profile",
+    security(("key" = ["manage"])),
     params(("name" = String, Path, description = "Its name")),
     responses((status = 204, description = "Removed"))
 )]

@@ -126,6 +126,7 @@ impl From<Reception> for ReceptionOut {
 /// Lists requests to a source, newest first.
 #[utoipa::path(
     get, path = "/api/v1/sources/{id}/receptions", tag = "sources", operation_id = "list_source_receptions",
+    security(("key" = ["read"])),
     params(
         ("id" = String, Path, description = "`src_…` or its name"),
         ("outcome" = Option<String>, Query, description = "Only `accepted` (repetitions too), `handshake` or `refused`"),
@@ -149,6 +150,7 @@ pub async fn list_of_source(
 /// Lists requests to all sources, newest first.
 #[utoipa::path(
     get, path = "/api/v1/receptions", tag = "sources", operation_id = "list_receptions",
+    security(("key" = ["read"])),
     params(
         ("outcome" = Option<String>, Query, description = "Only `accepted` (repetitions too), `handshake` or `refused`"),
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
@@ -205,6 +207,7 @@ async fn page(
 /// Shows one request to a source.
 #[utoipa::path(
     get, path = "/api/v1/receptions/{id}", tag = "sources", operation_id = "get_reception",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`rcp_…`")),
     responses((status = 200, description = "The request", body = ReceptionOut))
 )]

@@ -21,6 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::util::MapRequest;
 
+mod stall;
+
+use stall::Stalling;
+
 /// Largest request head, in bytes. Twice what proxies commonly send on. (hyper's own limit of 100
 /// headers stands beside it; raising or lowering that one costs an allocation per request.)
 pub const HEAD_BYTES_MAX: usize = 16 * 1_024;
@@ -36,6 +40,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Within this time a request head must arrive; also how long a kept-alive connection may rest.
     pub head_timeout: Duration,
+    /// Within this time a client must take more of its answer.
+    pub send_timeout: Duration,
     /// How long requests in flight may take to end once the server drains.
     pub drain_timeout: Duration,
 }
@@ -45,6 +51,7 @@ impl Default for Limits {
         Self {
             connections_max: 4_096,
             head_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -93,7 +100,8 @@ pub async fn serve(
             request
         });
         let service = TowerToHyperService::new(known);
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection =
+            http.serve_connection(TokioIo::new(Stalling::new(stream, limits.send_timeout)), service);
         tokio::spawn(run(connection, graceful.watcher(), permit));
     }
     // Who knocks now is refused at once instead of waiting for nobody.

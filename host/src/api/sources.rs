@@ -30,6 +30,7 @@ use body::wish;
 /// repeated.
 #[utoipa::path(
     post, path = "/api/v1/sources", tag = "sources", operation_id = "create_source",
+    security(("key" = ["manage"])),
     request_body = SourceIn,
     responses((status = 201, description = "Made", body = SourceOut))
 )]
@@ -51,6 +52,7 @@ pub async fn create(
 /// Lists sources, newest first.
 #[utoipa::path(
     get, path = "/api/v1/sources", tag = "sources", operation_id = "list_sources",
+    security(("key" = ["read"])),
     params(
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
@@ -76,6 +78,7 @@ pub async fn list(
 /// Shows one source.
 #[utoipa::path(
     get, path = "/api/v1/sources/{id}", tag = "sources", operation_id = "get_source",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`src_…` or its name")),
     responses((status = 200, description = "The source", body = SourceOut))
 )]
@@ -94,6 +97,7 @@ pub async fn show(
 /// Changes what is given; null takes away (RFC 7396). `If-Match` guards against changes in between.
 #[utoipa::path(
     patch, path = "/api/v1/sources/{id}", tag = "sources", operation_id = "update_source",
+    security(("key" = ["manage"])),
     params(
         ("id" = String, Path, description = "`src_…` or its name"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read"),
@@ -119,6 +123,7 @@ pub async fn update(
 /// Removes a source. What it accepted stays in history and is delivered.
 #[utoipa::path(
     delete, path = "/api/v1/sources/{id}", tag = "sources", operation_id = "delete_source",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`src_…` or its name")),
     responses((status = 204, description = "Removed"))
 )]
@@ -147,6 +152,7 @@ async fn switch(caller: &May<ToManage>, state: &Shared, id: &str, on: bool) -> R
 /// Takes requests again.
 #[utoipa::path(
     post, path = "/api/v1/sources/{id}/enable", tag = "sources", operation_id = "enable_source",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`src_…` or its name")),
     responses((status = 200, description = "Enabled", body = SourceOut))
 )]
@@ -161,6 +167,7 @@ pub async fn enable(
 /// Answers 404 to every request until it is enabled again.
 #[utoipa::path(
     post, path = "/api/v1/sources/{id}/disable", tag = "sources", operation_id = "disable_source",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`src_…` or its name")),
     responses((status = 200, description = "Disabled", body = SourceOut))
 )]
@@ -176,6 +183,7 @@ pub async fn disable(
 /// was made here.
 #[utoipa::path(
     post, path = "/api/v1/sources/{id}/rotate-secret", tag = "sources", operation_id = "rotate_source_secret",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`src_…` or its name")),
     request_body = Option<RotateIn>,
     responses((status = 200, description = "Rotated", body = SourceOut))
@@ -220,6 +228,7 @@ pub struct PresetOut {
 /// Lists the services that Hookway knows.
 #[utoipa::path(
     get, path = "/api/v1/source-presets", tag = "sources", operation_id = "list_source_presets",
+    security(("key" = ["read"])),
     responses((status = 200, description = "All of them", body = Page<PresetOut>))
 )]
 pub async fn presets(_caller: May<ToRead>) -> Json<Page<PresetOut>> {

@@ -32,6 +32,7 @@ pub(super) use body::wish;
 /// Makes a subscription. The answer is the only one that shows its secret.
 #[utoipa::path(
     post, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "create_subscription",
+    security(("key" = ["manage"])),
     request_body = SubscriptionIn,
     responses((status = 201, description = "Made", body = SubscriptionOut))
 )]
@@ -52,6 +53,7 @@ pub async fn create(
 /// Lists subscriptions, newest first.
 #[utoipa::path(
     get, path = "/api/v1/subscriptions", tag = "subscriptions", operation_id = "list_subscriptions",
+    security(("key" = ["read"])),
     params(
         ("limit" = Option<usize>, Query, description = "1 to 250; 50 where nothing is said"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
@@ -80,6 +82,7 @@ pub async fn list(
 /// Shows one subscription, with counts of its deliveries.
 #[utoipa::path(
     get, path = "/api/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "get_subscription",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     responses((status = 200, description = "The subscription", body = SubscriptionOut))
 )]
@@ -101,6 +104,7 @@ pub async fn show(
 /// Changes what is given; null takes away (RFC 7396). `If-Match` guards against changes in between.
 #[utoipa::path(
     patch, path = "/api/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "update_subscription",
+    security(("key" = ["manage"])),
     params(
         ("id" = String, Path, description = "`sub_…` or its key"),
         ("If-Match" = Option<String>, Header, description = "The ETag that was read"),
@@ -126,6 +130,7 @@ pub async fn update(
 /// Removes a subscription. Deliveries that are still pending fail.
 #[utoipa::path(
     delete, path = "/api/v1/subscriptions/{id}", tag = "subscriptions", operation_id = "delete_subscription",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     responses((status = 204, description = "Removed"))
 )]
@@ -145,6 +150,7 @@ pub async fn remove(
 /// Lets deliveries go out again, those that were held first.
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/{id}/enable", tag = "subscriptions", operation_id = "enable_subscription",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     responses((status = 200, description = "Enabled", body = SubscriptionOut))
 )]
@@ -168,6 +174,7 @@ pub struct DisableIn {
 /// Holds deliveries until it is enabled again. Nothing is lost.
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/{id}/disable", tag = "subscriptions", operation_id = "disable_subscription",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     request_body = Option<DisableIn>,
     responses((status = 200, description = "Disabled", body = SubscriptionOut))
@@ -207,6 +214,7 @@ pub struct RotateIn {
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/{id}/rotate-secret", tag = "subscriptions",
     operation_id = "rotate_subscription_secret",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     request_body = Option<RotateIn>,
     responses((status = 200, description = "Rotated", body = SubscriptionOut))

@@ -168,6 +168,7 @@ impl Wanted {
 /// `operation_ended`; and `missed` to a watcher that is too slow.
 #[utoipa::path(
     get, path = "/api/v1/tail", tag = "tail", operation_id = "tail",
+    security(("key" = ["read"])),
     params(
         ("type" = Option<String>, Query, description = "A pattern such as `alert.*`"),
         ("source" = Option<String>, Query, description = "Where events entered: the name of a source, or what their producer said"),

@@ -93,6 +93,7 @@ fn check_router_wide(caller: &Caller) -> Result<(), Problem> {
 /// Makes a tenant.
 #[utoipa::path(
     post, path = "/api/v1/tenants", tag = "tenants", operation_id = "create_tenant",
+    security(("key" = ["admin", "router"])),
     request_body = TenantIn,
     responses((status = 201, description = "Made", body = TenantOut))
 )]
@@ -134,6 +135,7 @@ fn named(caller: &Caller, state: &Shared, id: &str) -> Result<TenantId, Problem>
 /// Shows one tenant.
 #[utoipa::path(
     get, path = "/api/v1/tenants/{id}", tag = "tenants", operation_id = "get_tenant",
+    security(("key" = ["admin"])),
     params(("id" = String, Path, description = "`ten_…` or its name")),
     responses((status = 200, description = "The tenant", body = TenantOut))
 )]
@@ -152,6 +154,7 @@ pub async fn show(
 /// Changes what is given; null takes away (RFC 7396).
 #[utoipa::path(
     patch, path = "/api/v1/tenants/{id}", tag = "tenants", operation_id = "update_tenant",
+    security(("key" = ["admin"])),
     params(("id" = String, Path, description = "`ten_…` or its name")),
     request_body = TenantChange,
     responses((status = 200, description = "Changed", body = TenantOut))
@@ -171,6 +174,7 @@ pub async fn update(
 /// Lists tenants.
 #[utoipa::path(
     get, path = "/api/v1/tenants", tag = "tenants", operation_id = "list_tenants",
+    security(("key" = ["admin", "router"])),
     responses((status = 200, description = "All of them", body = Page<TenantOut>))
 )]
 pub async fn list(

@@ -20,9 +20,11 @@ use crate::activity::Feed;
 use crate::auth;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::control::{Control, Parts};
 use crate::delivery::{Attempt, Pending};
 use crate::dispatcher::{Dispatcher, QueueLimits};
+use crate::doctor::{self, Doctor};
 use crate::egress::{self, Egress, Policy};
 use crate::event::Event;
 use crate::id::{Generator, RequestId};
@@ -200,6 +202,16 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
     });
     let control = control.await.unwrap();
     let egress = Egress::new(Policy::default(), egress::Limits::default()).unwrap();
+    let doctor = Doctor::new(doctor::Parts {
+        store: Arc::clone(&store),
+        registry: Arc::clone(&registry),
+        catalogue: Arc::clone(&catalogue),
+        // Its loop does not run: it says nothing of what waits.
+        dispatcher: Dispatcher::new(limits_of_nothing()).0,
+        policy: Policy::default(),
+        clock: clock.clone(),
+        config: Config::default(),
+    });
     let renderer = Renderer::new(
         catalogue,
         runtime.clone(),
@@ -267,6 +279,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         registry,
         feed,
         clock: clock.clone(),
+        doctor,
         meters: Arc::new(crate::meter::Meters::new(clock.now())),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
         recovery,
@@ -290,6 +303,15 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         control,
         draining: stop,
         directory,
+    }
+}
+
+const fn limits_of_nothing() -> QueueLimits {
+    QueueLimits {
+        in_flight_max: 1,
+        slow_max: 1,
+        rows_max: 1,
+        lane_rows_max: 1,
     }
 }
 

@@ -27,6 +27,7 @@ pub use shown::{ErrorOut, EventTried, FindingOut, RequestSent, ResponseGot, Test
 /// request is really signed and carries the header `Hookway-Test: true`.
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/test", tag = "subscriptions", operation_id = "test_subscription_unsaved",
+    security(("key" = ["manage"])),
     request_body = UnsavedIn,
     responses((status = 200, description = "What was sent, what came back, and what is probably wrong", body = TestOut))
 )]
@@ -46,6 +47,7 @@ pub async fn unsaved(
 /// delivery is made.
 #[utoipa::path(
     post, path = "/api/v1/subscriptions/{id}/test", tag = "subscriptions", operation_id = "test_subscription",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     request_body = Option<TestIn>,
     responses((status = 200, description = "What was sent, what came back, and what is probably wrong", body = TestOut))

@@ -94,8 +94,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn place(destination: PathBuf, clock: &Clock) -> Result<PathBuf, Failure> {
     let path = match destination.is_dir() {
         true => {
-            let time = clock.now().to_string().replace([':', '.'], "-");
-            destination.join(format!("hookway-{time}.tar"))
+            let time = clock.now().to_string().replace(':', "-");
+            let to_the_second = time.split('.').next().unwrap_or_default();
+            destination.join(format!("hookway-{to_the_second}Z.tar"))
         }
         false => destination,
     };
@@ -173,7 +174,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp::from_millis(1_779_208_200_000));
         let path = place(dir.path().to_owned(), &clock).unwrap();
-        assert_eq!(path, dir.path().join("hookway-2026-05-19T16-30-00-000Z.tar"));
+        assert_eq!(path, dir.path().join("hookway-2026-05-19T16-30-00Z.tar"));
         std::fs::write(&path, b"x").unwrap();
         for there in [path.clone(), dir.path().to_owned()] {
             assert!(matches!(place(there, &clock), Err(Failure::Usage(_))));

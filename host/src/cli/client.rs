@@ -3,6 +3,8 @@
 //! Not an egress: it goes where the person at the keyboard says, with the person's own key. It follows
 //! no redirect, since a redirect would carry the key elsewhere, and reads answers up to a limit.
 
+mod transport;
+
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,8 +23,6 @@ use super::failure::Failure;
 use super::problem::Problem;
 use crate::secret::Secret;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for a whole answer; compiling a large plugin takes the longest.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer. A page of deliveries has some hundred kilobytes.
@@ -111,18 +111,7 @@ impl Client {
                 tenant.map_err(|_| Failure::usage("--tenant is not a tenant's name"))?,
             );
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this client goes where the person at the keyboard says"
-        )]
-        let builder = reqwest::Client::builder();
-        let http = builder
-            .user_agent(concat!("hookway-cli/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
+        let http = transport::of(headers)
             .map_err(|error| Failure::because("cannot set up the HTTP client", error))?;
         Ok(Self {
             http,

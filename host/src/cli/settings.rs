@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::output::{Tone, clean};
+use super::output::{Tone, clean, write_bytes};
 use super::{Context, Failure};
-use crate::config::{Loaded, Origin, SETTINGS, Setting};
+use crate::config::{Loaded, Origin, SETTINGS, Setting, reference};
 
 /// Flags of `config`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookway config
   hookway config --doc server
+  hookway config --reference > configuration.md
   HOOKWAY_LISTEN=0.0.0.0:80 hookway config --json")]
 pub(super) struct Args {
     /// Only settings whose name starts so
@@ -19,10 +20,16 @@ pub(super) struct Args {
     /// Say of each setting what it is for, its form, default, limits and variables
     #[arg(long)]
     doc: bool,
+    /// Print the reference page, Markdown: every setting of this version
+    #[arg(long, conflicts_with_all = ["prefix", "doc"])]
+    reference: bool,
 }
 
 /// Shows the settings.
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    if args.reference {
+        return write_bytes(reference::page().as_bytes());
+    }
     let loaded = context.load(Vec::new())?;
     let chosen: Vec<&Setting> = SETTINGS
         .iter()

@@ -34,12 +34,7 @@ pub struct Setting {
 impl Setting {
     /// What it is for, as one paragraph.
     pub fn doc(&self) -> String {
-        self.doc
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
+        paragraph(self.doc)
     }
 
     /// Least and greatest value, where it has such.
@@ -70,6 +65,12 @@ impl Setting {
     pub fn show(&self, config: &Config) -> String {
         (self.show)(config)
     }
+}
+
+/// The lines of a documentation as one paragraph.
+pub(super) fn paragraph(doc: &str) -> String {
+    let lines = doc.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// Reads a value and holds it to its limits.
@@ -103,8 +104,8 @@ macro_rules! settings {
             $root:ident : $root_type:ty = $root_kind:ty, $root_default:literal $(, from $root_from:ident)?;
         )+}
         $(
-            $(#[$meta:meta])+
-            $group:ident : $struct:ident {$(
+            $(#[doc = $group_doc:literal])+
+            $group:ident : $struct:ident $(with [$($meta:meta),+])? {$(
                 $(#[doc = $doc:literal])+
                 $field:ident : $type:ty = $kind:ty, $default:literal $(, in $limits:expr)? $(, short $short:literal)?;
             )+}
@@ -127,7 +128,8 @@ macro_rules! settings {
         }
 
         $(
-            $(#[$meta])+
+            $(#[doc = $group_doc])+
+            $($(#[$meta])+)?
             #[derive(Clone, Debug)]
             pub struct $struct {
                 $($(#[doc = $doc])+ pub $field: $type,)+
@@ -144,6 +146,11 @@ macro_rules! settings {
             use super::*;
             use $crate::config::setting::{Layers, Setting, settings};
             use $crate::config::value::Kind;
+
+            /// Every group of settings and what it is about.
+            pub const GROUPS: &[(&str, &str)] = &[
+                $((stringify!($group), concat!($($group_doc, "\n"),+)),)+
+            ];
 
             /// Every setting, in the order of the reference page.
             pub const SETTINGS: &[Setting] = &[
@@ -193,5 +200,5 @@ macro_rules! settings {
     };
 }
 
-pub use super::table::SETTINGS;
+pub use super::table::{GROUPS, SETTINGS};
 pub(super) use settings;

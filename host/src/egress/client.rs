@@ -20,6 +20,7 @@ use url::Url;
 use super::dial::{Dial, public_roots};
 use super::failure::{failed, from_client};
 use super::guard::{Guard, Lookup, SystemLookup};
+use super::interim::{INTERIM_MAX, too_many};
 use super::policy::Policy;
 use super::spelling::Spelling;
 use super::url::check_parsed;
@@ -30,8 +31,9 @@ use crate::profile::FRAMING;
 pub(super) const REQUEST_HEADERS_MAX: usize = 256;
 /// Most headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
-/// Most headers of an answer that are read; more are no HTTP answer.
-const RESPONSE_HEADERS_READ_MAX: usize = 256;
+/// Most headers of an answer that are read; more are no HTTP answer. As many as hyper reads without
+/// allocating for them.
+const RESPONSE_HEADERS_READ_MAX: usize = 100;
 /// Most bytes of an answer's head that are read; a larger one is no HTTP answer. Common servers write at
 /// most 8 to 32 KiB.
 const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1_024;
@@ -188,12 +190,20 @@ impl Egress {
             return failed(ErrorKind::Invalid, detail);
         }
         let response_body_max = outbound.response_body_max;
-        let Ok(request) = assemble(outbound) else {
+        let Ok(mut request) = assemble(outbound) else {
             return failed(ErrorKind::Invalid, "the request could not be built");
         };
-        let response = match self.client.request(request).await {
-            Ok(response) => response,
-            Err(error) => return from_client(&error),
+        let too_many = too_many(&mut request);
+        let response = tokio::select! {
+            biased;
+            answered = self.client.request(request) => match answered {
+                Ok(response) => response,
+                Err(error) => return from_client(&error),
+            },
+            () = too_many => {
+                let detail = format!("more than {INTERIM_MAX} interim answers (1xx) and no answer");
+                return failed(ErrorKind::Protocol, detail);
+            }
         };
         let status = response.status().as_u16();
         let headers = kept_headers(response.headers());

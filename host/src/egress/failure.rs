@@ -65,8 +65,13 @@ pub(super) fn from_client(error: &(dyn Error + 'static)) -> AttemptResult {
         "the headers of the answer are too large"
     } else if http.is_parse() {
         "the answer is not HTTP/1.1"
-    } else if http.is_incomplete_message() {
+    } else if http.is_incomplete_message() || io == Some(io::ErrorKind::UnexpectedEof) {
         "the connection was closed before the answer was whole"
+    } else if matches!(io, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
+        // The decoder of bodies has no other way to say it.
+        "the body of the answer is not HTTP/1.1: its chunks or trailers are malformed or too large"
+    } else if io.is_none() && !http.is_canceled() && !http.is_closed() {
+        "the host sent something before it was asked"
     } else {
         io.map_or("the connection broke", in_words)
     };

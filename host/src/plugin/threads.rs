@@ -5,20 +5,32 @@
 //! them than cores: a guest that loops holds its thread until its time-out. One subscription may hold
 //! a quarter of them and one plugin half, so that a looping one leaves room for the others.
 //!
+//! Most runs take microseconds, and waking a thread costs as much. So no more threads are awake than there
+//! are cores, as long as what they run is brief: who finds that many at work is taken by the first that is
+//! done. A thread whose run is not brief does not count, and the next one is woken in its place, by who
+//! comes next or at the next tick. Threads that sleep are woken in reverse order: the last that fell asleep
+//! has the warmest caches. Answers are given by one task of the runtime, as many as there are at a time.
+//!
 //! The queue is bounded; who finds it full waits for a place, in order.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::stopwatch;
 use crate::digest::Digest;
 use crate::id::SubscriptionId;
 
 /// The stack of a guest thread is this many times the guest's: the rest is the host's own functions,
 /// which a guest can call at its deepest.
 const STACK_FACTOR: usize = 8;
+/// A run that takes longer is not brief: its thread does not count among those that will be free soon.
+/// Twenty times what a plugin needs that reshapes a kilobyte.
+const BRIEF: Duration = Duration::from_millis(1);
 
 /// Whose work it is, for fairness.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +40,26 @@ pub(super) struct Owner {
     pub(super) subscription: Option<SubscriptionId>,
 }
 
+/// Tells the caller what came of its work.
+type Answer = Box<dyn FnOnce() + Send>;
+
 struct Work {
     owner: Owner,
-    run: Box<dyn FnOnce() + Send>,
+    run: Box<dyn FnOnce() -> Option<Answer> + Send>,
     _place: OwnedSemaphorePermit,
+}
+
+/// How many threads there are, and how many of them at once are worth waking.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Threads.
+    pub(super) count: usize,
+    /// Threads that are awake while runs are brief: as many as cores.
+    pub(super) awake: usize,
+    /// Work that may wait for a thread.
+    pub(super) queue: usize,
+    /// Stack of a guest, in bytes.
+    pub(super) guest_stack_bytes: usize,
 }
 
 /// The pool of threads. They end when it is dropped and the work in hand is done.
@@ -43,9 +71,10 @@ pub(super) struct Threads {
 
 struct Shared {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    awake: usize,
     plugin_most: usize,
     subscription_most: usize,
+    answers: mpsc::Sender<Answer>,
 }
 
 #[derive(Default)]
@@ -53,6 +82,10 @@ struct Queue {
     waiting: VecDeque<Work>,
     plugins: HashMap<Digest, usize>,
     subscriptions: HashMap<SubscriptionId, usize>,
+    /// Of each thread, since when it runs what it runs, or was woken to.
+    busy: Vec<Option<Instant>>,
+    /// Threads that sleep, the last that fell asleep at the end.
+    asleep: Vec<(usize, Thread)>,
     ended: bool,
 }
 
@@ -62,27 +95,54 @@ struct Queue {
 pub(super) struct Lost;
 
 impl Threads {
-    /// Starts the threads.
-    pub(super) fn start(count: usize, queue: usize, guest_stack_bytes: usize) -> std::io::Result<Self> {
+    /// Starts the threads, in the runtime whose tasks will wait for them.
+    pub(super) fn start(size: Size) -> std::io::Result<Self> {
+        let Size {
+            count, awake, queue, ..
+        } = size;
+        let most = queue + count;
+        // Every work has a place in the queue until it is answered, so there is room for all answers.
+        let (answers, mut given) = mpsc::channel::<Answer>(most);
+        let runtime = Handle::try_current().map_err(std::io::Error::other)?;
+        runtime.spawn(async move {
+            while let Some(answer) = given.recv().await {
+                answer();
+            }
+        });
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
+            queue: Mutex::new(Queue {
+                busy: vec![None; count],
+                ..Queue::default()
+            }),
+            awake: awake.clamp(1, count.max(1)),
             plugin_most: (count / 2).max(1),
             subscription_most: (count / 4).max(1),
+            answers,
         });
         let threads = Self {
             shared: Arc::clone(&shared),
-            places: Arc::new(Semaphore::new(queue + count)),
+            places: Arc::new(Semaphore::new(most)),
             count,
         };
         for number in 0..count {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name(format!("plugin-{number}"))
-                .stack_size(guest_stack_bytes.saturating_mul(STACK_FACTOR))
-                .spawn(move || shared.serve())?;
+                .stack_size(size.guest_stack_bytes.saturating_mul(STACK_FACTOR))
+                .spawn(move || shared.serve(number))?;
         }
         Ok(threads)
+    }
+
+    /// Something that makes a thread wake for work that nobody will be free for soon. To be called with
+    /// every tick while guests run.
+    pub(super) fn ticking(&self) -> impl Fn() + Send + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.tick();
+            }
+        }
     }
 
     /// How many threads there are.
@@ -105,17 +165,18 @@ impl Threads {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Lost)?;
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move || {
-            if !answer.is_closed() {
-                // The caller may have gone away meanwhile; then nobody wants the answer.
-                drop(answer.send(run()));
+            if answer.is_closed() {
+                return None;
             }
+            let value = run();
+            // The caller may have gone away meanwhile; then nobody wants the answer.
+            Some(Box::new(move || drop(answer.send(value))) as Answer)
         });
-        self.shared.lock().waiting.push_back(Work {
+        self.shared.add(Work {
             owner,
             run,
             _place: place,
         });
-        self.shared.changed.notify_one();
         answered.await.map_err(|_| Lost)
     }
 }
@@ -125,7 +186,19 @@ impl Drop for Threads {
         let mut queue = self.shared.lock();
         queue.ended = true;
         queue.waiting.clear();
-        self.shared.changed.notify_all();
+        for (_, thread) in queue.asleep.drain(..) {
+            thread.unpark();
+        }
+    }
+}
+
+impl Queue {
+    /// Threads that will be free soon.
+    fn brief(&self, now: Instant) -> usize {
+        let since = self.busy.iter().flatten();
+        since
+            .filter(|since| now.saturating_duration_since(**since) < BRIEF)
+            .count()
     }
 }
 
@@ -135,23 +208,63 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self) {
+    fn add(&self, work: Work) {
+        let mut queue = self.lock();
+        let wakes = self.may_run(&queue, work.owner);
+        queue.waiting.push_back(work);
+        let woken = if wakes { self.wake(&mut queue) } else { None };
+        drop(queue);
+        if let Some(thread) = woken {
+            thread.unpark();
+        }
+    }
+
+    fn tick(&self) {
+        let mut queue = self.lock();
+        let waits = queue.waiting.iter().any(|work| self.may_run(&queue, work.owner));
+        let woken = if waits { self.wake(&mut queue) } else { None };
+        drop(queue);
+        if let Some(thread) = woken {
+            thread.unpark();
+        }
+    }
+
+    /// The thread that is to be woken, unless enough will be free soon. It counts as busy from now on.
+    fn wake(&self, queue: &mut Queue) -> Option<Thread> {
+        if queue.asleep.is_empty() {
+            return None;
+        }
+        let now = stopwatch::now();
+        if queue.brief(now) >= self.awake {
+            return None;
+        }
+        let (number, thread) = queue.asleep.pop()?;
+        queue.busy[number] = Some(now);
+        Some(thread)
+    }
+
+    fn serve(&self, number: usize) {
         // WASI's blocking functions want a tokio runtime around them; ours never wait, so the smallest
         // will do, and it starts no threads of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let _entered = runtime.as_ref().ok().map(|runtime| runtime.enter());
-        while let Some(work) = self.next() {
+        while let Some(work) = self.next(number) {
             let owner = work.owner;
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run));
-            if result.is_err() {
-                // The caller sees `Lost`; the panic hook has said where.
-                tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run)) {
+                // A runtime that has ended has nobody left who waits.
+                Ok(Some(answer)) => drop(self.answers.try_send(answer)),
+                Ok(None) => {}
+                Err(_) => {
+                    // The caller sees `Lost`; the panic hook has said where.
+                    tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
+                }
             }
             self.done(owner);
         }
     }
 
-    fn next(&self) -> Option<Work> {
+    /// The next work for this thread, which sleeps while there is none. Nothing when all is over.
+    fn next(&self, number: usize) -> Option<Work> {
         let mut queue = self.lock();
         loop {
             if queue.ended {
@@ -166,9 +279,17 @@ impl Shared {
                 if let Some(subscription) = work.owner.subscription {
                     *queue.subscriptions.entry(subscription).or_default() += 1;
                 }
+                queue.busy[number] = Some(stopwatch::now());
                 return Some(work);
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.busy[number] = None;
+            queue.asleep.push((number, thread::current()));
+            // It may wake for nothing; who wakes it on purpose takes it out of the list.
+            while queue.asleep.iter().any(|(asleep, _)| *asleep == number) {
+                drop(queue);
+                thread::park();
+                queue = self.lock();
+            }
         }
     }
 
@@ -186,10 +307,8 @@ impl Shared {
         if let Some(subscription) = owner.subscription {
             release(&mut queue.subscriptions, &subscription);
         }
-        // Work of the same owner may have been passed over while it was at its share.
-        if !queue.waiting.is_empty() {
-            self.changed.notify_one();
-        }
+        // Work of the same owner may have been passed over while it was at its share: this thread takes it
+        // next.
     }
 }
 
@@ -204,9 +323,19 @@ fn release<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Condvar, mpsc};
 
     use super::*;
+
+    fn start(count: usize, awake: usize) -> Threads {
+        Threads::start(Size {
+            count,
+            awake,
+            queue: 16,
+            guest_stack_bytes: 64 << 10,
+        })
+        .unwrap()
+    }
 
     fn owner(plugin: u8, subscription: i64) -> Owner {
         Owner {
@@ -217,7 +346,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_subscription_and_one_plugin_leave_room_for_others() {
-        let threads = Arc::new(Threads::start(4, 16, 64 << 10).unwrap());
+        let threads = Arc::new(start(4, 4));
         let (started, starts) = mpsc::sync_channel(16);
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let stuck = |plugin, subscription| {
@@ -249,9 +378,41 @@ mod tests {
         }
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_that_is_not_brief_is_replaced_with_the_next_tick() {
+        let threads = Arc::new(start(4, 1));
+        let tick = threads.ticking();
+        let (started, starts) = mpsc::sync_channel(1);
+        let (open, gate) = mpsc::sync_channel::<()>(1);
+        let long = threads.clone();
+        let long = tokio::spawn(async move {
+            let run = move || {
+                started.send(()).unwrap();
+                gate.recv().unwrap();
+            };
+            long.run(owner(1, 1), run).await
+        });
+        starts.recv().unwrap();
+        let mut brief = std::pin::pin!(threads.run(owner(2, 2), || 5));
+        let ticking = async {
+            loop {
+                tick();
+                tokio::task::yield_now().await;
+            }
+        };
+        // Only one is awake and it is busy; without a tick nobody would ever come.
+        let answer = tokio::select! {
+            answer = &mut brief => answer,
+            () = ticking => unreachable!("it ticks for ever"),
+        };
+        assert_eq!(answer, Ok(5));
+        open.send(()).unwrap();
+        assert_eq!(long.await.unwrap(), Ok(()));
+    }
+
     #[tokio::test]
     async fn a_panic_is_an_answer_and_the_thread_goes_on() {
-        let threads = Threads::start(1, 1, 64 << 10).unwrap();
+        let threads = start(1, 1);
         let panicked: Result<(), Lost> = threads
             .run(owner(1, 1), || std::panic::resume_unwind(Box::new("test")))
             .await;

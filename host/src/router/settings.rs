@@ -149,6 +149,7 @@ pub(super) fn server(config: &Config) -> api::server::Limits {
     api::server::Limits {
         connections_max: config.server.connections_max,
         head_timeout: config.server.header_timeout,
+        send_timeout: config.server.send_timeout,
         drain_timeout: config.dispatch.drain,
     }
 }

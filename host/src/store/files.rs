@@ -21,6 +21,8 @@ pub const DATABASE: &str = "hookway.db";
 pub const LOCK: &str = "lock";
 /// The key that seals secrets, 64 hexadecimal digits.
 pub const SECRETS_KEY: &str = "secrets.key";
+/// The admin key of the first start, which the router makes beside it.
+pub const ADMIN_KEY: &str = "admin.key";
 /// Longest text read as a key: its digits, and some white space that an editor may have left.
 const KEY_TEXT_BYTES_MAX: u64 = 128;
 
@@ -132,6 +134,16 @@ impl DataDir {
         };
         write().map_err(io("write", path))?;
         Ok(key)
+    }
+}
+
+/// The key of a data directory as it is in its file now; none where there is none.
+pub fn secrets_key_in(dir: &Path) -> Result<Option<Zeroizing<[u8; KEY_BYTES]>>, Error> {
+    let path = dir.join(SECRETS_KEY);
+    match File::open(&path) {
+        Ok(file) => read_key(&path, file).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io("open", &path)(source)),
     }
 }
 

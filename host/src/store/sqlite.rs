@@ -25,6 +25,7 @@ mod expire;
 mod fault;
 mod fingerprint;
 mod history;
+mod inspect;
 mod ledger;
 mod migrations;
 mod newest;
@@ -36,6 +37,7 @@ mod profile_rows;
 mod readers;
 mod reception_rows;
 mod record;
+mod recount;
 mod resend;
 mod row;
 mod schema;
@@ -56,9 +58,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 
-use self::fingerprint::Keyed;
-use self::opening::Opened;
 pub use self::copy::{adopt, check, copy_unused, fits};
+use self::fingerprint::Keyed;
+pub use self::inspect::Stopped;
+use self::opening::Opened;
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
 use self::writer::{Kind, Queue};
@@ -115,12 +118,14 @@ impl SqliteStore {
             conn,
             fixed,
             tally,
+            keys,
             vault,
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
         let readers = Readers::new(path, options.readers);
-        let (queue, thread) = writer::start(conn, fixed, tally, readers.clone(), dir).map_err(OpenError::Thread)?;
+        let (queue, thread) =
+            writer::start(conn, fixed, tally, keys, readers.clone(), dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,
@@ -424,6 +429,10 @@ impl Store for SqliteStore {
             let _only = self.expiring.lock().await;
             expire::run(&self.queue, &self.readers, now, retention).await
         })
+    }
+
+    fn ended(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.ended())
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -15,7 +15,7 @@ use crate::usage::{Holding, Usage};
 /// The admin key of the router under test.
 pub(crate) const KEY: &str = "hookway-bench-admin-key-0123456789abcdef";
 /// The metric that counts transactions of the store.
-const COMMITS: &str = "hookway_store_commits_total";
+const COMMITS: &str = "hookway_store_transactions_total";
 /// Looks whether it is ready.
 const LOOKS_MAX: u32 = 200;
 /// Between two of them.
@@ -165,12 +165,11 @@ mod tests {
 
     #[test]
     fn commits_are_counted_with_labels_and_without() {
-        let text = "# HELP hookway_store_commits x\nhookway_store_commits_total 12\nhookway_other_total 5\n";
+        let text = "# HELP hookway_store_transactions x\nhookway_store_transactions_total 12\nhookway_other_total 5\n";
         assert_eq!(counted(text), Some(12.0));
-        let labelled =
-            "hookway_store_commits_total{kind=\"a b\"} 3\nhookway_store_commits_total{kind=\"c\"} 4\n";
+        let labelled = "hookway_store_transactions_total{kind=\"a b\"} 3\nhookway_store_transactions_total{kind=\"c\"} 4\n";
         assert_eq!(counted(labelled), Some(7.0));
-        assert_eq!(counted("hookway_store_commits_total_ever 3\n"), None);
+        assert_eq!(counted("hookway_store_transactions_total_ever 3\n"), None);
         assert_eq!(counted(""), None);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hookway::clock::Clock;
 use hookway::config::Config;
-use hookway::router::Router;
+use hookway::router::{Ended, Router, StartError};
 use hookway::secret::Secret;
 use hookway::time::Timestamp;
 use serde_json::Value;
@@ -63,6 +63,11 @@ impl TestRouter {
 
     /// The same, with changes to its configuration.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::try_with(change).await.expect("the router starts")
+    }
+
+    /// The same, where it may refuse to start.
+    pub async fn try_with(change: impl FnOnce(&mut Config)) -> Result<Self, StartError> {
         let dir = tempfile::tempdir().expect("a directory");
         let mut config = Config::default();
         config.data_dir = dir.path().join("data");
@@ -75,13 +80,11 @@ impl TestRouter {
         config.plugins.transform_ms = 500;
         change(&mut config);
         let clock = Clock::manual(Timestamp::from_millis(START_MILLIS));
-        let router = Router::start(config.clone(), clock.clone())
-            .await
-            .expect("the router starts");
+        let router = Router::start(config.clone(), clock.clone()).await?;
         // Another test of this process may have installed it already.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self {
+        Ok(Self {
             router: Some(router),
             config,
             clock,
@@ -89,7 +92,7 @@ impl TestRouter {
             client,
             key: ADMIN_KEY.to_owned(),
             tenant: None,
-        }
+        })
     }
 
     /// Its data directory.
@@ -115,8 +118,12 @@ impl TestRouter {
 
     /// Stops gracefully.
     pub async fn stop(&mut self) {
-        let router = self.router.take().expect("running");
-        router.shutdown().await.expect("a clean end");
+        self.end().await.expect("a clean end");
+    }
+
+    /// Stops gracefully, as far as its store lets it.
+    pub async fn end(&mut self) -> hookway::store::Result<Ended> {
+        self.router.take().expect("running").shutdown().await
     }
 
     /// Starts on the same data.

@@ -67,6 +67,7 @@ impl From<CauseGroup> for CauseOut {
 /// Groups dead letters by why they failed.
 #[utoipa::path(
     get, path = "/api/v1/deliveries/causes", tag = "deliveries", operation_id = "list_causes",
+    security(("key" = ["read"])),
     params(
         ("subscription" = Option<String>, Query, description = "`sub_…` or a key"),
         ("type" = Option<String>, Query, description = "A type, or a pattern such as `alert.*`"),

@@ -53,6 +53,7 @@ pub struct RenewedOut {
 /// Makes new deliveries of one event, through today's plugins.
 #[utoipa::path(
     post, path = "/api/v1/events/{id}/replay", tag = "events", operation_id = "replay_event",
+    security(("key" = ["manage"])),
     params(("id" = String, Path, description = "`evt_…`")),
     request_body = Option<ReplayIn>,
     responses((status = 202, description = "Will be sent", body = ReplayOut))
@@ -134,6 +135,7 @@ pub struct ResentOut {
 /// not keep the others.
 #[utoipa::path(
     post, path = "/api/v1/deliveries/resend", tag = "deliveries", operation_id = "resend_deliveries",
+    security(("key" = ["manage"])),
     request_body = ResendIn,
     responses((status = 202, description = "What becomes of each", body = ResendsOut))
 )]

@@ -195,6 +195,7 @@ pub(crate) fn lower_case(headers: BTreeMap<String, String>) -> Vec<(String, Stri
 /// Runs a plugin on an event and sends nothing.
 #[utoipa::path(
     post, path = "/api/v1/plugins/{name}/run", tag = "plugins", operation_id = "run_plugin",
+    security(("key" = ["manage"])),
     params(("name" = String, Path, description = "Its name")),
     request_body = RunIn,
     responses((status = 200, description = "What it gave", body = RunResult))

@@ -79,6 +79,7 @@ impl WindowOut {
 #[utoipa::path(
     get, path = "/api/v1/subscriptions/{id}/stats", tag = "subscriptions",
     operation_id = "show_subscription_stats",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "`sub_…` or its key")),
     responses((status = 200, description = "How it does", body = StatsOut))
 )]

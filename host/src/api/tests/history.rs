@@ -29,7 +29,7 @@ async fn attempted(house: &House, pending: Pending, number: u16, result: Attempt
     };
     let change = Change::Attempted {
         pending,
-        attempt,
+        attempt: attempt.into(),
         next,
         at,
     };

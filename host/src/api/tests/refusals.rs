@@ -380,3 +380,28 @@ async fn an_answer_that_takes_too_long_is_given_up() {
     let slow = house_with(limits).await.call("POST", "/events", never).await;
     assert_eq!(slow.problem(), "408 request-timeout");
 }
+
+#[test]
+fn the_document_says_what_bodies_and_parameters_may_be() {
+    let document: Value = serde_json::from_str(super::super::openapi::text()).unwrap();
+    let at = |pointer: &str| document.pointer(pointer).cloned().unwrap_or_default();
+    let operation = |path: &str, method: &str| at(&format!("/paths/{}/{method}", path.replace('/', "~1")));
+    let patch = operation("/api/v1/subscriptions/{id}", "patch");
+    let schema = &patch["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+    assert_eq!(schema, "#/components/schemas/SubscriptionInPatch");
+    assert_eq!(
+        at("/components/schemas/SubscriptionInPatch/required"),
+        Value::Null
+    );
+    assert_ne!(at("/components/schemas/SubscriptionIn/required"), Value::Null);
+    let upload = operation("/api/v1/plugins/{name}", "put");
+    let bytes = &upload["requestBody"]["content"]["application/wasm"]["schema"];
+    assert_eq!(*bytes, serde_json::json!({"type": "string", "format": "binary"}));
+    for operations in document["paths"].as_object().unwrap().values() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(parameter["schema"].is_object(), "{method} {parameter}");
+            }
+        }
+    }
+}

@@ -295,3 +295,33 @@ async fn an_endless_head_is_no_answer() {
         assert_eq!(kind_of(&reply), ErrorKind::Protocol, "{head}");
     }
 }
+
+/// A few of them are fine, as of `100 Continue`.
+#[tokio::test]
+async fn interim_answers_are_counted() {
+    let few = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(8);
+    let answer = format!("{few}HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let patient = server(Script::Answer(answer)).await;
+    assert_eq!(status_of(&egress(open()).send(to(&patient)).await), 200);
+    let flood = server(Script::Flood("", b"HTTP/1.1 100 Continue\r\n\r\n")).await;
+    let reply = egress(open()).send(to(&flood)).await;
+    assert_eq!(kind_of(&reply), ErrorKind::Protocol);
+    assert!(reply.duration_ms < 5_000, "{reply:?}");
+}
+
+/// What is wrong with a body is told apart from a connection that broke.
+#[tokio::test]
+async fn a_body_that_breaks_is_told_as_what_it_is() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (body, says) in [
+        ("zz\r\nok\r\n", "chunks or trailers"),
+        ("2\r\nokay\r\n", "chunks or trailers"),
+    ] {
+        let server = server(Script::Answer(format!("{head}{body}"))).await;
+        let reply = egress(open()).send(to(&server)).await;
+        assert!(
+            matches!(&reply.result, AttemptResult::Error { detail, .. } if detail.contains(says)),
+            "{reply:?}"
+        );
+    }
+}

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::{Backend, Maker, Size, WINDOW, all_pending, done, event_ids};
 use crate::delivery::Stage;
 use crate::digest::Digest;
@@ -284,7 +286,9 @@ pub(in crate::store) async fn a_closed_store_says_so<B: Backend>() {
             .await
             .unwrap(),
     );
+    assert!(store.ended().now_or_never().is_none());
     store.close().await.unwrap();
+    store.ended().await;
     let refused = store.accept(maker.call(Vec::new())).await;
     assert!(matches!(refused, Err(Error::Closed)));
     assert!(matches!(store.counters(None).await, Err(Error::Closed)));

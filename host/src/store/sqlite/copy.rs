@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, OptionalExtension as _, params};
 
-use super::opening::{OpenError, opens};
+use super::opening::{OpenError, key_fits};
 use super::{SqliteStore, migrations, schema};
 use crate::store::files::{self, DataDir};
 use crate::store::{Copies, Error, Result, Snapshot};
@@ -137,7 +137,10 @@ pub fn check(path: &Path) -> std::result::Result<Snapshot, OpenError> {
 
 /// Whether the key opens what is sealed in a copy.
 pub fn fits(path: &Path, key: &[u8; KEY_BYTES]) -> std::result::Result<(), OpenError> {
-    opens(&reader(path)?, &Vault::new(key))
+    match key_fits(&reader(path)?, &Vault::new(key))? {
+        true => Ok(()),
+        false => Err(OpenError::WrongKey),
+    }
 }
 
 /// Takes a copy into use: from now on it makes ids under another node, and none below `newest`.

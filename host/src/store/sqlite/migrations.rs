@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Sql(FIRST),
     Migration::Code(second),
     Migration::Code(third),
+    Migration::Sql(FOURTH),
 ];
 /// The version that this binary writes.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
@@ -234,6 +235,14 @@ fn third(step: &Transaction<'_>) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+/// Tables of keys that are written one after another.
+const FOURTH: &str = "
+-- 0 by key, 1 one after another
+ALTER TABLE seen ADD COLUMN layout INTEGER NOT NULL DEFAULT 0;
+-- Of a table to which nothing is added any more: which keys are certainly not in it.
+ALTER TABLE seen ADD COLUMN filter BLOB;
+";
 
 /// The segments whose tables are all there. The others were given up; what is left of them is dropped.
 fn kept_segments(step: &Transaction<'_>) -> rusqlite::Result<Vec<i64>> {

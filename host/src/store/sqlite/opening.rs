@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fingerprint::Keyed;
+use super::seen::Keys;
 use super::work::{Fixed, Tally};
 use super::{checkpoint, schema};
 use crate::store::files::{self, DataDir};
@@ -23,7 +24,7 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 32 << 20;
 pub const READERS_DEFAULT: u32 = 3;
 /// Largest database whose structure is checked at every start (bytes). The check reads the whole
 /// file, so larger ones would start slowly; what they hold is checked when it is read.
-const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
+pub(super) const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 
 /// Where the store lies and how it is cut.
 #[derive(Clone, Debug)]
@@ -113,6 +114,7 @@ pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) fixed: Fixed,
     pub(super) tally: Tally,
+    pub(super) keys: Keys,
     pub(super) vault: Vault,
     pub(super) keyed: Keyed,
 }
@@ -133,6 +135,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     quick_check(&conn, &path)?;
     let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
     let tally = Tally::load(&conn)?;
+    let keys = Keys::load(&conn, &tally.seen)?;
     let segment_bytes = i64::try_from(options.segment_bytes).unwrap_or(i64::MAX);
     let fixed = Fixed { epoch, segment_bytes };
     Ok(Opened {
@@ -141,6 +144,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         conn,
         fixed,
         tally,
+        keys,
         vault,
         keyed,
     })
@@ -161,23 +165,20 @@ fn quick_check(conn: &Connection, path: &Path) -> Result<(), OpenError> {
 
 const CANARY: &[u8] = b"hookway";
 
-/// Whether the vault opens the canary of this database.
-pub(super) fn opens(conn: &Connection, vault: &Vault) -> Result<(), OpenError> {
-    let sql = "SELECT value FROM meta WHERE name = 'canary'";
-    let sealed: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
-    let opened = sealed.and_then(|sealed| vault.open(router_place("canary"), &sealed).ok());
-    match opened {
-        Some(canary) if canary.as_slice() == CANARY => Ok(()),
-        _ => Err(OpenError::WrongKey),
-    }
-}
-
 fn router_place(field: &str) -> Place<'_> {
     Place {
         tenant: 0,
         object: 0,
         field,
     }
+}
+
+/// Whether what is sealed in this database opens with the key of this vault.
+pub(super) fn key_fits(conn: &Connection, vault: &Vault) -> Result<bool, Error> {
+    let sql = "SELECT value FROM meta WHERE name = 'canary'";
+    let sealed: Option<Vec<u8>> = conn.query_row(sql, [], |row| row.get(0)).optional()?;
+    let opened = sealed.and_then(|sealed| vault.open(router_place("canary"), &sealed).ok());
+    Ok(opened.is_some_and(|opened| opened.as_slice() == CANARY))
 }
 
 /// Takes the next epoch. The first time it also leaves the canary by which a wrong key is noticed,

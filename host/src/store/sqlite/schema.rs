@@ -173,16 +173,24 @@ pub(super) fn segment_indexes(n: i64) -> [String; 6] {
     ]
 }
 
-/// The tables of keys number `n`: producers' ids, and `Idempotency-Key`s with their answers.
+/// The tables of keys number `n`: producers' ids, where each is once no more come, and `Idempotency-Key`s
+/// with their answers.
 pub(super) fn seen_tables(n: i64) -> String {
     format!(
         "
 CREATE TABLE seen_{n} (
-    key BLOB PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,
     content BLOB NOT NULL,
     at INTEGER NOT NULL,
     event INTEGER NOT NULL,
     matched INTEGER NOT NULL
+) STRICT;
+CREATE TABLE order_{n} (
+    -- The first eight bytes of a key, as a number.
+    tag INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (tag, row)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE call_{n} (
     key BLOB PRIMARY KEY,
@@ -209,6 +217,18 @@ pub(super) fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "query_only", true)
 }
 
+/// Changes to the write-ahead log and gives the mode that there is then. The change is written when the statement
+/// ends, which is after its row: who stops at the row never hears that it failed.
+fn use_log(conn: &Connection) -> rusqlite::Result<String> {
+    let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
+}
+
 /// Sets the writer's connection up and brings the schema up to date. Each step checks before it
 /// writes, so that a database that is not ours, or is newer, stays as it is.
 pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
@@ -229,7 +249,7 @@ pub(super) fn prepare_writer(conn: &mut Connection) -> Result<(), OpenError> {
         conn.pragma_update(None, "page_size", i64::try_from(PAGE_BYTES).unwrap_or(8_192))?;
     }
     prepare(conn, WRITER_CACHE_KIB)?;
-    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mode = use_log(conn)?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(OpenError::NoWal { mode });
     }

@@ -1,16 +1,23 @@
 //! What was seen: the ids of producers and the `Idempotency-Key`s of calls, within a window.
 //!
-//! Keys are random to a B-tree, the one thing that makes ingest slow when a table is large. So they
-//! lie in a row of small tables, a sixth of the window each, and a table is dropped whole when the
-//! youngest key in it has left the window. Time is compared exactly: a key that is still stored but
+//! Keys are random to a B-tree: in a large one each touches a page of its own, the one thing that makes
+//! ingest slow and writes several times what came. So ids of producers are written one after another into a
+//! row of tables, each for a sixth of the window or so many keys; [`keys`] knows where in them a key is. A
+//! table is dropped whole when the youngest key in it has left the window. (`Idempotency-Key`s are few, and
+//! their tables are found by key; so are all tables of before version 4, until they have left.) Time is compared exactly: a key that is still stored but
 //! older than the window was not seen. Namespaces are apart: an id never meets an `Idempotency-Key`.
 //! Each series has tables of its own, because its window is: with one row of tables, two windows in
 //! turns would open a table with every call. The series are numbered together.
+
+mod filter;
+mod keys;
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use self::keys::{KEYS_MAX, Known};
+pub(super) use self::keys::{Keys, Step as Sealed};
 use super::fingerprint::Fingerprint;
 use super::work::Work;
 use super::{pack, schema};
@@ -30,6 +37,16 @@ pub(super) struct Table {
     series: Series,
     opened_at: Timestamp,
     window: Duration,
+    layout: Layout,
+}
+
+/// How the ids of producers lie in a table; the numbers in `seen.layout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// 0: by key. No new ones are made.
+    ByKey,
+    /// 1: one after another.
+    Log,
 }
 
 /// A series as it is stored.
@@ -66,7 +83,7 @@ pub(super) struct SeenCall {
 
 /// The tables there are, oldest first.
 pub(super) fn load(conn: &Connection) -> Result<Vec<Table>> {
-    let mut query = conn.prepare("SELECT n, opened_at, window_ms, series FROM seen ORDER BY n")?;
+    let mut query = conn.prepare("SELECT n, opened_at, window_ms, series, layout FROM seen ORDER BY n")?;
     let mut rows = query.query([])?;
     let mut tables = Vec::new();
     while let Some(row) = rows.next()? {
@@ -75,6 +92,10 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Table>> {
             opened_at: Timestamp::from_millis(row.get(1)?),
             window: Duration::from_millis(row.get::<_, i64>(2)?.unsigned_abs()),
             series: series(row.get(3)?)?,
+            layout: match row.get::<_, i64>(4)? {
+                0 => Layout::ByKey,
+                _ => Layout::Log,
+            },
         });
     }
     Ok(tables)
@@ -85,6 +106,21 @@ fn of(tables: &[Table], series: Series) -> impl DoubleEndedIterator<Item = &Tabl
     tables.iter().filter(move |table| table.series == series)
 }
 
+/// Whether a table is the one that its series writes to.
+fn is_newest(tables: &[Table], table: &Table) -> bool {
+    of(tables, table.series)
+        .next_back()
+        .is_some_and(|last| last.n == table.n)
+}
+
+/// The first half of a key, which says where it is; nearly always it alone.
+fn tag_of(key: &Fingerprint) -> i64 {
+    let [first, _] = *key.as_chunks::<8>().0 else {
+        return 0;
+    };
+    i64::from_be_bytes(first)
+}
+
 /// Whether something written then is within the window now. A clock that went back counts as now.
 fn within(at: i64, now: Timestamp, window: Duration) -> bool {
     now.since(Timestamp::from_millis(at)) < window
@@ -92,26 +128,50 @@ fn within(at: i64, now: Timestamp, window: Duration) -> bool {
 
 /// The event that came under this key within the window.
 pub(super) fn event(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<Option<SeenEvent>> {
+    let tag = tag_of(key);
     for table in of(&work.tally.seen, asks.series).rev() {
-        let sql = format!(
-            "SELECT content, at, event, matched FROM seen_{} WHERE key = ?",
-            table.n
-        );
-        let mut query = work.statement(&sql)?;
-        let found = query.query_row([key], |row| {
-            let seen = SeenEvent {
-                content: row.get(0)?,
-                id: EventId::from_number(row.get(2)?),
-                matched: row.get(3)?,
-            };
-            Ok((row.get::<_, i64>(1)?, seen))
-        });
-        if let Some((at, seen)) = found.optional()? {
+        let known = match work.tally.fresh.get(&(table.n, tag)) {
+            Some(row) => Known::Row(*row),
+            None => work.keys.find(table, tag),
+        };
+        if let Some((at, seen)) = look(work, table.n, known, key)? {
             // The newest table comes first, so an older entry cannot be within the window either.
             return Ok(within(at, asks.now, asks.window).then_some(seen));
         }
     }
     Ok(None)
+}
+
+/// The entry of a key in a table, with when it was written.
+fn look(work: &Work<'_>, n: i64, known: Known, key: &Fingerprint) -> Result<Option<(i64, SeenEvent)>> {
+    let columns = "content, at, event, matched";
+    let read = |row: &rusqlite::Row<'_>| {
+        let seen = SeenEvent {
+            content: row.get(0)?,
+            id: EventId::from_number(row.get(2)?),
+            matched: row.get(3)?,
+        };
+        Ok((row.get::<_, i64>(1)?, seen))
+    };
+    let found = match known {
+        Known::Absent => return Ok(None),
+        Known::Row(row) => {
+            let sql = format!("SELECT {columns} FROM seen_{n} WHERE id = ? AND key = ?");
+            work.statement(&sql)?.query_row(params![row, key], read)
+        }
+        Known::Ordered => {
+            let sql = format!(
+                "SELECT {columns} FROM order_{n} JOIN seen_{n} ON id = row
+                 WHERE tag = ? AND key = ? ORDER BY row DESC LIMIT 1"
+            );
+            work.statement(&sql)?.query_row(params![tag_of(key), key], read)
+        }
+        Known::ByKey => {
+            let sql = format!("SELECT {columns} FROM seen_{n} WHERE key = ?");
+            work.statement(&sql)?.query_row([key], read)
+        }
+    };
+    Ok(found.optional()?)
 }
 
 /// The call that came under this key within the window.
@@ -135,7 +195,7 @@ pub(super) fn call(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<
     Ok(None)
 }
 
-/// Opens the next table of the series when its newest is a sixth of the window old.
+/// Opens the next table of the series when its newest is a sixth of the window old or full.
 fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
     let Accept {
         now, window, series, ..
@@ -144,6 +204,8 @@ fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
     if let Some(last) = last
         && now.since(last.opened_at) < window / TABLES_PER_WINDOW
         && window <= last.window
+        && last.layout == Layout::Log
+        && work.keys.len(last.n) + work.tally.fresh.len() < KEYS_MAX
     {
         return Ok(last.n);
     }
@@ -151,7 +213,7 @@ fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
     work.conn.execute_batch(&schema::seen_tables(n))?;
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     work.conn.execute(
-        "INSERT INTO seen (n, opened_at, window_ms, series) VALUES (?, ?, ?, ?)",
+        "INSERT INTO seen (n, opened_at, window_ms, series, layout) VALUES (?, ?, ?, ?, 1)",
         params![n, now.as_millis(), window_ms, series_number(series)],
     )?;
     work.tally.seen.push(Table {
@@ -159,6 +221,7 @@ fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
         series,
         opened_at: now,
         window,
+        layout: Layout::Log,
     });
     Ok(n)
 }
@@ -171,15 +234,18 @@ pub(super) fn remember_event(
     call: &Accept,
 ) -> Result<()> {
     let n = newest(work, call)?;
-    // Replaces an entry that left the window while its table is still the newest.
-    let mut insert = work.statement(&format!("INSERT OR REPLACE INTO seen_{n} VALUES (?, ?, ?, ?, ?)"))?;
-    insert.execute(params![
+    let mut insert = work.statement(&format!("INSERT INTO seen_{n} VALUES (NULL, ?, ?, ?, ?, ?)"))?;
+    let row = insert.insert(params![
         key,
         seen.content,
         call.now.as_millis(),
         seen.id.number(),
         seen.matched
     ])?;
+    let row = u32::try_from(row).map_err(|_| Error::Damaged {
+        what: format!("the numbers of the table seen_{n}"),
+    })?;
+    work.tally.fresh.insert((n, tag_of(key)), row);
     Ok(())
 }
 
@@ -227,12 +293,17 @@ pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
     let Some(oldest) = Series::ALL.iter().find_map(past) else {
         return Ok(false);
     };
-    for kind in ["seen", "call"] {
-        let table = format!("{kind}_{}", oldest.n);
+    let n = oldest.n;
+    let by: &[(&str, &str)] = match oldest.layout {
+        Layout::ByKey => &[("seen", "key"), ("call", "key")],
+        Layout::Log => &[("seen", "id"), ("order", "tag"), ("call", "key")],
+    };
+    for (table, column) in by {
+        // A blob is greater than any number, and this one greater than any key.
         let removed = work.conn.execute(
             &format!(
-                "DELETE FROM {table} WHERE key <= coalesce(
-                     (SELECT key FROM {table} ORDER BY key LIMIT 1 OFFSET ?), x'{}')",
+                "DELETE FROM {table}_{n} WHERE {column} <= coalesce(
+                     (SELECT {column} FROM {table}_{n} ORDER BY {column} LIMIT 1 OFFSET ?), x'{}')",
                 "ff".repeat(17)
             ),
             [REMOVED_AT_ONCE - 1],
@@ -241,8 +312,9 @@ pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
             return Ok(true);
         }
     }
-    work.conn
-        .execute_batch(&format!("DROP TABLE seen_{0}; DROP TABLE call_{0};", oldest.n))?;
+    for (table, _) in by {
+        work.conn.execute_batch(&format!("DROP TABLE {table}_{n}"))?;
+    }
     work.conn.execute("DELETE FROM seen WHERE n = ?", [oldest.n])?;
     work.tally.seen.retain(|table| table.n != oldest.n);
     Ok(true)

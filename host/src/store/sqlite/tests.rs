@@ -1,6 +1,7 @@
 //! The contract on SQLite, and what only this backend promises.
 
 mod expiry;
+mod keys;
 mod migrations;
 
 use std::path::Path;

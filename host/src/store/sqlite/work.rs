@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
+use super::schema;
+use super::seen::{self, Keys};
 use super::totals::Totals;
-use super::{schema, seen};
 use crate::delivery::GivenUp;
 use crate::store::{Error, InARow, Result};
 use crate::time::Timestamp;
@@ -29,6 +30,8 @@ pub(super) struct Tally {
     pub(super) open_bytes: i64,
     /// The tables of keys that were seen, of all series, oldest first.
     pub(super) seen: Vec<seen::Table>,
+    /// Keys that this batch has brought: the row of each by its table and tag.
+    pub(super) fresh: HashMap<(i64, i64), u32>,
     /// The latest `now` that any command gave.
     pub(super) latest: Timestamp,
     /// The statements that write to the open segment.
@@ -150,6 +153,7 @@ pub(super) struct Fixed {
 pub(super) struct Work<'c> {
     pub(super) conn: &'c Connection,
     pub(super) fixed: &'c Fixed,
+    pub(super) keys: &'c Keys,
     pub(super) tally: Tally,
 }
 
@@ -160,6 +164,7 @@ impl Tally {
             open: 0,
             open_bytes: 0,
             seen: seen::load(conn)?,
+            fresh: HashMap::new(),
             latest: Timestamp::from_millis(0),
             sql: Arc::new(SegmentSql::new(0)),
             counters: HashMap::new(),
@@ -184,10 +189,11 @@ impl Tally {
 
 impl<'c> Work<'c> {
     /// Begins with what the writer knows.
-    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, tally: &Tally) -> Self {
+    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, keys: &'c Keys, tally: &Tally) -> Self {
         Self {
             conn,
             fixed,
+            keys,
             tally: tally.clone(),
         }
     }

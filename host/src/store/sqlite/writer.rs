@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
-use super::readers::Readers;
 use super::pace::{Pace, Pressure};
+use super::readers::Readers;
+use super::seen::{Keys, Sealed};
 use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
@@ -110,6 +111,8 @@ pub(super) struct Queue {
     sender: SyncSender<Message>,
     pressure: Arc<Pressure>,
     told: Arc<Told>,
+    /// Its other end is the thread's; nothing is ever sent.
+    alive: watch::Receiver<()>,
 }
 
 impl Queue {
@@ -155,6 +158,12 @@ impl Queue {
         sent
     }
 
+    /// Waits until the thread has ended.
+    pub(super) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+    }
+
     /// Commands that wait, and about how many bytes they write.
     pub(super) fn waiting(&self) -> (u64, u64) {
         self.pressure.waiting()
@@ -179,6 +188,7 @@ struct Writer {
     conn: Connection,
     fixed: Fixed,
     tally: Tally,
+    keys: Keys,
     checkpoints: Checkpoints,
     readers: Arc<Readers>,
     /// Whether the last one did; that one did not is said once.
@@ -188,6 +198,7 @@ struct Writer {
     pressure: Arc<Pressure>,
     pace: Pace,
     told: Arc<Told>,
+    _alive: watch::Sender<()>,
     /// Released when the thread ends, after the connection: fields go in this order.
     _dir: DataDir,
 }
@@ -204,22 +215,26 @@ pub(super) fn start(
     conn: Connection,
     fixed: Fixed,
     tally: Tally,
+    keys: Keys,
     readers: Arc<Readers>,
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
     let pressure = Arc::new(Pressure::default());
     let told = Arc::new(Told::default());
+    let (thread_alive, alive) = watch::channel(());
     let queue = Queue {
         sender,
         pressure: Arc::clone(&pressure),
         told: Arc::clone(&told),
+        alive,
     };
     let checkpoints = Checkpoints::new();
     let writer = Writer {
         conn,
         fixed,
         tally,
+        keys,
         checkpoints,
         readers,
         checkpoints_find_room: true,
@@ -228,6 +243,7 @@ pub(super) fn start(
         pressure: Arc::clone(&pressure),
         pace: Pace::default(),
         told,
+        _alive: thread_alive,
         _dir: dir,
     };
     let thread = std::thread::Builder::new()
@@ -348,20 +364,27 @@ impl Writer {
 
     fn together(&mut self, batch: &mut [Box<dyn Command>]) -> Result<()> {
         let transaction = Transaction::begin(&self.conn)?;
-        let mut work = Work::new(&self.conn, &self.fixed, &self.tally);
+        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally);
         for command in batch {
             command.apply(&mut work)?;
         }
         let tally = work.finish()?;
+        let sealed = self.keys.seal(&self.conn, &tally.seen)?;
         transaction.commit()?;
-        self.tally = tally;
-        self.told.tell(self.tally.totals);
+        self.committed(tally, sealed);
         Ok(())
+    }
+
+    /// What the batch brought is the writer's own now.
+    fn committed(&mut self, mut tally: Tally, sealed: Option<Sealed>) {
+        self.keys.follow(tally.fresh.drain(), sealed, &tally.seen);
+        self.told.tell(tally.totals);
+        self.tally = tally;
     }
 
     fn one_by_one(&mut self, batch: &mut [Box<dyn Command>], first: &Error) -> Result<Vec<Result<()>>> {
         let transaction = Transaction::begin(&self.conn)?;
-        let mut work = Work::new(&self.conn, &self.fixed, &self.tally);
+        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally);
         let mut verdicts = Vec::with_capacity(batch.len());
         for command in batch {
             if matches!(first, Error::Full(_)) && command.kind() == Kind::Ingest {
@@ -385,8 +408,7 @@ impl Writer {
         }
         let tally = work.finish()?;
         transaction.commit()?;
-        self.tally = tally;
-        self.told.tell(self.tally.totals);
+        self.committed(tally, None);
         Ok(verdicts)
     }
 }

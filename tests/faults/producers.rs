@@ -1,0 +1,359 @@
+//! Producers that misbehave: slow, idle, oversized, deeply nested, or with two opinions about where a
+//! request ends. Attackers are gone within the time limits, healthy producers do not notice them, memory is
+//! bounded, and nothing that stands inside of a body is ever taken for a request.
+//!
+//! The guards: time limits on heads, bodies and answers that nobody reads, a bound on connections, bounds on
+//! what is read. Negative control: the same fleet before a bare `axum::serve` stays.
+
+mod corpus;
+mod fleet;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use self::corpus::{Case, Then, cases};
+use self::fleet::{Attack, Fleet};
+use crate::daemon::{Daemon, Held};
+use crate::extent::Extent;
+use crate::percentile::{median, p99};
+use crate::support::router::ADMIN_KEY;
+
+/// The time limits that the router has here.
+const LIMIT: Duration = Duration::from_secs(3);
+/// How much later than that an attacker may be shown out, on a machine that has other things to do.
+const LATE_MAX: Duration = Duration::from_secs(5);
+/// How much more memory the router may have, in KiB.
+const PEAK_KIB_MAX: u64 = 64 << 10;
+/// How much more the p99 of healthy producers may be, where twice is less than that.
+const SLOWER_MAX: Duration = Duration::from_millis(20);
+/// Requests of a healthy producer in one window.
+const WINDOW: usize = 150;
+
+const SETTINGS: [&str; 3] = [
+    "server.header_timeout=3s",
+    "server.body_timeout=3s",
+    "server.send_timeout=3s",
+];
+
+const SILENT: Attack = Attack {
+    name: "silent",
+    opening: "",
+    drip: "",
+};
+const SLOW_HEAD: Attack = Attack {
+    name: "slow head",
+    opening: "POST /api/v1/events HTTP/1.1\r\nhost: x\r\nx-a: ",
+    drip: "y",
+};
+const SLOW_LINES: Attack = Attack {
+    name: "slow lines",
+    opening: "GET /readyz HTTP/1.1\r\n",
+    drip: "x-a: b\r\n",
+};
+const SLOW_BODY: Attack = Attack {
+    name: "slow body",
+    opening: "POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+              authorization: Bearer test-admin-key-0123456789-0123456789\r\ncontent-length: 100000\r\n\r\n{",
+    drip: " ",
+};
+const SLOW_CHUNKS: Attack = Attack {
+    name: "slow chunks",
+    opening: "POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+              authorization: Bearer test-admin-key-0123456789-0123456789\r\ntransfer-encoding: chunked\r\n\r\n",
+    drip: "1\r\n \r\n",
+};
+const SLOW_STRANGER: Attack = Attack {
+    name: "slow body of a stranger",
+    opening: "POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{",
+    drip: " ",
+};
+const SLOW_WEBHOOK: Attack = Attack {
+    name: "slow webhook",
+    opening: "POST /webhooks/nobody HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{",
+    drip: " ",
+};
+const IDLE_AFTER: Attack = Attack {
+    name: "idle after an answer",
+    opening: "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+    drip: "",
+};
+const LINGERS: Attack = Attack {
+    name: "empty lines for ever",
+    opening: "",
+    drip: "\r\n",
+};
+
+const ATTACKS: [Attack; 9] = [
+    SILENT,
+    SLOW_HEAD,
+    SLOW_LINES,
+    SLOW_BODY,
+    SLOW_CHUNKS,
+    SLOW_STRANGER,
+    SLOW_WEBHOOK,
+    IDLE_AFTER,
+    LINGERS,
+];
+
+/// How long each of a window's events took to be accepted.
+async fn window(router: &Daemon) -> Vec<Duration> {
+    let mut times = Vec::with_capacity(WINDOW);
+    for n in 0..WINDOW {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the latency of a healthy producer is what is measured"
+        )]
+        let started = Instant::now();
+        router.send(&json!({"type": "healthy", "data": n})).await;
+        times.push(started.elapsed());
+    }
+    times
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_attackers_are_shown_out_and_nobody_notices() {
+    let rounds = Extent::wanted().of(3, 20);
+    let each = 2_000_usize.div_ceil(ATTACKS.len());
+    let mut router = Daemon::start(&SETTINGS);
+    window(&router).await;
+    let before = router.held();
+    router.forget_peak();
+    let (mut alone, mut beside, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
+    for _ in 0..rounds {
+        alone.push(p99(window(&router).await));
+        let fleet = Fleet::launch(router.address, &ATTACKS, each).await;
+        beside.push(p99(window(&router).await));
+        let shown = fleet.gone().await;
+        assert!(
+            shown.stayed.is_empty(),
+            "{} stayed: {:?}",
+            shown.stayed.len(),
+            shown.stayed.first()
+        );
+        longest = longest.max(shown.longest);
+    }
+    assert!(
+        longest <= LIMIT + LATE_MAX,
+        "the longest was served for {longest:?}"
+    );
+    let (alone, beside) = (median(alone), median(beside));
+    let allowed = (alone * 2).max(alone + SLOWER_MAX);
+    assert!(beside <= allowed, "p99 {beside:?} beside them, {alone:?} alone");
+    let peak = router.held().peak_kib;
+    assert!(
+        peak <= before.rss_kib + PEAK_KIB_MAX,
+        "{peak} KiB after {before:?}"
+    );
+    let closed = |held: Held| held.descriptors <= before.descriptors + 8;
+    router.until_it_holds("every connection is closed", closed).await;
+    assert!(router.lives());
+    println!(
+        "producers: {rounds} x {} attackers, gone after {:.1} s (limit {} s), p99 {:.1} ms alone, {:.1} ms beside \
+         them, peak +{} KiB",
+        each * ATTACKS.len(),
+        longest.as_secs_f32(),
+        LIMIT.as_secs(),
+        alone.as_secs_f32() * 1e3,
+        beside.as_secs_f32() * 1e3,
+        peak.saturating_sub(before.rss_kib),
+    );
+}
+
+const DEAF_CLIENTS: usize = 50;
+
+/// Clients that ask for much and read nothing, and what the router held before they came.
+async fn deaf(router: &Daemon) -> (Vec<TcpStream>, Held) {
+    router.get("/openapi.json").await.expect(200);
+    let before = router.held();
+    let asks = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let mut clients = Vec::new();
+    for _ in 0..DEAF_CLIENTS {
+        let mut stream = TcpStream::connect(router.address).await.unwrap();
+        // As much as fits; the rest would wait for the answers to be read.
+        let _as_much_as_fits =
+            tokio::time::timeout(Duration::from_millis(20), stream.write_all(asks.as_bytes())).await;
+        clients.push(stream);
+    }
+    (clients, before)
+}
+
+/// They hold a connection and an answer each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_the_answers_is_shown_out() {
+    let router = Daemon::start(&SETTINGS);
+    let (clients, before) = deaf(&router).await;
+    let closed = |held: Held| held.descriptors <= before.descriptors + 4;
+    let after = router
+        .until_it_holds("connections that nobody reads are closed", closed)
+        .await;
+    drop(clients);
+    println!(
+        "producers: {DEAF_CLIENTS} clients that read nothing, {} descriptors before, {} after, memory {:+} KiB",
+        before.descriptors,
+        after.descriptors,
+        i128::from(after.rss_kib) - i128::from(before.rss_kib),
+    );
+}
+
+/// The control: where nothing limits how long an answer may wait to be read, they stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_who_does_not_read_stays_without_the_limit() {
+    let router = Daemon::start(&["server.header_timeout=3s", "server.send_timeout=10min"]);
+    let (clients, before) = deaf(&router).await;
+    tokio::time::sleep(LIMIT + LATE_MAX).await;
+    let held = router.held().descriptors - before.descriptors;
+    assert!(
+        held >= DEAF_CLIENTS as u64,
+        "the check would not see a server that keeps them: {held}"
+    );
+    drop(clients);
+    println!("producers, control: {held} of {DEAF_CLIENTS} clients that read nothing stay");
+}
+
+/// The control: the same fleet before a server without the guard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_a_bare_server_keeps_them() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = |bytes: bytes::Bytes| async move { bytes.len().to_string() };
+    let app = axum::Router::new()
+        .route("/api/v1/events", axum::routing::post(body))
+        .route("/healthz", axum::routing::get(|| async { "ok" }));
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let attacks = [SILENT, SLOW_HEAD, SLOW_LINES, SLOW_BODY, SLOW_CHUNKS, IDLE_AFTER];
+    let mut fleet = Fleet::launch(address, &attacks, 20).await;
+    tokio::time::sleep(LIMIT + LATE_MAX).await;
+    assert!(
+        fleet.is_whole(),
+        "the check would not see a server that keeps them"
+    );
+    server.abort();
+    println!(
+        "producers, control: {} attackers before a bare server, none shown out",
+        attacks.len() * 20
+    );
+}
+
+/// Sends bytes and reads until the other side closes or has said nothing for a while.
+async fn exchange(router: &Daemon, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(router.address).await.unwrap();
+    // It may refuse before it has read everything.
+    let _cut_off = tokio::time::timeout(Duration::from_secs(5), stream.write_all(bytes)).await;
+    let mut answers = Vec::new();
+    let quiet = Duration::from_millis(150);
+    loop {
+        let mut piece = [0; 4_096];
+        let patience = if answers.is_empty() {
+            LIMIT + LATE_MAX
+        } else {
+            quiet
+        };
+        match tokio::time::timeout(patience, stream.read(&mut piece)).await {
+            Ok(Ok(read)) if read > 0 => answers.extend_from_slice(&piece[..read]),
+            _ => return String::from_utf8_lossy(&answers).into_owned(),
+        }
+    }
+}
+
+async fn stored(router: &Daemon, event_type: &str) -> usize {
+    let path = format!("/api/v1/events?type={event_type}&limit=100");
+    let page = router.get(&path).await.expect(200);
+    page.body["data"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_inside_of_a_body_becomes_a_request() {
+    let mut router = Daemon::start(&SETTINGS);
+    let (mut wrong, mut refused) = (Vec::new(), 0);
+    let cases = cases(ADMIN_KEY);
+    for Case { name, bytes, then } in &cases {
+        let answers = exchange(&router, bytes).await;
+        let statuses: Vec<&str> = answers
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|answer| &answer[..3.min(answer.len())])
+            .collect();
+        let smuggled = stored(&router, "smuggled").await;
+        let fits = match then {
+            Then::Refused => {
+                matches!(&statuses[..], [only] if only.starts_with('4') || *only == "501" || *only == "505")
+                    || statuses.is_empty()
+            }
+            Then::Taken => statuses.first() == Some(&"202") && statuses.len() == 1,
+            Then::Any => statuses.len() <= 1,
+        };
+        if smuggled > 0 {
+            wrong.push(format!("{name}: the request inside was carried out"));
+            break;
+        }
+        if !fits {
+            wrong.push(format!("{name}: {then:?}, but {statuses:?}"));
+        }
+        refused += usize::from(*then == Then::Refused);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // The control: what really is a second request on a connection is seen by the same check.
+    let honest = corpus::honest_pair(ADMIN_KEY);
+    let answers = exchange(&router, &honest).await;
+    assert_eq!(answers.matches("HTTP/1.1 202").count(), 2, "{answers}");
+    assert_eq!(
+        stored(&router, "smuggled").await,
+        1,
+        "a request that was carried out is noticed"
+    );
+    assert!(router.lives());
+    println!(
+        "producers: {} framings, {refused} to be refused, 0 desynchronised; control: 1 of 1 seen",
+        cases.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_and_deep_bodies_are_refused_within_bounds() {
+    let mut router = Daemon::start(&SETTINGS);
+    window(&router).await;
+    let before = router.held();
+    router.forget_peak();
+    let bodies = corpus::heavy();
+    let rounds = Extent::wanted().of(2, 20);
+    let mut refused = 0;
+    for _ in 0..rounds {
+        let sending = bodies.iter().map(|(name, media, body, wanted)| {
+            let router = &router;
+            async move {
+                let answer = router.call("POST", "/api/v1/events", media, body.clone()).await;
+                assert!(wanted.contains(&answer.status), "{name}: {}", answer.text);
+                let detail = answer.body["detail"].as_str().unwrap_or_default();
+                assert!(
+                    answer.status == 202 || !detail.is_empty(),
+                    "{name}: {}",
+                    answer.text
+                );
+            }
+        });
+        refused += futures_util::future::join_all(sending).await.len();
+        for endless in [
+            corpus::announced(ADMIN_KEY),
+            corpus::endless(ADMIN_KEY),
+            corpus::many_headers(ADMIN_KEY),
+        ] {
+            let answer = exchange(&router, &endless).await;
+            let status = answer.get(9..12).unwrap_or("cut");
+            assert!(["413", "431", "cut"].contains(&status), "{answer}");
+            refused += 1;
+        }
+    }
+    let after = router.held();
+    assert!(
+        after.peak_kib <= before.rss_kib + PEAK_KIB_MAX,
+        "{after:?} after {before:?}"
+    );
+    assert!(router.lives());
+    println!(
+        "producers: {refused} large or deep bodies, peak +{} KiB",
+        after.peak_kib.saturating_sub(before.rss_kib)
+    );
+}
