@@ -249,7 +249,8 @@ async fn to_the_last_byte(scene: &mut Scene, rounds: usize, patience: Duration) 
         scene.receiver.now_answer(Reply::Once(closed));
         let before = scene.receiver.received().len();
         scene.send(50).await;
-        scene.receiver.wait_for(before + 50).await;
+        // A lane whose endpoint is slow has fewer in flight; the others follow when those are recorded.
+        scene.receiver.wait_for(before + 10).await;
         // From here on, whatever is written needs room on the disk that it has not got yet.
         scene.log_is_empty().await;
         scene.disk.fill_to(0);
