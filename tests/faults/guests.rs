@@ -270,7 +270,23 @@ async fn beside_loops(settings: &[&str]) -> (Duration, Duration, usize) {
     (median(alone), median(beside), runs)
 }
 
+/// What the p99 may be beside loops. The priority of threads for slow guests is ten steps below that of the
+/// router; where this test itself runs so low that there are no such steps, the guests compete with everybody
+/// for the processor, and all that can be held is that nobody waits for more than a few of them.
 fn allowed(alone: Duration) -> Duration {
+    const STEPS: i64 = 10;
+    const LOWEST: i64 = 19;
+    const TIME_LIMIT: Duration = Duration::from_millis(100);
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name: state first, niceness as the 17th (proc(5)).
+    let niceness = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(16));
+    let niceness: i64 = niceness.and_then(|text| text.parse().ok()).expect("a number");
+    if niceness + STEPS > LOWEST {
+        println!("guests: at niceness {niceness} priorities cannot be told apart; run it at 9 or less");
+        return alone + 4 * TIME_LIMIT;
+    }
     (alone * 5 / 4).max(alone + SLOWER_MAX)
 }
 

@@ -596,6 +596,10 @@ fn manifests() -> Vec<Guest> {
             r##"{"allOf":[{"$ref":"#"}]}"##,
             Unloaded("refers to itself"),
         ),
-        schema("schema-that-doubles", &doubling(48), Unloaded("more than 4000 parts")),
+        schema(
+            "schema-that-doubles",
+            &doubling(48),
+            Unloaded("more than 4000 parts"),
+        ),
     ]
 }
