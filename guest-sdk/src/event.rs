@@ -91,17 +91,22 @@ impl Event {
     /// type that ends in `+json`.
     pub fn is_json(&self) -> bool {
         let essence = self.essence();
-        essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+        let ending = essence.len().checked_sub(5).and_then(|at| essence.get(at..));
+        let is = |name: &str| essence.eq_ignore_ascii_case(name);
+        is("application/json")
+            || is("text/json")
+            || ending.is_some_and(|ending| ending.eq_ignore_ascii_case("+json"))
     }
 
     /// Whether the content type says that the data is a web form.
     pub fn is_form(&self) -> bool {
-        self.essence() == "application/x-www-form-urlencoded"
+        self.essence()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
     }
 
-    fn essence(&self) -> String {
+    fn essence(&self) -> &str {
         let essence = self.content_type.split(';').next().unwrap_or_default();
-        essence.trim().to_ascii_lowercase()
+        essence.trim()
     }
 
     /// A header of the request that brought the event, in whatever case, if it is named in

@@ -52,6 +52,8 @@ mod request;
 
 #[doc(hidden)]
 pub mod export;
+#[doc(hidden)]
+pub mod heap;
 pub mod log;
 pub mod testing;
 

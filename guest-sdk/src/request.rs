@@ -23,6 +23,15 @@ pub enum Method {
     Get,
 }
 
+/// The room that a body begins with: most have that much, and growing to it step by step copies it as often.
+const BODY: usize = 1_024;
+
+fn written<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body = Vec::with_capacity(BODY);
+    serde_json::to_writer(&mut body, value)?;
+    Ok(body)
+}
+
 /// One request to be sent to the subscription's endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -59,7 +68,7 @@ impl Request {
     /// [`Failure::Reject`] where the value has no JSON form, such as a map with keys that are not
     /// strings. A `serde_json::Value` always has one.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, Failure> {
-        let body = serde_json::to_vec(value)
+        let body = written(value)
             .map_err(|error| reject(format!("cannot write the request's body as JSON: {error}")))?;
         Ok(Self::new(body))
     }
@@ -129,7 +138,7 @@ impl EmittedEvent {
     /// # Errors
     /// [`Failure::Reject`] where the value has no JSON form.
     pub fn json<T: Serialize + ?Sized>(event_type: impl Into<String>, value: &T) -> Result<Self, Failure> {
-        let data = serde_json::to_vec(value)
+        let data = written(value)
             .map_err(|error| reject(format!("cannot write the new event's data as JSON: {error}")))?;
         Ok(Self {
             event_type: event_type.into(),

@@ -175,7 +175,7 @@ settings! {
         /// close it: better we do, than that a request meets the closing.
         pool_idle_timeout: Duration = Time, "30s", in Duration::ZERO..=HOUR;
         /// Idle connections that are kept to one host.
-        pool_idle_per_host_max: usize = Count, "64", in 0..=10_000;
+        pool_idle_per_host_max: usize = Count, "256", in 0..=10_000;
     }
 
     /// What the runtime grants to plugins and to itself. (Plain numbers, since every process that

@@ -356,7 +356,8 @@ pub enum Next {
     },
 }
 
-/// A change to one delivery; what the dispatcher asks the store to write. Each is atomic.
+/// A change to one delivery; what the dispatcher asks the store to write. Each is atomic. The large parts
+/// are shared, because who asks keeps them until they are written.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Plugins ran and gave requests: they are stored, and the ledger holds the requests from now on.
@@ -366,9 +367,9 @@ pub enum Change {
         /// The owner of the delivery.
         tenant: TenantId,
         /// What the plugins did.
-        runs: Vec<PluginRun>,
+        runs: Arc<[PluginRun]>,
         /// At least one; the first shares the delivery's number.
-        requests: Vec<Request>,
+        requests: Arc<[Request]>,
         /// Events that the plugins derived; they enter in the same transaction.
         emitted: Vec<NewEvent>,
         /// When.
@@ -392,7 +393,7 @@ pub enum Change {
         /// The row that was sent.
         pending: Pending,
         /// What came back.
-        attempt: Attempt,
+        attempt: Arc<Attempt>,
         /// What follows.
         next: Next,
         /// When.

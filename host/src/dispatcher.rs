@@ -6,6 +6,7 @@
 //! the loop sleeps until something enters, ends, changes or falls due.
 
 mod attempt;
+mod due;
 mod endpoints;
 mod lane;
 mod life;
@@ -155,11 +156,8 @@ impl Dispatcher {
                 return;
             }
             let mut state = self.state.clone();
-            if state
-                .wait_for(|progress| progress.settled || progress.ended)
-                .await
-                .is_err()
-            {
+            let settled = state.wait_for(|progress| progress.settled || progress.ended);
+            if settled.await.is_err() {
                 return;
             }
             if self.inbox.capacity() == self.inbox.max_capacity() {
@@ -230,6 +228,8 @@ struct Running {
     asking: Vec<tokio::sync::oneshot::Sender<Load>>,
     stopping: bool,
     reading_from: Option<RequestId>,
+    /// How far the clock had been set back when the queue heard of it.
+    set_back: Duration,
 }
 
 impl Loop {
@@ -247,6 +247,7 @@ impl Loop {
             asking: Vec::new(),
             stopping: false,
             reading_from: None,
+            set_back: tools.clock.set_back_so_far(),
             tools: tools.clone(),
         };
         let mut changes = tools.registry.watch();
@@ -256,20 +257,23 @@ impl Loop {
         let mut retry_at = None;
         let mut next_probe = life::next_probe(&tools.registry, tools.clock.now());
         loop {
-            let now = tools.clock.now();
+            let now = running.follow_clock();
             let lost = self.lost.swap(i64::MAX, Ordering::SeqCst);
             if lost != i64::MAX {
                 running.queue.unread(RequestId::from_number(lost));
             }
             // Before anything starts: a subscription that was just stopped gets nothing more.
-            let probes = next_probe.is_some_and(|at| at <= now);
+            let probes = next_probe.is_some_and(|at| life::may_probe(at, now));
             if probes || changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
                 running.queue.refresh(now, |id| life::mode_of(&tools, id, now));
                 next_probe = life::next_probe(&tools.registry, now);
             }
             running.queue.tick(now);
-            if page.is_none() && retry_at.is_none_or(|at| at <= now) && !running.stopping {
+            if page.is_none()
+                && retry_at.is_none_or(|at| at <= now || at > now.plus(LEDGER_RETRY))
+                && !running.stopping
+            {
                 retry_at = None;
                 page = running.begin_reading(now);
             }
@@ -365,8 +369,9 @@ impl Running {
     }
 
     fn offer(&mut self, row: Pending) -> Offered {
+        let now = self.follow_clock();
         let tools = &self.tools;
-        let now = tools.clock.now();
+        let row = due::offered(tools, row, now);
         self.queue
             .offer(row, now, || life::mode_of(tools, row.subscription, now))
     }
@@ -384,7 +389,7 @@ impl Running {
     }
 
     fn ended(&mut self, outcome: Outcome) {
-        let now = self.tools.clock.now();
+        let now = self.follow_clock();
         match outcome {
             Outcome::BecameSlow(subscription) => self.queue.became_slow(subscription),
             Outcome::Ended(Ended {
@@ -398,11 +403,12 @@ impl Running {
                 }
                 self.queue.ended(row.subscription, was_slow, report.health);
                 if let Some(until) = report.pause {
+                    let until = until.min(now.plus(due::longest_wait(&self.tools, row)));
                     self.queue.pause(row.subscription, until);
                 }
                 match fate {
                     Fate::Finished => self.queue.finished(row.request),
-                    Fate::Again(row) => self.queue.again(row, now),
+                    Fate::Again(row) => self.queue.again(due::again(&self.tools, row, now), now),
                     Fate::Parts(rows) => {
                         self.queue.finished(row.request);
                         for part in rows {
@@ -466,10 +472,8 @@ impl Running {
                 }
             }
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the ledger could not be read"
-                );
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the ledger could not be read");
                 self.queue.read();
                 self.queue
                     .unread(self.reading_from.unwrap_or(RequestId::from_number(0)));

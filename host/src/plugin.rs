@@ -30,7 +30,7 @@ use crate::id::SubscriptionId;
 use self::artefact::Artefacts;
 use self::instance::{Instance, Linkers};
 use self::kept::Kept;
-use self::threads::{Lost, Owner, Threads};
+use self::threads::{Lost, Owner, Size, Threads};
 use self::ticker::Ticker;
 
 mod artefact;
@@ -143,11 +143,17 @@ impl Runtime {
             engine::compatibility(&engine),
             limits.artefact_directory_bytes,
         )?;
-        let threads =
-            Threads::start(threads, limits.queue, limits.stack_bytes).map_err(StartError::Threads)?;
+        let threads = Threads::start(Size {
+            count: threads,
+            awake: cores,
+            queue: limits.queue,
+            guest_stack_bytes: limits.stack_bytes,
+        })
+        .map_err(StartError::Threads)?;
+        let ticker = Ticker::start(&engine, limits.tick(), threads.ticking()).map_err(StartError::Threads)?;
         Ok(Self(Arc::new(Inner {
             linkers: Linkers::new(&engine).map_err(engine_error)?,
-            ticker: Ticker::start(&engine, limits.tick()).map_err(StartError::Threads)?,
+            ticker,
             threads,
             artefacts: Arc::new(artefacts),
             compiler,

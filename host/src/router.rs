@@ -60,8 +60,11 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error("the data directory cannot be used")]
     Open(#[from] store::sqlite::OpenError),
-    /// The store does not answer.
-    #[error("the store does not answer")]
+    /// What is stored cannot be read.
+    #[error(
+        "what is stored in {} cannot be read; restore a backup if it is damaged",
+        store::files::DATABASE
+    )]
     Store(#[from] store::Error),
     /// The plugin runtime does not start.
     #[error("the plugin runtime does not start")]
@@ -248,6 +251,7 @@ impl Router {
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
             schedule: settings::schedule(&config)?,
+            wait_max: settings::wait_max(&config),
         };
 
         let (listener, address) = listen(config.server.listen).await?;
@@ -352,15 +356,22 @@ impl Router {
     }
 
     /// Stops accepting, lets what is under way end within the drain time, and closes the store.
+    ///
+    /// Everything has the same time, not one after another: who sends a request slowly must neither double the
+    /// time nor take it from deliveries that would have ended in it.
     pub async fn shutdown(self) -> store::Result<Ended> {
         self.draining.send_replace(true);
-        let served = self.serving.await.unwrap_or(api::server::Drained::CutOff);
-        // A step is short; what one of them cannot end is in the store as it was before it.
         let mut recovering = self.recovering;
-        if tokio::time::timeout(self.drain, &mut recovering).await.is_err() {
+        let (served, recovered, stopped) = tokio::join!(
+            self.serving,
+            // A step is short; what one of them cannot end is in the store as it was before it.
+            tokio::time::timeout(self.drain, &mut recovering),
+            tokio::time::timeout(self.drain, self.dispatcher.stop()),
+        );
+        let served = served.unwrap_or(api::server::Drained::CutOff);
+        if recovered.is_err() {
             recovering.abort();
         }
-        let stopped = tokio::time::timeout(self.drain, self.dispatcher.stop()).await;
         // What is cut off here is in the ledger and goes on after the next start.
         self.dispatching.abort();
         self.store.close().await?;
@@ -369,6 +380,12 @@ impl Router {
             _ => Ended::CutOff,
         })
     }
+}
+
+/// Seals everything that is secret in a data directory anew, under another key; says how many values. No router
+/// may serve it. Blocks.
+pub fn reseal(config: &Config) -> Result<usize, StartError> {
+    Ok(store::sqlite::reseal(&config.data_dir)?)
 }
 
 /// Every connection is a file, and the usual soft limit of 1,024 is less than the limits of this

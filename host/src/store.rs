@@ -56,7 +56,7 @@ pub use self::query::{
 };
 
 /// [`Error::Damaged`] of everything at once.
-pub const WHOLE_DATABASE: &str = "the database file";
+pub const WHOLE_DATABASE: &str = "the database file hookway.db";
 
 /// What can go wrong in a store. A variant exists because somebody branches on it.
 #[derive(Debug, thiserror::Error)]

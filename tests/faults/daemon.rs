@@ -6,7 +6,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -56,7 +56,7 @@ impl Daemon {
 
     /// The same on a data directory that stays.
     pub fn on(data: &Path, settings: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+        let mut command = crate::support::process::program();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--allow-http"])
             .args(["--allow-private-networks", "--data-dir"])

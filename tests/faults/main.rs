@@ -17,6 +17,11 @@
     clippy::disallowed_methods,
     reason = "a test has its own client, beside the router's"
 )]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a fault test prints its figures"
+)]
 
 #[path = "../it/support.rs"]
 #[allow(
@@ -26,17 +31,36 @@
 )]
 mod support;
 
+mod account;
 mod chance;
+mod clock;
 mod compile;
+mod corrupt;
+mod counting;
 mod daemon;
 mod durable;
 mod extent;
+mod fuzz;
 mod guests;
+mod headers;
+mod kill;
+mod month;
 mod nth_error;
+mod panics;
 mod percentile;
 mod power;
 mod private_network;
 mod producers;
 mod receivers;
+mod secrets;
+mod seed;
+mod senders;
 mod ssrf;
+mod term;
+mod twins;
+mod under_load;
 mod vfs;
+
+#[path = "../guests/wrap.rs"]
+#[allow(dead_code, reason = "the end-to-end tests need more of it")]
+mod wrap;

@@ -1,18 +1,19 @@
 //! The n-th call of the disk fails, for n = 1, 2, 3 … until a whole scenario passes untouched.
 //!
-//! The scenario: start, subscribe, twenty events, their deliveries, a plugin, stop with a checkpoint. One call of
-//! one kind fails, once or from then on. Whatever becomes of it, nothing panics and nothing hangs; a start
-//! refuses with a reason or serves; an answer is a good one or a 5xx. After a failed write or sync the router
-//! writes no more, is not ready, and says that it has failed, which ends `hookway serve`. A full disk it
-//! survives, and goes on when there is room. Then everything that was acknowledged must be there: in the files
-//! as they are (the process ended) and as a power cut leaves them (what a failed sync had is gone).
+//! The scenario: start, subscribe, twenty events, their deliveries, a plugin, stop with a checkpoint. One
+//! call of one kind fails, once or from then on. Whatever becomes of it, nothing panics and nothing hangs;
+//! a start refuses with a reason or serves; an answer is a good one or a 5xx. After a failed write or sync
+//! the router writes no more, is not ready, and says that it has failed, which ends `hookway serve`. A full
+//! disk it survives, and goes on when there is room. Then everything that was acknowledged must be there:
+//! in the files as they are (the process ended) and as a power cut leaves them (what a failed sync had is
+//! gone).
 //!
 //! Control: a disk that hides a failed sync, which is what syncing once more amounts to. That must show.
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::ffi;
@@ -20,13 +21,12 @@ use serde_json::json;
 
 use crate::durable::{Acknowledged, Looked, look_at, send};
 use crate::extent::Extent;
+use crate::panics;
 use crate::support::{Receiver, TestRouter};
 use crate::vfs::{Cut, Disk, Fault, Lasting, Op, Syncs, copy_of};
+use crate::wrap;
 
 mod program;
-#[path = "../guests/wrap.rs"]
-#[allow(dead_code, reason = "other tests need other guests")]
-mod wrap;
 
 /// Events of the scenario.
 const EVENTS: u64 = 20;
@@ -47,9 +47,6 @@ const KINDS: [(Op, c_int, u64); 9] = [
     (Op::Read, ffi::SQLITE_IOERR_SHORT_READ, 23),
     (Op::Shm, ffi::SQLITE_IOERR_SHMMAP, 61),
 ];
-
-/// Panics of this process, on whatever thread.
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// What became of a run.
 struct Ran {
@@ -248,16 +245,9 @@ async fn account(ran: &Ran, whole: bool) -> Looked {
     looked
 }
 
-fn remember_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{panic}");
-        PANICS.lock().unwrap().push(panic.to_string());
-    }));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_call_fails_nothing_acknowledged_is_lost() {
-    remember_panics();
+    panics::remember();
     let extent = Extent::wanted();
     let receiver = Receiver::start().await;
     let mut runs = 0_u64;
@@ -278,7 +268,7 @@ async fn whatever_call_fails_nothing_acknowledged_is_lost() {
                 lasting,
             };
             let ran = scenario(&receiver, Some(fault), Syncs::Kept).await;
-            let one = account(&ran, runs % RESTART_EVERY == 0).await;
+            let one = account(&ran, runs.is_multiple_of(RESTART_EVERY)).await;
             assert_eq!((one.lost, one.wrong), (0, 0), "{fault:?}: {:?}", ran.left);
             looked.events += one.events;
             runs += 1;
@@ -295,7 +285,7 @@ async fn whatever_call_fails_nothing_acknowledged_is_lost() {
         "n-th error: {runs} runs, {} events looked for, 0 lost",
         looked.events
     );
-    assert!(PANICS.lock().unwrap().is_empty(), "{:#?}", PANICS.lock().unwrap());
+    panics::none();
 }
 
 #[tokio::test(flavor = "multi_thread")]

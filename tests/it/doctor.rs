@@ -6,6 +6,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -372,4 +373,81 @@ fn where_nothing_is_it_says_so_and_makes_nothing() {
     assert!(!data.exists(), "looking makes no directory");
     let nobody = look(&data, &["--server", "http://127.0.0.1:1"]);
     assert_eq!(nobody.code, 3, "{}", nobody.notes);
+}
+
+/// Events come, fail, are sent again and end while everything is read: none of it is a fault.
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "figures for the documents")]
+async fn nothing_is_at_fault_while_rows_move() {
+    let receiver = Receiver::scripted([], Reply::Status(500)).await;
+    let router = TestRouter::with(|config| {
+        config.store.segment_bytes = 1 << 20;
+        config.dispatch.retry_waits = Some(vec![]);
+    })
+    .await;
+    let all =
+        json!({"name": "all", "key": "all", "url": receiver.url(), "events": ["a"], "max_in_flight": 64});
+    router.subscribe(&all).await;
+    let noise = "x".repeat(2_000);
+    let (mut sent, mut looks) = (0, 0);
+    for round in 0..4 {
+        receiver.now_answer(Reply::Status(if round % 2 == 0 { 500 } else { 200 }));
+        let events: Vec<Value> = (0..200)
+            .map(|n| json!({"type": "a", "data": {"n": n, "noise": noise}}))
+            .collect();
+        sent += events.len();
+        router.post("/api/v1/events", &json!(events)).await.expect(202);
+        router
+            .post("/api/v1/subscriptions/all/recover", &json!({"rate": 10_000}))
+            .await
+            .expect(202);
+        let said = ask(&router, &["--full"]).await;
+        looks += 1;
+        assert_eq!(said.code, 0, "{}", said.report);
+        assert!(said.check("counters").1.contains("exactly"), "{}", said.report);
+    }
+    receiver.wait_for(sent).await;
+    router.settle().await;
+    let said = ask(&router, &["--full"]).await;
+    assert_eq!(said.code, 0, "{}", said.report);
+    println!("doctor --full beside traffic: {sent} events, {looks} looks while rows moved, 0 faults");
+}
+
+/// Once history has left, the rows of what has ended may only not be more than were counted.
+#[tokio::test]
+async fn history_that_has_expired_is_no_fault() {
+    let receiver = Receiver::start().await;
+    let mut router = TestRouter::with(|config| {
+        config.store.retention = Duration::from_secs(60 * 60);
+    })
+    .await;
+    router
+        .subscribe(&json!({"name": "n", "key": "n", "url": receiver.url(), "events": ["a"]}))
+        .await;
+    for n in 0..5 {
+        router.send(&json!({"type": "a", "data": n})).await;
+    }
+    receiver.wait_for(5).await;
+    router.settle().await;
+    let mut rounds = 0;
+    let what = loop {
+        router.advance(Duration::from_secs(20 * 60)).await;
+        router.send(&json!({"type": "a", "data": "later"})).await;
+        router.settle().await;
+        let said = ask(&router, &["--full"]).await;
+        assert_eq!(said.code, 0, "{}", said.report);
+        let (_, what) = said.check("counters");
+        rounds += 1;
+        assert!(rounds < 60, "history does not expire: {what}");
+        if what.contains("has expired") {
+            break what;
+        }
+    };
+    assert!(what.contains("what waits was compared exactly"), "{what}");
+    router.stop().await;
+    // More rows than were ever counted is a fault all the same.
+    let less = "UPDATE counter SET created = created - delivered, delivered = 0";
+    sql(&router.data_dir(), less);
+    let said = look(&router.data_dir(), &["--full"]);
+    assert_eq!((said.code, said.check("counters").0.as_str()), (1, "fail"));
 }

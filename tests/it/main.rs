@@ -47,6 +47,7 @@ mod products;
 mod profiles;
 mod requirements;
 mod restart;
+mod rotation;
 mod security;
 mod signing;
 mod sources;

@@ -2,6 +2,7 @@
 
 mod exposition;
 mod used;
+mod ways;
 
 use std::time::Duration;
 
@@ -184,12 +185,6 @@ async fn a_thousand_subscriptions_print_no_more_than_one() {
     assert_eq!(
         now.value("hookway_subscriptions", &[("status", "enabled")]),
         1_000.0
-    );
-    println!(
-        "metrics: {} series, {} bytes without subscriptions, {} with 1,000",
-        shape(&after).len(),
-        before.len(),
-        after.len()
     );
 }
 

@@ -41,8 +41,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// Counts some more. A clock that was set back adds to the newest bucket.
+    /// Counts some more. A clock that was set back a little adds to the newest bucket; one that was set back by
+    /// more than the window begins anew, for the newest bucket would not end for as long.
     pub fn add(&mut self, counts: Counts, now: Timestamp) {
+        if self.is_ahead(now) {
+            *self = Self::default();
+        }
         let bucket = bucket_of(now).max(self.newest);
         // What lies between was never written: it is from the last time round.
         let first = (self.newest + 1).max(bucket - BUCKETS + 1);
@@ -56,10 +60,20 @@ impl Window {
 
     /// What was counted within the window.
     pub fn sum(&self, now: Timestamp) -> Counts {
+        if self.is_ahead(now) {
+            return Counts::default();
+        }
         let oldest = bucket_of(now).max(self.newest) - BUCKETS + 1;
         let kept =
             (oldest.max(self.newest - BUCKETS + 1)..=self.newest).map(|bucket| self.buckets[place(bucket)]);
         kept.fold(Counts::default(), Counts::plus)
+    }
+}
+
+impl Window {
+    /// Whether all that was counted is of a clock that has been set back since.
+    fn is_ahead(&self, now: Timestamp) -> bool {
+        self.newest - bucket_of(now) >= BUCKETS
     }
 }
 
@@ -82,6 +96,25 @@ mod tests {
         let millis = u128::try_from(BUCKETS * BUCKET_MILLIS).unwrap();
         assert_eq!(WINDOW.as_millis(), millis);
         assert_eq!(i64::try_from(PLACES), Ok(BUCKETS));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_by_far_begins_the_window_anew() {
+        let mut window = Window::default();
+        let counts = Counts { all: 1, bad: 1 };
+        let late = Timestamp::from_millis(1_779_208_200_000);
+        window.add(counts, late);
+        window.add(counts, late.minus(WINDOW / 2));
+        assert_eq!(window.sum(late), Counts { all: 2, bad: 2 }, "a little is nothing");
+        let early = late.minus(WINDOW * 100_000);
+        assert_eq!(window.sum(early), Counts::default());
+        window.add(counts, early);
+        assert_eq!(window.sum(early), counts);
+        assert_eq!(
+            window.sum(early.plus(WINDOW)),
+            Counts::default(),
+            "it passes again"
+        );
     }
 
     proptest! {
@@ -109,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_loses_nothing() {
+    fn a_clock_that_is_set_back_a_little_loses_nothing() {
         let (mut window, now) = (Window::default(), Timestamp::from_millis(1_779_208_200_000));
         window.add(Counts { all: 2, bad: 1 }, now);
-        let before = now.minus(Duration::from_secs(3_600));
+        let before = now.minus(Duration::from_secs(120));
         window.add(Counts { all: 3, bad: 0 }, before);
         assert_eq!(window.sum(before), Counts { all: 5, bad: 1 });
         assert_eq!(window.sum(now), Counts { all: 5, bad: 1 });

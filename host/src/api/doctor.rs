@@ -14,14 +14,16 @@ use crate::doctor::Names;
 /// and what to do.
 #[utoipa::path(
     get, path = "/api/v1/doctor", tag = "health", operation_id = "doctor",
+    security(("key" = ["admin", "router"])),
     params(("dns" = Option<bool>, Query, description = "Look the names of endpoints up too")),
     responses((status = 200, description = "What was found", body = Checkup))
 )]
 pub async fn checkup(
-    _caller: May<ToAdminister>,
+    caller: May<ToAdminister>,
     State(state): State<Shared>,
     mut query: Query,
 ) -> Result<Json<Checkup>, Problem> {
+    caller.must_be_the_routers()?;
     let names = match query.switch("dns")? {
         true => Names::LookedUp,
         false => Names::LeftAlone,
@@ -34,14 +36,16 @@ pub async fn checkup(
 /// there is none.
 #[utoipa::path(
     get, path = "/api/v1/doctor/recount", tag = "health", operation_id = "doctor_recount",
+    security(("key" = ["admin", "router"])),
     params(("cursor" = Option<String>, Query, description = "`next` of the stride before")),
     responses((status = 200, description = "What this stride found", body = Stride))
 )]
 pub async fn recount(
-    _caller: May<ToAdminister>,
+    caller: May<ToAdminister>,
     State(state): State<Shared>,
     mut query: Query,
 ) -> Result<Json<Stride>, Problem> {
+    caller.must_be_the_routers()?;
     let from = query.read("cursor", "`next` of the stride before")?;
     query.finish()?;
     let stride = state.doctor.recount(from.unwrap_or(Place::first())).await?;

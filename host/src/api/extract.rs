@@ -45,6 +45,14 @@ impl Caller {
     pub fn sees_secrets(&self) -> bool {
         self.principal.scopes.allow(Scope::Manage)
     }
+
+    /// Refuses a key that is bound to a tenant: what is asked for is about all of them.
+    pub fn must_be_the_routers(&self) -> Result<(), Problem> {
+        match self.principal.tenant {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(Kind::Forbidden, "the key is bound to one tenant")),
+        }
+    }
 }
 
 /// A scope as a type.

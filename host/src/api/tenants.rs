@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Shared;
 use super::extract::{Caller, JsonBody, May, Query, ToAdminister};
 use super::page::Page;
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 use super::wishes::Wishes;
 use crate::control::tenants::TenantWish;
 use crate::event_type::Strictness;
@@ -83,13 +83,6 @@ impl From<&Tenant> for TenantOut {
     }
 }
 
-fn check_router_wide(caller: &Caller) -> Result<(), Problem> {
-    match caller.principal.tenant {
-        None => Ok(()),
-        Some(_) => Err(Problem::new(Kind::Forbidden, "the key is bound to one tenant")),
-    }
-}
-
 /// Makes a tenant.
 #[utoipa::path(
     post, path = "/api/v1/tenants", tag = "tenants", operation_id = "create_tenant",
@@ -102,7 +95,7 @@ pub async fn create(
     State(state): State<Shared>,
     body: JsonBody,
 ) -> Result<(StatusCode, Json<TenantOut>), Problem> {
-    check_router_wide(&caller)?;
+    caller.must_be_the_routers()?;
     let mut faults = Faults::default();
     let mut fields = Fields::of(body.text(), "")?;
     let name = fields.text("name", &mut faults).unwrap_or_default();
@@ -182,7 +175,7 @@ pub async fn list(
     State(state): State<Shared>,
     query: Query,
 ) -> Result<Json<Page<TenantOut>>, Problem> {
-    check_router_wide(&caller)?;
+    caller.must_be_the_routers()?;
     query.finish()?;
     Ok(Json(Page::whole(
         state.control.tenants().iter().map(TenantOut::from).collect(),

@@ -61,13 +61,23 @@ pub(super) enum Verb {
         /// Its id
         id: String,
     },
+    /// Seal the secrets in the database anew under another key; the router must be stopped
+    #[command(after_help = "Example:
+  hookway keys rotate-encryption --data-dir /var/lib/hookway
+
+secrets.key is another one then: make a backup with it. Older backups keep the older key.")]
+    RotateEncryption,
 }
 
 /// Does it.
 pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
+    if let Verb::RotateEncryption = verb {
+        return rotate_encryption(context).await;
+    }
     let client = context.client()?;
     let output = &context.output;
     match verb {
+        Verb::RotateEncryption => Ok(()),
         Verb::Create { name, scopes, router } => {
             let scopes: Vec<_> = scopes.iter().filter_map(ValueEnum::to_possible_value).collect();
             let scopes: Vec<&str> = scopes.iter().map(|scope| scope.get_name()).collect();
@@ -94,6 +104,23 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Works on the data directory itself: a router that serves could not change its key under what it does.
+async fn rotate_encryption(context: &Context) -> Result<(), Failure> {
+    let config = context.load(Vec::new())?.config;
+    let dir = config.data_dir.clone();
+    let sealed = tokio::task::spawn_blocking(move || crate::router::reseal(&config)).await;
+    let count = sealed
+        .map_err(|error| Failure::because("it was cut off", error))?
+        .map_err(|error| Failure::because("nothing was changed", error))?;
+    let output = &context.output;
+    if output.json {
+        return output.json(&json!({ "data_dir": dir, "sealed": count }));
+    }
+    output.line(&format!("{count} secrets are sealed under another key"))?;
+    output.note("secrets.key is a new one: make a backup now. Older backups open with the older key only.");
+    Ok(())
 }
 
 fn created(context: &Context, key: &Value) -> Result<(), Failure> {

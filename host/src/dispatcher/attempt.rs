@@ -113,28 +113,30 @@ async fn see_through(
     let Some(event) = event else {
         return abandon(tools, row, Cause::Expired, "the event's payload has expired").await;
     };
-    let (row, request, share) = match row.stage {
+    let (row, requests, share): (_, Option<Arc<[Request]>>, _) = match row.stage {
         // What was sent once without plugins stays what it was: the same id never carries other bytes.
         Stage::Accepted if row.attempts == 0 && !route.subscription().plugins.is_empty() => {
             match run_plugins(tools, row, &route, &event, report).await? {
-                Ready::Send(row, request) => (row, Some(request), Share::Whole),
+                Ready::Send(row, requests) => (row, Some(requests), Share::Whole),
                 Ready::Ended(fate) => return Ok(fate),
             }
         }
         Stage::Accepted => (row, None, Share::Whole),
         Stage::Rendered => match tools.store.request(row.request).await? {
-            Some(request) => (row, Some(request), Share::Perhaps),
+            Some(request) => (row, Some([request].into()), Share::Perhaps),
             None => return abandon(tools, row, Cause::Expired, "the request's body has expired").await,
         },
         // The ledger keeps these for the count only; nothing is left to be done for them.
         Stage::PartDelivered | Stage::PartFailed => return Ok(Fate::Finished),
     };
     let asked = Asked { row, resend, share };
+    let request = requests.as_deref().and_then(<[Request]>::first);
     send(tools, report, asked, &route, &event, request).await
 }
 
 enum Ready {
-    Send(Pending, Request),
+    /// The row, and the one request that it is.
+    Send(Pending, Arc<[Request]>),
     Ended(Fate),
 }
 
@@ -188,12 +190,12 @@ async fn run_plugins(
                 .iter()
                 .map(|request| rendered_row(row, request, now))
                 .collect();
-            let first = requests[0].clone();
+            let requests: Arc<[Request]> = requests.into();
             let change = Change::Rendered {
                 pending: row,
                 tenant: event.tenant,
-                runs,
-                requests,
+                runs: runs.into(),
+                requests: Arc::clone(&requests),
                 emitted: emitted.clone(),
                 at: now,
             };
@@ -202,7 +204,7 @@ async fn run_plugins(
             if let [only] = rows[..]
                 && only.due_at <= now
             {
-                return Ok(Ready::Send(only, first));
+                return Ok(Ready::Send(only, requests));
             }
             return Ok(Ready::Ended(Fate::Parts(rows)));
         }

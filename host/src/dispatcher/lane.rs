@@ -1,6 +1,7 @@
 //! One subscription's lane: the rows of it that are due, and what keeps them from going.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::bucket::Bucket;
 use crate::delivery::Pending;
@@ -100,6 +101,15 @@ impl Lane {
         self.bucket = bucket_of(mode, now);
         self.sick = false;
         self.paused_until = None;
+    }
+
+    /// The clock was set back by so much: what is paused stays so for as long as was left.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        for row in &mut self.due {
+            row.due_at = row.due_at.minus(by);
+        }
+        self.paused_until = self.paused_until.map(|until| until.minus(by));
+        self.open_since = self.open_since.minus(by);
     }
 
     /// Since when the row that is next waits for its turn.

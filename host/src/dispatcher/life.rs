@@ -5,6 +5,7 @@
 //! time from then on. What that one gives decides: to be held once more, or to go on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lane::LaneMode;
 use super::permit::Report;
@@ -17,10 +18,14 @@ use crate::routing::Route;
 use crate::store::{InARow, Recorded};
 use crate::subscription::Status;
 use crate::time::Timestamp;
+use crate::verdict::HOLD_PROBE_SECONDS_MAX;
 
 /// Looks at a subscription that changes whenever its rule is about to disable it. Changes are made one
 /// after another and take milliseconds; whoever changes it more often is asked again at the next failure.
 const LOOKS_MAX: u32 = 8;
+
+/// Longest wait before a subscription that is held is tried again.
+const PROBE_MAX: Duration = Duration::from_secs(HOLD_PROBE_SECONDS_MAX as u64);
 
 /// How a lane stands.
 pub(super) fn mode_of(tools: &Tools, id: SubscriptionId, now: Timestamp) -> LaneMode {
@@ -40,7 +45,7 @@ pub(super) fn mode_of(tools: &Tools, id: SubscriptionId, now: Timestamp) -> Lane
         },
         Status::Held {
             probe_at: Some(at), ..
-        } if at <= now => LaneMode::Open {
+        } if may_probe(at, now) => LaneMode::Open {
             max_in_flight: 1,
             rate: None,
         },
@@ -53,7 +58,13 @@ pub(super) fn next_probe(registry: &Registry, now: Timestamp) -> Option<Timestam
     let snapshot = registry.snapshot();
     let routes = snapshot.routes.values();
     let times = routes.filter_map(|route| route.subscription().status.probe_at());
-    times.filter(|at| *at > now).min()
+    times.filter(|at| !may_probe(*at, now)).min()
+}
+
+/// Whether the time to try has come; it also has where it is further ahead than it can have been put, for
+/// then the clock was set back.
+pub(super) fn may_probe(at: Timestamp, now: Timestamp) -> bool {
+    at <= now || at > now.plus(PROBE_MAX)
 }
 
 /// Whether failures one after another disable a subscription, and why.

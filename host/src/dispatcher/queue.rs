@@ -15,6 +15,7 @@
 //! only probe.
 
 mod load;
+mod set_back;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -260,11 +261,8 @@ impl Queue {
 
     /// A row that was under way sent nothing: it costs the lane's rate nothing.
     pub(super) fn sent_nothing(&mut self, subscription: SubscriptionId) {
-        if let Some(bucket) = self
-            .lanes
-            .get_mut(&subscription)
-            .and_then(|lane| lane.bucket.as_mut())
-        {
+        let lane = self.lanes.get_mut(&subscription);
+        if let Some(bucket) = lane.and_then(|lane| lane.bucket.as_mut()) {
             bucket.give_back();
         }
     }

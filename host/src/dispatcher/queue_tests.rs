@@ -12,16 +12,16 @@ const LIMITS: QueueLimits = QueueLimits {
     rows_max: 100,
     lane_rows_max: 20,
 };
-const OPEN: LaneMode = LaneMode::Open {
+pub(super) const OPEN: LaneMode = LaneMode::Open {
     max_in_flight: 3,
     rate: None,
 };
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn row(number: i64, subscription: i64, due: i64) -> Pending {
+pub(super) fn row(number: i64, subscription: i64, due: i64) -> Pending {
     Pending {
         request: Id::from_number(number),
         delivery: Id::from_number(number),
@@ -38,7 +38,7 @@ fn row(number: i64, subscription: i64, due: i64) -> Pending {
 }
 
 /// A queue that has read its (empty) ledger.
-fn queue() -> Queue {
+pub(super) fn queue() -> Queue {
     let mut queue = Queue::new(LIMITS);
     assert_eq!(queue.read_from(at(0)), Some(Id::from_number(0)));
     queue.reading(Id::from_number(0));
@@ -47,7 +47,7 @@ fn queue() -> Queue {
     queue
 }
 
-fn start_all(queue: &mut Queue, now: i64) -> Vec<i64> {
+pub(super) fn start_all(queue: &mut Queue, now: i64) -> Vec<i64> {
     std::iter::from_fn(|| queue.next(at(now)))
         .map(|row| row.request.number())
         .collect()

@@ -38,7 +38,7 @@ pub(super) async fn send(
     Asked { row, resend, share }: Asked,
     route: &Arc<Route>,
     event: &Arc<Event>,
-    request: Option<Request>,
+    request: Option<&Request>,
 ) -> store::Result<Fate> {
     let subscription = route.subscription();
     // Its looks are those that it began with; what follows from an answer is today's business.
@@ -55,7 +55,7 @@ pub(super) async fn send(
     };
     let started_at = tools.clock.now();
     let (result, duration_ms, signature_headers) =
-        match build(tools, route, &look, event, &row, request.as_ref(), started_at) {
+        match build(tools, route, &look, event, &row, request, started_at) {
             Ok((outbound, signature_headers)) => {
                 let sent = tools.clock.mark();
                 let reply = tools.egress.send(outbound).await;
@@ -80,7 +80,7 @@ pub(super) async fn send(
     report.health = health_of(&result);
     tools.metrics.attempted(&result);
     let decision = decide(tools, route, &row, &result, now);
-    let attempt = Attempt {
+    let attempt = Arc::new(Attempt {
         request: row.request,
         delivery: row.delivery,
         number,
@@ -89,22 +89,23 @@ pub(super) async fn send(
         result,
         resend,
         signature_headers,
-    };
+    });
     let next = next_of(decision, report, &row, (subscription, event.hops), tools, now).await;
     let sent = Pending {
         attempts: number,
         ..row
     };
-    let attempted = tell::attempted(&sent, event, &attempt, &next, now);
     let sample = life::sample_of(&attempt, &next);
     let change = Change::Attempted {
         pending: row,
-        attempt,
+        attempt: Arc::clone(&attempt),
         next: next.clone(),
         at: now,
     };
     let recorded = record(tools, change).await?;
-    tools.feed.tell(|| attempted);
+    tools
+        .feed
+        .tell(|| tell::attempted(&sent, event, &attempt, &next, now));
     if let Some(tried) = tried(&row, event, &next) {
         tools.gauges.attempted(row.subscription, tried, now);
     }

@@ -118,4 +118,6 @@ pub struct Tools {
     pub endpoints: Endpoints,
     /// In place of what subscriptions and profiles say, if the operator said so.
     pub schedule: Option<Schedule>,
+    /// The longest that anything but a schedule may ask a row to wait.
+    pub wait_max: Duration,
 }

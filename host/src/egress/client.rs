@@ -31,8 +31,9 @@ use crate::profile::FRAMING;
 pub(super) const REQUEST_HEADERS_MAX: usize = 256;
 /// Most headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
-/// Most headers of an answer that are read; more are no HTTP answer.
-const RESPONSE_HEADERS_READ_MAX: usize = 256;
+/// Most headers of an answer that are read; more are no HTTP answer. As many as hyper reads without
+/// allocating for them.
+const RESPONSE_HEADERS_READ_MAX: usize = 100;
 /// Most bytes of an answer's head that are read; a larger one is no HTTP answer. Common servers write at
 /// most 8 to 32 KiB.
 const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1_024;
@@ -69,7 +70,8 @@ impl Default for Limits {
             // Shorter than the 60 s and more after which common servers close an idle connection: it is
             // better that we do, than that a request meets the closing.
             pool_idle_timeout: Duration::from_secs(30),
-            pool_idle_per_host_max: 64,
+            // As many as one subscription may have under way: fewer, and under load each request dials anew.
+            pool_idle_per_host_max: 256,
         }
     }
 }

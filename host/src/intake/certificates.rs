@@ -100,12 +100,12 @@ impl Certificates {
         let now = self.clock.now();
         let mut kept = self.lock();
         if let Some((at, bytes)) = kept.certificates.get(url)
-            && now.since(*at) < KEPT_FOR
+            && apart(now, *at) < KEPT_FOR
         {
             return Some(Ok(bytes.clone()));
         }
         let (at, failed) = kept.failures.get(url)?;
-        (now.since(*at) < FAILED_FOR).then(|| failed.clone())
+        (apart(now, *at) < FAILED_FOR).then(|| failed.clone())
     }
 
     async fn fetch(&self, url: &Url) -> Fetched {
@@ -136,4 +136,9 @@ impl Certificates {
             }
         }
     }
+}
+/// How far apart two times are, either way: what a clock noted that was set back since does not last for the
+/// difference as well.
+fn apart(now: Timestamp, then: Timestamp) -> Duration {
+    now.since(then).max(then.since(now))
 }

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 
 use super::*;
 
+mod changed;
 mod wasi;
 #[path = "../../../tests/guests/wrap.rs"]
 mod wrap;

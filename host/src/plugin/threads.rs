@@ -5,28 +5,36 @@
 //! them than cores: a guest that loops holds its thread until its time-out. One subscription may hold
 //! a quarter of them and one plugin half, so that a looping one leaves room for the others.
 //!
-//! Several that loop would still hold all of them. So whose last run was long runs on the second half of
-//! the threads only, which have a lower priority: those that are quick find the first half free, and the
-//! processor too. One quick run, and an owner is quick again.
+//! Most runs take microseconds, and waking a thread costs as much. So no more threads are awake than there
+//! are cores, as long as what they run is brief: who finds that many at work is taken by the first that is
+//! done. A thread whose run is not brief does not count, and the next one is woken in its place, by who
+//! comes next or at the next tick. Threads that sleep are woken in reverse order: the last that fell asleep
+//! has the warmest caches.
+//!
+//! Several that loop would still hold all threads. So whose last run was long runs on the second half of
+//! them only, which have a lower priority: those that are quick find the first half free, and the processor
+//! too. One quick run, and an owner is quick again. Answers are given by one task of the runtime, as many as there are at a time.
 //!
 //! The queue is bounded; who finds it full waits for a place, in order.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-
-use crate::digest::Digest;
-use crate::id::SubscriptionId;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::stopwatch;
+use crate::digest::Digest;
+use crate::id::SubscriptionId;
 
 /// The stack of a guest thread is this many times the guest's: the rest is the host's own functions,
 /// which a guest can call at its deepest.
 const STACK_FACTOR: usize = 8;
-
+/// A run that takes longer is not brief: its thread does not count among those that will be free soon.
+/// Twenty times what a plugin needs that reshapes a kilobyte.
+const BRIEF: Duration = Duration::from_millis(1);
 /// A run that took longer was long, whatever took it so long. A usual one takes a twentieth of a
 /// millisecond; the rest is room for a machine that is busy.
 const LONG: Duration = Duration::from_millis(20);
@@ -44,10 +52,26 @@ pub(super) struct Owner {
     pub(super) subscription: Option<SubscriptionId>,
 }
 
+/// Tells the caller what came of its work.
+type Answer = Box<dyn FnOnce() + Send>;
+
 struct Work {
     owner: Owner,
-    run: Box<dyn FnOnce() + Send>,
+    run: Box<dyn FnOnce() -> Option<Answer> + Send>,
     _place: OwnedSemaphorePermit,
+}
+
+/// How many threads there are, and how many of them at once are worth waking.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Threads.
+    pub(super) count: usize,
+    /// Threads that are awake while runs are brief: as many as cores.
+    pub(super) awake: usize,
+    /// Work that may wait for a thread.
+    pub(super) queue: usize,
+    /// Stack of a guest, in bytes.
+    pub(super) guest_stack_bytes: usize,
 }
 
 /// The pool of threads. They end when it is dropped and the work in hand is done.
@@ -62,18 +86,16 @@ pub(super) struct Threads {
 enum Half {
     /// Only work of owners that are quick.
     Quick,
-    /// All work; of owners that are quick only what no other thread is free for.
+    /// All work; of owners that are quick only what no thread of the first half is free for.
     Any,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// Wakes threads of the first half.
-    for_quick: Condvar,
-    /// Wakes threads of the second half.
-    for_any: Condvar,
+    awake: usize,
     plugin_most: usize,
     subscription_most: usize,
+    answers: mpsc::Sender<Answer>,
 }
 
 #[derive(Default)]
@@ -83,9 +105,19 @@ struct Queue {
     subscriptions: HashMap<SubscriptionId, usize>,
     /// Owners whose last run was long.
     slow: HashSet<Owner>,
-    /// Threads of the first half that wait and were not woken.
-    quick_idle: usize,
+    /// Of each thread, since when it runs work of an owner that is quick, or was woken to.
+    busy: Vec<Option<Instant>>,
+    /// Threads of the first half that sleep, the last that fell asleep at the end.
+    asleep_quick: Vec<Sleeper>,
+    /// The same of the second half.
+    asleep_any: Vec<Sleeper>,
     ended: bool,
+}
+
+/// A thread that sleeps.
+struct Sleeper {
+    number: usize,
+    thread: Thread,
 }
 
 /// The work was given up: its thread panicked, or the pool is gone.
@@ -94,18 +126,33 @@ struct Queue {
 pub(super) struct Lost;
 
 impl Threads {
-    /// Starts the threads.
-    pub(super) fn start(count: usize, queue: usize, guest_stack_bytes: usize) -> std::io::Result<Self> {
+    /// Starts the threads, in the runtime whose tasks will wait for them.
+    pub(super) fn start(size: Size) -> std::io::Result<Self> {
+        let Size {
+            count, awake, queue, ..
+        } = size;
+        let most = queue + count;
+        // Every work has a place in the queue until it is answered, so there is room for all answers.
+        let (answers, mut given) = mpsc::channel::<Answer>(most);
+        let runtime = Handle::try_current().map_err(std::io::Error::other)?;
+        runtime.spawn(async move {
+            while let Some(answer) = given.recv().await {
+                answer();
+            }
+        });
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            for_quick: Condvar::new(),
-            for_any: Condvar::new(),
+            queue: Mutex::new(Queue {
+                busy: vec![None; count],
+                ..Queue::default()
+            }),
+            awake: awake.clamp(1, count.max(1)),
             plugin_most: (count / 2).max(1),
             subscription_most: (count / 4).max(1),
+            answers,
         });
         let threads = Self {
             shared: Arc::clone(&shared),
-            places: Arc::new(Semaphore::new(queue + count)),
+            places: Arc::new(Semaphore::new(most)),
             count,
         };
         for number in 0..count {
@@ -117,10 +164,21 @@ impl Threads {
             };
             thread::Builder::new()
                 .name(format!("plugin-{number}"))
-                .stack_size(guest_stack_bytes.saturating_mul(STACK_FACTOR))
-                .spawn(move || shared.serve(half))?;
+                .stack_size(size.guest_stack_bytes.saturating_mul(STACK_FACTOR))
+                .spawn(move || shared.serve(number, half))?;
         }
         Ok(threads)
+    }
+
+    /// Something that makes a thread wake for work that nobody will be free for soon. To be called with
+    /// every tick while guests run.
+    pub(super) fn ticking(&self) -> impl Fn() + Send + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.tick();
+            }
+        }
     }
 
     /// How many threads there are.
@@ -143,12 +201,14 @@ impl Threads {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Lost)?;
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move || {
-            if !answer.is_closed() {
-                // The caller may have gone away meanwhile; then nobody wants the answer.
-                drop(answer.send(run()));
+            if answer.is_closed() {
+                return None;
             }
+            let value = run();
+            // The caller may have gone away meanwhile; then nobody wants the answer.
+            Some(Box::new(move || drop(answer.send(value))) as Answer)
         });
-        self.shared.push(Work {
+        self.shared.add(Work {
             owner,
             run,
             _place: place,
@@ -162,8 +222,32 @@ impl Drop for Threads {
         let mut queue = self.shared.lock();
         queue.ended = true;
         queue.waiting.clear();
-        self.shared.for_quick.notify_all();
-        self.shared.for_any.notify_all();
+        let Queue {
+            asleep_quick,
+            asleep_any,
+            ..
+        } = &mut *queue;
+        for sleeper in asleep_quick.drain(..).chain(asleep_any.drain(..)) {
+            sleeper.thread.unpark();
+        }
+    }
+}
+
+impl Queue {
+    /// Threads that will be free soon.
+    fn brief(&self, now: Instant) -> usize {
+        let since = self.busy.iter().flatten();
+        since
+            .filter(|since| now.saturating_duration_since(**since) < BRIEF)
+            .count()
+    }
+
+    /// The threads of a half that sleep.
+    fn asleep(&mut self, half: Half) -> &mut Vec<Sleeper> {
+        match half {
+            Half::Quick => &mut self.asleep_quick,
+            Half::Any => &mut self.asleep_any,
+        }
     }
 }
 
@@ -173,40 +257,83 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, half: Half) {
+    fn add(&self, work: Work) {
+        let mut queue = self.lock();
+        let owner = work.owner;
+        queue.waiting.push_back(work);
+        let woken = self.may_run(&queue, owner).then(|| self.wake(&mut queue, owner));
+        drop(queue);
+        if let Some(sleeper) = woken.flatten() {
+            sleeper.thread.unpark();
+        }
+    }
+
+    /// Wakes a thread for what waits for one, of each kind.
+    fn tick(&self) {
+        let mut queue = self.lock();
+        let of_kind = |queue: &Queue, slow| {
+            let mut owners = queue.waiting.iter().map(|work| work.owner);
+            owners.find(|owner| queue.slow.contains(owner) == slow && self.may_run(queue, *owner))
+        };
+        let owners = [of_kind(&queue, false), of_kind(&queue, true)];
+        let woken = owners.map(|owner| self.wake(&mut queue, owner?));
+        drop(queue);
+        for sleeper in woken.into_iter().flatten() {
+            sleeper.thread.unpark();
+        }
+    }
+
+    /// The thread that is to be woken for work of this owner: none where enough will be free soon. It counts
+    /// as busy from now on.
+    fn wake(&self, queue: &mut Queue, owner: Owner) -> Option<Sleeper> {
+        if queue.slow.contains(&owner) {
+            return queue.asleep_any.pop();
+        }
+        if queue.asleep_quick.is_empty() && queue.asleep_any.is_empty() {
+            return None;
+        }
+        let now = stopwatch::now();
+        if queue.brief(now) >= self.awake {
+            return None;
+        }
+        let sleeper = queue.asleep_quick.pop().or_else(|| queue.asleep_any.pop())?;
+        queue.busy[sleeper.number] = Some(now);
+        Some(sleeper)
+    }
+
+    fn serve(&self, number: usize, half: Half) {
         yield_to_others(half);
         // WASI's blocking functions want a tokio runtime around them; ours never wait, so the smallest
         // will do, and it starts no threads of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let _entered = runtime.as_ref().ok().map(|runtime| runtime.enter());
-        while let Some(work) = self.next(half) {
+        while let Some(work) = self.next(number, half) {
             let (owner, started) = (work.owner, stopwatch::now());
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run));
-            if result.is_err() {
-                // The caller sees `Lost`; the panic hook has said where.
-                tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run)) {
+                // A runtime that has ended has nobody left who waits.
+                Ok(Some(answer)) => drop(self.answers.try_send(answer)),
+                Ok(None) => {}
+                Err(_) => {
+                    // The caller sees `Lost`; the panic hook has said where.
+                    tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
+                }
             }
-            self.done(owner, started.elapsed() > LONG);
+            self.done(owner, stopwatch::now().saturating_duration_since(started) > LONG);
         }
     }
 
-    fn push(&self, work: Work) {
-        let mut queue = self.lock();
-        let slow = queue.slow.contains(&work.owner);
-        queue.waiting.push_back(work);
-        self.wake(&mut queue, slow);
-    }
-
-    fn next(&self, half: Half) -> Option<Work> {
+    /// The next work for this thread, which sleeps while there is none. Nothing when all is over.
+    fn next(&self, number: usize, half: Half) -> Option<Work> {
         let mut queue = self.lock();
         loop {
             if queue.ended {
                 return None;
             }
             let free = queue.waiting.iter().position(|work| {
+                let slow = queue.slow.contains(&work.owner);
                 let is_mine = match half {
-                    Half::Quick => !queue.slow.contains(&work.owner),
-                    Half::Any => queue.quick_idle == 0 || queue.slow.contains(&work.owner),
+                    Half::Quick => !slow,
+                    Half::Any => slow || queue.asleep_quick.is_empty(),
                 };
                 is_mine && self.may_run(&queue, work.owner)
             });
@@ -215,27 +342,21 @@ impl Shared {
                 if let Some(subscription) = work.owner.subscription {
                     *queue.subscriptions.entry(subscription).or_default() += 1;
                 }
+                let quick = !queue.slow.contains(&work.owner);
+                queue.busy[number] = quick.then(stopwatch::now);
                 return Some(work);
             }
-            let changed = match half {
-                Half::Quick => {
-                    queue.quick_idle += 1;
-                    &self.for_quick
-                }
-                Half::Any => &self.for_any,
-            };
-            queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Wakes a thread for work of an owner that is slow, or quick. Who is woken is not idle any more, though it
-    /// runs only later: the next work must find another one.
-    fn wake(&self, queue: &mut Queue, slow: bool) {
-        if slow || queue.quick_idle == 0 {
-            self.for_any.notify_one();
-        } else {
-            queue.quick_idle -= 1;
-            self.for_quick.notify_one();
+            queue.busy[number] = None;
+            queue.asleep(half).push(Sleeper {
+                number,
+                thread: thread::current(),
+            });
+            // It may wake for nothing; who wakes it on purpose takes it out of the list.
+            while queue.asleep(half).iter().any(|sleeper| sleeper.number == number) {
+                drop(queue);
+                thread::park();
+                queue = self.lock();
+            }
         }
     }
 
@@ -254,18 +375,20 @@ impl Shared {
             release(&mut queue.subscriptions, &subscription);
         }
         if !long {
-            queue.slow.remove(&owner);
-        } else if queue.slow.len() < SLOW_OWNERS_MAX {
+            // The usual case, in which nothing changes: this thread takes what was passed over.
+            if !queue.slow.is_empty() {
+                queue.slow.remove(&owner);
+            }
+            return;
+        }
+        if queue.slow.len() < SLOW_OWNERS_MAX {
             queue.slow.insert(owner);
         } else {
             queue.slow.clear();
         }
-        // Work of the same owner may have been passed over while it was at its share; and it may be for the
-        // other half now.
-        if !queue.waiting.is_empty() {
-            self.wake(&mut queue, false);
-            self.for_any.notify_one();
-        }
+        drop(queue);
+        // What waits of this owner is for the other half now.
+        self.tick();
     }
 }
 
@@ -292,9 +415,19 @@ fn release<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Condvar, mpsc};
 
     use super::*;
+
+    fn start(count: usize, awake: usize) -> Threads {
+        Threads::start(Size {
+            count,
+            awake,
+            queue: 16,
+            guest_stack_bytes: 64 << 10,
+        })
+        .unwrap()
+    }
 
     fn owner(plugin: u8, subscription: i64) -> Owner {
         Owner {
@@ -305,7 +438,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn one_subscription_and_one_plugin_leave_room_for_others() {
-        let threads = Arc::new(Threads::start(4, 16, 64 << 10).unwrap());
+        let threads = Arc::new(start(4, 4));
         let (started, starts) = mpsc::sync_channel(16);
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let stuck = |plugin, subscription| {
@@ -337,10 +470,42 @@ mod tests {
         }
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_that_is_not_brief_is_replaced_with_the_next_tick() {
+        let threads = Arc::new(start(4, 1));
+        let tick = threads.ticking();
+        let (started, starts) = mpsc::sync_channel(1);
+        let (open, gate) = mpsc::sync_channel::<()>(1);
+        let long = threads.clone();
+        let long = tokio::spawn(async move {
+            let run = move || {
+                started.send(()).unwrap();
+                gate.recv().unwrap();
+            };
+            long.run(owner(1, 1), run).await
+        });
+        starts.recv().unwrap();
+        let mut brief = std::pin::pin!(threads.run(owner(2, 2), || 5));
+        let ticking = async {
+            loop {
+                tick();
+                tokio::task::yield_now().await;
+            }
+        };
+        // Only one is awake and it is busy; without a tick nobody would ever come.
+        let answer = tokio::select! {
+            answer = &mut brief => answer,
+            () = ticking => unreachable!("it ticks for ever"),
+        };
+        assert_eq!(answer, Ok(5));
+        open.send(()).unwrap();
+        assert_eq!(long.await.unwrap(), Ok(()));
+    }
+
     /// Eight owners that are slow hold one half and leave the other, whoever they are.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn all_that_are_slow_together_leave_half() {
-        let threads = Arc::new(Threads::start(4, 64, 64 << 10).unwrap());
+        let threads = Arc::new(start(4, 2));
         for number in 0..8 {
             let long = || thread::sleep(LONG * 2);
             threads.run(owner(number, number.into()), long).await.unwrap();
@@ -371,7 +536,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer_and_the_thread_goes_on() {
-        let threads = Threads::start(1, 1, 64 << 10).unwrap();
+        let threads = start(1, 1);
         let panicked: Result<(), Lost> = threads
             .run(owner(1, 1), || std::panic::resume_unwind(Box::new("test")))
             .await;

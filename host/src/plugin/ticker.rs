@@ -30,8 +30,12 @@ struct Shared {
 pub(super) struct Running<'a>(&'a Shared);
 
 impl Ticker {
-    /// Starts the thread.
-    pub(super) fn start(engine: &Engine, tick: Duration) -> std::io::Result<Self> {
+    /// Starts the thread. `also` is called with every tick and must not wait.
+    pub(super) fn start(
+        engine: &Engine,
+        tick: Duration,
+        also: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (engine, seen) = (engine.clone(), Arc::clone(&shared));
         let thread = thread::Builder::new()
@@ -44,6 +48,7 @@ impl Ticker {
                         #[expect(clippy::disallowed_methods, reason = "ticking is what this thread is for")]
                         thread::sleep(tick);
                         engine.increment_epoch();
+                        also();
                     }
                 }
             })?;
@@ -90,8 +95,8 @@ mod tests {
     fn it_ends_whether_guests_ran_or_not() {
         let engine = engine::compiler().unwrap();
         let tick = Duration::from_millis(1);
-        drop(Ticker::start(&engine, tick).unwrap());
-        let ticker = Ticker::start(&engine, tick).unwrap();
+        drop(Ticker::start(&engine, tick, || {}).unwrap());
+        let ticker = Ticker::start(&engine, tick, || {}).unwrap();
         let (one, other) = (ticker.run(), ticker.run());
         assert_eq!(ticker.shared.running.load(Ordering::SeqCst), 2);
         drop((one, other));

@@ -116,6 +116,12 @@ impl Schedule {
         self.jitter
     }
 
+    /// The longest that a request may wait by this schedule alone.
+    pub fn longest(&self) -> Duration {
+        let longest = self.waits.iter().max().copied().unwrap_or_default();
+        longest.mul_f64(1.0 + self.jitter)
+    }
+
     /// Throttled attempts in a row that cost no try.
     pub const fn throttles_max(&self) -> u16 {
         self.throttles_max

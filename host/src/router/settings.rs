@@ -1,13 +1,16 @@
 //! From the configuration to what each room calls its own limits. One function a room.
 
+use std::time::Duration;
+
 use crate::config::{AllowWhat, Config, MetricsFor, UnknownTypes, Validate};
 use crate::dispatcher::QueueLimits;
 use crate::egress::{AllowRule, AllowTarget, Policy};
 use crate::registry::event_types::{Checks, Strictness};
-use crate::retry::{JITTER_DEFAULT, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT};
+use crate::retry::{JITTER_DEFAULT, RETRY_AFTER_SPREAD_MAX, Schedule, ScheduleFault, THROTTLES_MAX_DEFAULT};
 use crate::store::Retention;
 use crate::store::sqlite::SqliteOptions;
 use crate::time::Timestamp;
+use crate::verdict::RETRY_AFTER_MAX;
 use crate::{alert, api, egress, housekeeping, intake};
 
 /// Due rows in memory for one subscription; more are read from the ledger when there is room.
@@ -68,6 +71,12 @@ pub(super) fn queue(config: &Config) -> QueueLimits {
 pub(super) fn schedule(config: &Config) -> Result<Option<Schedule>, ScheduleFault> {
     let of = |waits| Schedule::new(waits, JITTER_DEFAULT, THROTTLES_MAX_DEFAULT);
     config.dispatch.retry_waits.clone().map(of).transpose()
+}
+
+/// The longest that anything but a schedule may ask a delivery to wait: an endpoint, or a plugin.
+pub(super) fn wait_max(config: &Config) -> Duration {
+    let plugin = Duration::from_millis(config.plugins.delay_ms.into());
+    plugin.max(RETRY_AFTER_MAX + RETRY_AFTER_SPREAD_MAX)
 }
 
 /// How the database is opened.

@@ -282,7 +282,7 @@ impl Maker {
         };
         Change::Attempted {
             pending: *pending,
-            attempt: self.attempt(pending, result),
+            attempt: self.attempt(pending, result).into(),
             next,
             at: self.now,
         }
@@ -326,14 +326,15 @@ impl Maker {
         Change::Rendered {
             pending: *pending,
             tenant: TENANT,
-            runs: vec![self.run(
+            runs: [self.run(
                 pending,
                 RunOutcome::Deliver {
                     requests: count,
                     events: 0,
                 },
-            )],
-            requests,
+            )]
+            .into(),
+            requests: requests.into(),
             emitted: Vec::new(),
             at: self.now,
         }

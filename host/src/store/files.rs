@@ -5,6 +5,8 @@
 //! start, readable by its owner only, and synced with its directory before anything is sealed with
 //! it: a database without its key is lost.
 
+mod next_key;
+
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -15,10 +17,14 @@ use zeroize::Zeroizing;
 
 use crate::vault::KEY_BYTES;
 
+pub use next_key::NEXT_KEY;
+
 /// The database in the data directory.
 pub const DATABASE: &str = "hookway.db";
 /// The lock in the data directory.
 pub const LOCK: &str = "lock";
+/// What stands in the lock once there is a database.
+const NOTE: &[u8] = b"hookway.db was made here\n";
 /// The key that seals secrets, 64 hexadecimal digits.
 pub const SECRETS_KEY: &str = "secrets.key";
 /// The admin key of the first start, which the router makes beside it.
@@ -65,7 +71,7 @@ pub enum Error {
 pub struct DataDir {
     path: PathBuf,
     /// The lock is released when the file is closed.
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -87,11 +93,30 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse { dir: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(io("lock", &lock_path)(source)),
         }
+    }
+
+    /// Whether there was a database here once.
+    pub fn had_database(&self) -> Result<bool, Error> {
+        let lock_path = self.path.join(LOCK);
+        let metadata = self.lock.metadata().map_err(io("look at", &lock_path))?;
+        Ok(metadata.len() > 0)
+    }
+
+    /// Leaves a note that there is a database here: one that is missing or empty later was lost.
+    pub fn note_database(&self) -> Result<(), Error> {
+        if self.had_database()? {
+            return Ok(());
+        }
+        let write = || {
+            (&self.lock).write_all(NOTE)?;
+            self.lock.sync_all()
+        };
+        write().map_err(io("write", &self.path.join(LOCK)))
     }
 
     /// The path of the database.

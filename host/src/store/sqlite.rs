@@ -37,6 +37,7 @@ mod readers;
 mod reception_rows;
 mod record;
 mod recount;
+mod reseal;
 mod resend;
 mod row;
 mod schema;
@@ -62,6 +63,7 @@ pub use self::inspect::Stopped;
 use self::opening::Opened;
 pub use self::opening::{OpenError, READERS_DEFAULT, SEGMENT_BYTES_DEFAULT, SqliteOptions};
 use self::readers::Readers;
+pub use self::reseal::reseal;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, CauseQuery, Causes, Condition, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery,

@@ -1,22 +1,23 @@
 //! GitHub's pushes, which many people send first: who pushed what where, and the commits.
 
+use crate::data::Data;
 use crate::message::{Message, Part};
-use crate::text::{cut, escape, line, link};
+use crate::text::{escape, escape_cut, line, link, start};
 use hookway_plugin::Event;
-use hookway_plugin::serde_json::Value;
+use std::borrow::Cow;
 
 const COMMITS_MAX: usize = 10;
 const SUBJECT_MAX: usize = 100;
 
 /// The message for a push; none where the event is another.
-pub(crate) fn push(event: &Event, data: &Value) -> Option<Message> {
+pub(crate) fn push<'a>(event: &'a Event, data: &'a Data<'_>) -> Option<Message<'a>> {
     let named = event.attribute("x-github-event");
     if named.is_some_and(|name| name != "push") {
         return None;
     }
-    let repository = data.pointer("/repository/full_name")?.as_str()?;
-    let reference = data.get("ref")?.as_str()?;
-    let commits = data.get("commits")?.as_array()?;
+    let repository = data.pointer("/repository/full_name")?.as_text()?;
+    let reference = data.get("ref")?.as_text()?;
+    let commits = data.get("commits")?.as_list()?;
     let pusher = first(data, &["/pusher/name", "/sender/login"]).unwrap_or("somebody");
 
     let (kind, branch) = match reference.strip_prefix("refs/tags/") {
@@ -26,7 +27,7 @@ pub(crate) fn push(event: &Event, data: &Value) -> Option<Message> {
             reference.strip_prefix("refs/heads/").unwrap_or(reference),
         ),
     };
-    let is = |name: &str| data.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let is = |name: &str| data.get(name).is_some_and(Data::is_true);
     let count = match commits.len() {
         1 => "1 commit".to_owned(),
         many => format!("{many} commits"),
@@ -48,10 +49,13 @@ pub(crate) fn push(event: &Event, data: &Value) -> Option<Message> {
             0 => String::new(),
             more => format!("\n… and {more} more"),
         };
-        parts.push(Part::Text(lines.join("\n") + &more));
+        parts.push(Part::Text(Cow::Owned(lines.join("\n") + &more)));
     }
-    let mut fields = vec![("Repository", linked(data, "/repository/html_url", repository))];
-    fields.push(("Branch", format!("`{}`", escape(branch).replace('`', "'"))));
+    let mut fields = vec![(
+        "Repository",
+        Cow::Owned(linked(data, "/repository/html_url", repository)),
+    )];
+    fields.push(("Branch", format!("`{}`", escape(branch).replace('`', "'")).into()));
     fields.push(("Pusher", escape(pusher)));
     if kind == "tag" {
         fields[1].0 = "Tag";
@@ -59,36 +63,37 @@ pub(crate) fn push(event: &Event, data: &Value) -> Option<Message> {
     parts.push(Part::Fields(
         fields
             .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
+            .map(|(name, value)| (Cow::Borrowed(name), value))
             .collect(),
     ));
-    let compare = data.get("compare").and_then(Value::as_str);
+    let compare = data.get("compare").and_then(Data::as_text);
     parts.extend(
         compare
             .and_then(|url| link(url, "Compare changes"))
-            .map(Part::Text),
+            .map(|link| Part::Text(link.into())),
     );
 
-    let subjects: Vec<String> = commits
+    let subjects: Vec<Cow<'_, str>> = commits
         .iter()
         .take(3)
         .map(|commit| escape(subject(commit)))
         .collect();
     Some(Message {
-        title: escape(&format!("[{repository}] {pusher} {what}")),
-        summary: subjects.join("; "),
+        title: Cow::Owned(escape(&format!("[{repository}] {pusher} {what}")).into_owned()),
+        summary: subjects.join("; ").into(),
         parts,
         color: None,
     })
 }
 
-fn commit(commit: &Value) -> String {
-    let id = commit.get("id").and_then(Value::as_str).unwrap_or_default();
-    let short: String = id.chars().take(7).collect();
-    let short = format!("`{}`", escape(&short).replace('`', "'"));
-    let url = commit.get("url").and_then(Value::as_str).unwrap_or_default();
+fn commit(commit: &Data<'_>) -> String {
+    let id = commit.get("id").and_then(Data::as_text).unwrap_or_default();
+    let short = start(id, 7);
+    let short = format!("`{}`", escape(short).replace('`', "'"));
+    let url = commit.get("url").and_then(Data::as_text).unwrap_or_default();
     let id = link(url, &short).unwrap_or(short);
-    let subject = cut(&escape(&line(subject(commit))), SUBJECT_MAX);
+    let subject = line(subject(commit));
+    let subject = escape_cut(&subject, SUBJECT_MAX);
     let author = first(commit, &["/author/username", "/author/name"]);
     let author = author
         .map(|author| format!(" — {}", escape(author)))
@@ -96,18 +101,18 @@ fn commit(commit: &Value) -> String {
     format!("{id} {subject}{author}")
 }
 
-fn subject(commit: &Value) -> &str {
-    let message = commit.get("message").and_then(Value::as_str).unwrap_or_default();
+fn subject<'a>(commit: &'a Data<'_>) -> &'a str {
+    let message = commit.get("message").and_then(Data::as_text).unwrap_or_default();
     message.lines().next().unwrap_or_default()
 }
 
-fn first<'a>(data: &'a Value, pointers: &[&str]) -> Option<&'a str> {
+fn first<'a>(data: &'a Data<'_>, pointers: &[&str]) -> Option<&'a str> {
     pointers
         .iter()
-        .find_map(|pointer| data.pointer(pointer)?.as_str())
+        .find_map(|pointer| data.pointer(pointer)?.as_text())
 }
 
-fn linked(data: &Value, pointer: &str, label: &str) -> String {
-    let url = data.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    link(url, &escape(label)).unwrap_or_else(|| escape(label))
+fn linked(data: &Data<'_>, pointer: &str, label: &str) -> String {
+    let url = data.pointer(pointer).and_then(Data::as_text).unwrap_or_default();
+    link(url, &escape(label)).unwrap_or_else(|| escape(label).into_owned())
 }

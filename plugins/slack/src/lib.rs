@@ -5,6 +5,7 @@
 //! comes from an event can neither ping anybody nor break a message: see `text` and `message`.
 
 mod config;
+mod data;
 mod generic;
 mod github;
 mod message;
@@ -16,6 +17,7 @@ mod text;
 pub use config::{Config, Field, Link};
 pub use severity::Severity;
 
+use data::Data;
 use hookway_plugin::prelude::*;
 use message::{Message, Part};
 use template::Template;
@@ -46,7 +48,7 @@ impl Plugin for Slack {
         }
         // A producer may send JSON without saying so, and something else where it said JSON: both
         // are still worth a message. A web form is as good as an object.
-        let data = event.value().ok();
+        let data = Data::of(event);
         let word = data
             .as_ref()
             .and_then(|data| severity::word(data, &self.severity_pointers));
@@ -74,48 +76,49 @@ impl Plugin for Slack {
             message.color = severity.map(Severity::color);
         }
         message.parts.push(generic::context(event));
-        deliver(Request::json(&message.to_json())?.header("content-type", "application/json"))
+        deliver(Request::json(&message.body())?.header("content-type", "application/json"))
     }
 }
 
 impl Slack {
-    fn message(&self, event: &Event, data: Option<&Value>) -> Message {
+    fn message<'a>(&self, event: &'a Event, data: Option<&'a Data<'_>>) -> Message<'a> {
         let found = match data {
             Some(data) => github::push(event, data).unwrap_or_else(|| generic::from_json(event, data)),
             None => generic::from_bytes(event),
         };
-        self.overlay(found, event, data.unwrap_or(&Value::Null))
+        self.overlay(found, event, data.unwrap_or(&Data::Null))
     }
 
     /// Replaces what was found by what is configured. A text stands for everything between title
     /// and link, unless fields are configured as well.
-    fn overlay(&self, found: Message, event: &Event, data: &Value) -> Message {
+    fn overlay<'a>(&self, found: Message<'a>, event: &'a Event, data: &'a Data<'_>) -> Message<'a> {
         let mut message = found;
         if let Some(title) = &self.title {
             let title = title.fill(event, data);
             // Slack takes no empty title; what was found is better than nothing.
             if !title.trim().is_empty() {
-                message.title = title;
+                message.title = title.into();
             }
         }
         if let Some(text) = &self.text {
             let text = text.fill(event, data);
-            message.summary = text.clone();
-            message.parts = vec![Part::Text(text)];
+            message.summary = text.clone().into();
+            message.parts = vec![Part::Text(text.into())];
         }
         if let Some(fields) = &self.fields {
             message.parts.retain(|part| !matches!(part, Part::Fields(_)));
             let fill = |template: &Template| template.fill(event, data);
             let fields = fields.iter().map(|(name, value)| (fill(name), fill(value)));
-            let fields = fields.filter(|(_, value)| !value.trim().is_empty()).collect();
-            message.parts.push(Part::Fields(fields));
+            let fields = fields.filter(|(_, value)| !value.trim().is_empty());
+            let fields = fields.map(|(name, value)| (name.into(), value.into()));
+            message.parts.push(Part::Fields(fields.collect()));
         }
         if let Some((url, label)) = &self.link {
             let url = url.fill_raw(event, data);
             let label = label.fill(event, data);
             let label = if label.trim().is_empty() { "Open" } else { &label };
             match text::link(&url, label) {
-                Some(link) => message.parts.push(Part::Text(link)),
+                Some(link) => message.parts.push(Part::Text(link.into())),
                 None if url.is_empty() => {}
                 None => log::warn!("the link is left out: it is no http address"),
             }

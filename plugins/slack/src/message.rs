@@ -4,7 +4,8 @@
 //! where a person sees it, and a last line says how many blocks were left out.
 
 use crate::text::{cut, line};
-use hookway_plugin::serde_json::{Value, json};
+use hookway_plugin::serde::Serialize;
+use std::borrow::Cow;
 
 const HEADER_MAX: usize = 150;
 const SECTION_MAX: usize = 3_000;
@@ -21,53 +22,110 @@ const TEXT_MIN: usize = 80;
 
 /// A message; all text in it is escaped.
 #[derive(Debug, Default)]
-pub(crate) struct Message {
+pub(crate) struct Message<'a> {
     /// What it is about: one line.
-    pub(crate) title: String,
+    pub(crate) title: Cow<'a, str>,
     /// What notifications say after the title: plain text.
-    pub(crate) summary: String,
+    pub(crate) summary: Cow<'a, str>,
     /// What follows the title.
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part<'a>>,
     /// The bar beside it.
     pub(crate) color: Option<&'static str>,
 }
 
 /// A part of a message.
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum Part<'a> {
     /// A paragraph.
-    Text(String),
+    Text(Cow<'a, str>),
     /// Names and values in two columns.
-    Fields(Vec<(String, String)>),
+    Fields(Vec<(Cow<'a, str>, Cow<'a, str>)>),
     /// Small print.
-    Context(String),
+    Context(Cow<'a, str>),
 }
 
-impl Message {
+/// The body of the request. Members are in the order of their names, here and below.
+#[derive(Debug, Serialize)]
+#[serde(crate = "hookway_plugin::serde")]
+pub(crate) struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments: Option<[Attachment<'a>; 1]>,
+    blocks: Vec<Block<'a>>,
+    text: Cow<'a, str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(crate = "hookway_plugin::serde")]
+struct Attachment<'a> {
+    blocks: Vec<Block<'a>>,
+    color: &'static str,
+}
+
+/// A block has one of these, and says which kind it is.
+#[derive(Debug, Default, Serialize)]
+#[serde(crate = "hookway_plugin::serde")]
+struct Block<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elements: Option<[Text<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<Text<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Text<'a>>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(crate = "hookway_plugin::serde")]
+struct Text<'a> {
+    text: Cow<'a, str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbatim: Option<bool>,
+}
+
+impl Message<'_> {
     /// The body of the request.
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn body(&self) -> Body<'_> {
         let mut blocks = Blocks::default();
-        let title = cut(&line(&self.title), HEADER_MAX);
+        let title = match line(&self.title) {
+            Cow::Borrowed(title) => cut(title, HEADER_MAX),
+            Cow::Owned(title) => Cow::Owned(cut(&title, HEADER_MAX).into_owned()),
+        };
         let fallback = if self.summary.trim().is_empty() {
             title.clone()
         } else {
-            cut(&format!("{title}: {}", line(&self.summary)), FALLBACK_MAX)
+            let fallback = format!("{title}: {}", line(&self.summary));
+            Cow::Owned(cut(&fallback, FALLBACK_MAX).into_owned())
         };
         blocks.characters += title.chars().count();
-        let header = json!({"type": "header", "text": {"type": "plain_text", "text": title}});
         for part in &self.parts {
             blocks.add(part);
         }
         let mut rest = blocks.finish();
-        match self.color {
-            Some(color) if !rest.is_empty() => json!({
-                "text": fallback,
-                "blocks": [header],
-                "attachments": [{"color": color, "blocks": rest}],
+        let header = Block {
+            text: Some(Text {
+                text: title,
+                kind: "plain_text",
+                verbatim: None,
             }),
+            kind: "header",
+            ..Block::default()
+        };
+        match self.color {
+            Some(color) if !rest.is_empty() => Body {
+                attachments: Some([Attachment { blocks: rest, color }]),
+                blocks: vec![header],
+                text: fallback,
+            },
             _ => {
                 rest.insert(0, header);
-                json!({"text": fallback, "blocks": rest})
+                Body {
+                    attachments: None,
+                    blocks: rest,
+                    text: fallback,
+                }
             }
         }
     }
@@ -75,44 +133,50 @@ impl Message {
 
 /// The blocks after the header, as long as there is room.
 #[derive(Default)]
-struct Blocks {
-    blocks: Vec<Value>,
+struct Blocks<'a> {
+    blocks: Vec<Block<'a>>,
     characters: usize,
     omitted: usize,
 }
 
-impl Blocks {
-    fn add(&mut self, part: &Part) {
+impl<'a> Blocks<'a> {
+    fn add(&mut self, part: &'a Part<'_>) {
         match part {
             Part::Text(text) => {
                 // A text may be shortened to the room that is left; other parts fit or do not.
                 let limit = self.room().min(SECTION_MAX);
                 let limit = if limit < TEXT_MIN { SECTION_MAX } else { limit };
                 let text = cut(text.trim(), limit);
-                let block = json!({"type": "section", "text": mrkdwn(&text)});
-                self.push(block, text.chars().count());
+                let characters = text.chars().count();
+                self.push(section(text), characters);
             }
             Part::Fields(fields) => {
                 for fields in fields.chunks(FIELDS_MAX) {
-                    let texts = fields
-                        .iter()
-                        .map(|(name, value)| cut(&format!("*{}*\n{value}", line(name)), FIELD_MAX));
-                    let texts: Vec<String> = texts.collect();
-                    let characters = texts.iter().map(|text| text.chars().count()).sum();
-                    let fields: Vec<Value> = texts.iter().map(|text| mrkdwn(text)).collect();
-                    self.push(json!({"type": "section", "fields": fields}), characters);
+                    let mut characters = 0;
+                    let mut texts = Vec::with_capacity(fields.len());
+                    for (name, value) in fields {
+                        let text = field(&line(name), value);
+                        characters += text.chars().count();
+                        texts.push(mrkdwn(text.into()));
+                    }
+                    let block = Block {
+                        fields: Some(texts),
+                        kind: "section",
+                        ..Block::default()
+                    };
+                    self.push(block, characters);
                 }
             }
             Part::Context(text) => {
                 let text = cut(text.trim(), FIELD_MAX);
-                let block = json!({"type": "context", "elements": [mrkdwn(&text)]});
-                self.push(block, text.chars().count());
+                let characters = text.chars().count();
+                self.push(context(text), characters);
             }
         }
     }
 
     /// Takes a block, unless it is empty or there is no room. The header and the note count too.
-    fn push(&mut self, block: Value, characters: usize) {
+    fn push(&mut self, block: Block<'a>, characters: usize) {
         if characters == 0 {
             return;
         }
@@ -128,25 +192,61 @@ impl Blocks {
         (BLOCK_TEXT_MAX - NOTE_MAX).saturating_sub(self.characters)
     }
 
-    fn finish(mut self) -> Vec<Value> {
+    fn finish(mut self) -> Vec<Block<'a>> {
         if self.omitted > 0 {
             let noun = if self.omitted == 1 { "block" } else { "blocks" };
             let note = format!("… {} {noun} omitted", self.omitted);
-            self.blocks
-                .push(json!({"type": "context", "elements": [mrkdwn(&note)]}));
+            self.blocks.push(context(note.into()));
         }
         self.blocks
     }
 }
 
+/// A name above its value.
+fn field(name: &str, value: &str) -> String {
+    let mut text = String::with_capacity(name.len() + value.len() + 3);
+    for piece in ["*", name, "*\n", value] {
+        text.push_str(piece);
+    }
+    match cut(&text, FIELD_MAX) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(shorter) => shorter,
+    }
+}
+
+fn section(text: Cow<'_, str>) -> Block<'_> {
+    Block {
+        text: Some(mrkdwn(text)),
+        kind: "section",
+        ..Block::default()
+    }
+}
+
+fn context(text: Cow<'_, str>) -> Block<'_> {
+    Block {
+        elements: Some([mrkdwn(text)]),
+        kind: "context",
+        ..Block::default()
+    }
+}
+
 /// Text with formatting. `verbatim` keeps Slack from finding names and channels in it by itself.
-fn mrkdwn(text: &str) -> Value {
-    json!({"type": "mrkdwn", "text": text, "verbatim": true})
+fn mrkdwn(text: Cow<'_, str>) -> Text<'_> {
+    Text {
+        text,
+        kind: "mrkdwn",
+        verbatim: Some(true),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hookway_plugin::serde_json::{self, Value};
+
+    fn json(message: &Message<'_>) -> Value {
+        serde_json::to_value(message.body()).expect("it is JSON")
+    }
 
     /// Every text in the blocks, in order.
     fn texts(value: &Value) -> Vec<String> {
@@ -166,6 +266,7 @@ mod tests {
     #[test]
     fn every_limit_holds() {
         let long = "x ".repeat(20_000);
+        let long: Cow<'_, str> = Cow::Owned(long);
         let mut parts = vec![Part::Text(long.clone())];
         parts.push(Part::Fields(
             (0..25).map(|_| (long.clone(), long.clone())).collect(),
@@ -179,7 +280,7 @@ mod tests {
             parts,
             color: None,
         };
-        let body = message.to_json();
+        let body = json(&message);
         let blocks = body["blocks"].as_array().expect("blocks");
         assert_eq!(blocks.len(), 50);
         assert_eq!(
@@ -205,14 +306,13 @@ mod tests {
 
     #[test]
     fn a_text_is_shortened_to_the_room_that_is_left() {
-        let long = "y".repeat(3_000);
+        let long: Cow<'_, str> = Cow::Owned("y".repeat(3_000));
         let parts = (0..5).map(|_| Part::Text(long.clone())).collect();
-        let body = Message {
+        let body = json(&Message {
             title: "t".into(),
             parts,
             ..Message::default()
-        }
-        .to_json();
+        });
         let blocks = body["blocks"].as_array().expect("blocks");
         let lengths: Vec<_> = texts(&body["blocks"])
             .iter()
@@ -232,12 +332,11 @@ mod tests {
                 Part::Context("c".into()),
             ]
         };
-        let plain = Message {
+        let plain = json(&Message {
             title: "a\n b".into(),
             parts: parts(),
             ..Message::default()
-        }
-        .to_json();
+        });
         assert_eq!(plain["text"], "a b");
         assert_eq!(plain["blocks"].as_array().map(Vec::len), Some(2));
         let colored = Message {
@@ -246,7 +345,7 @@ mod tests {
             parts: parts(),
             color: Some("#000"),
         };
-        let colored = colored.to_json();
+        let colored = json(&colored);
         assert_eq!(colored["text"], "a: s");
         assert_eq!(colored["blocks"].as_array().map(Vec::len), Some(1));
         assert_eq!(colored["attachments"][0]["color"], "#000");

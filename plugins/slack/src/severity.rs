@@ -1,7 +1,7 @@
 //! How bad an event is, in the words of many tools, put in one order.
 
+use crate::data::Data;
 use hookway_plugin::config;
-use hookway_plugin::serde_json::Value;
 
 /// How bad an event is, from nothing to everything.
 #[config]
@@ -67,10 +67,10 @@ impl Severity {
 }
 
 /// The word at the first of these places that holds one.
-pub(crate) fn word<'a>(data: &'a Value, pointers: &[String]) -> Option<&'a str> {
+pub(crate) fn word<'a>(data: &'a Data<'_>, pointers: &[String]) -> Option<&'a str> {
     pointers
         .iter()
-        .find_map(|pointer| data.pointer(pointer)?.as_str())
+        .find_map(|pointer| data.pointer(pointer)?.as_text())
 }
 
 #[cfg(test)]

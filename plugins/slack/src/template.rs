@@ -5,9 +5,10 @@
 //! `/items/0/name`), or, where it is neither, a member of the data. What is not there is empty.
 //! The operator wrote the template and may use what Slack offers; values are escaped.
 
+use crate::data::Data;
 use crate::text::escape;
 use hookway_plugin::Event;
-use hookway_plugin::serde_json::Value;
+use std::borrow::Cow;
 
 /// A template that was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,37 +47,42 @@ impl Template {
     }
 
     /// Fills in the values of an event, escaped.
-    pub(crate) fn fill(&self, event: &Event, data: &Value) -> String {
+    pub(crate) fn fill(&self, event: &Event, data: &Data<'_>) -> String {
         self.fill_with(event, data, escape)
     }
 
     /// Fills in the values as they are, for what is escaped later as a whole.
-    pub(crate) fn fill_raw(&self, event: &Event, data: &Value) -> String {
-        self.fill_with(event, data, str::to_owned)
+    pub(crate) fn fill_raw(&self, event: &Event, data: &Data<'_>) -> String {
+        self.fill_with(event, data, |text| Cow::Borrowed(text))
     }
 
-    fn fill_with(&self, event: &Event, data: &Value, escape: fn(&str) -> String) -> String {
-        let parts = self.parts.iter().map(|part| match part {
-            Part::Literal(text) => text.clone(),
-            Part::Path(path) => escape(&resolve(path, event, data)),
-        });
-        parts.collect()
+    fn fill_with(&self, event: &Event, data: &Data<'_>, escape: fn(&str) -> Cow<'_, str>) -> String {
+        let mut filled = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => filled.push_str(text),
+                Part::Path(path) => filled.push_str(&escape(&resolve(path, event, data))),
+            }
+        }
+        filled
     }
 }
 
-fn resolve(path: &str, event: &Event, data: &Value) -> String {
-    match path {
-        "type" => return event.event_type.clone(),
-        "id" => return event.id.clone(),
-        "source" => return event.source.clone(),
-        "subject" => return event.subject.clone().unwrap_or_default(),
-        "time" => return event.time.clone(),
-        "tenant" => return event.tenant.clone(),
-        "data" => return show(data),
-        _ => {}
-    }
-    if let Some(name) = path.strip_prefix("attributes.") {
-        return event.attribute(name).unwrap_or_default().to_owned();
+fn resolve<'a>(path: &str, event: &'a Event, data: &'a Data<'_>) -> Cow<'a, str> {
+    let attribute = match path {
+        "type" => Some(event.event_type.as_str()),
+        "id" => Some(event.id.as_str()),
+        "source" => Some(event.source.as_str()),
+        "subject" => Some(event.subject.as_deref().unwrap_or_default()),
+        "time" => Some(event.time.as_str()),
+        "tenant" => Some(event.tenant.as_str()),
+        "data" => return data.show(),
+        other => other
+            .strip_prefix("attributes.")
+            .map(|name| event.attribute(name).unwrap_or_default()),
+    };
+    if let Some(attribute) = attribute {
+        return Cow::Borrowed(attribute);
     }
     let found = if path.starts_with('/') {
         data.pointer(path)
@@ -84,23 +90,14 @@ fn resolve(path: &str, event: &Event, data: &Value) -> String {
         let inside = path.strip_prefix("data.").and_then(|path| walk(path, data));
         inside.or_else(|| walk(path, data))
     };
-    found.map(show).unwrap_or_default()
+    found.map(Data::show).unwrap_or_default()
 }
 
-fn walk<'a>(path: &str, data: &'a Value) -> Option<&'a Value> {
+fn walk<'a, 'b>(path: &str, data: &'a Data<'b>) -> Option<&'a Data<'b>> {
     path.split('.').try_fold(data, |value, name| match value {
-        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        Data::List(items) => items.get(name.parse::<usize>().ok()?),
         other => other.get(name),
     })
-}
-
-/// A value as people read it: strings without quotes, nothing for `null`, JSON for the rest.
-pub(crate) fn show(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -129,7 +126,9 @@ mod tests {
             ("{{data.type}}", "inner"),
             ("a}}b", "a}}b"),
         ] {
-            let filled = Template::read(template).expect("a template").fill(&event, &data);
+            let filled = Template::read(template)
+                .expect("a template")
+                .fill(&event, &data.clone().into());
             assert_eq!(filled, expected, "{template}");
         }
     }

@@ -4,12 +4,17 @@
 //! from somebody's event would wake everybody. So whatever comes from an event is escaped exactly
 //! once, when it leaves the event, and every other function here works on escaped text.
 
+use std::borrow::Cow;
+
 /// What stands where something was left out.
 const MARK: char = '…';
 
 /// Escapes what Slack would read as more than text.
-pub(crate) fn escape(raw: &str) -> String {
-    let mut escaped = String::with_capacity(raw.len());
+pub(crate) fn escape(raw: &str) -> Cow<'_, str> {
+    if !is_special(raw.as_bytes()) {
+        return Cow::Borrowed(raw);
+    }
+    let mut escaped = String::with_capacity(raw.len() + 16);
     for character in raw.chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
@@ -18,20 +23,57 @@ pub(crate) fn escape(raw: &str) -> String {
             other => escaped.push(other),
         }
     }
-    escaped
+    Cow::Owned(escaped)
+}
+
+/// Whether one of the three is among the bytes. Most texts have none, so eight are looked at at once.
+fn is_special(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let special = words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        // A byte that is the one looked for becomes zero, and this is zero exactly where no byte is.
+        let zeros = |byte: u8| {
+            let without = word ^ (ONES * u64::from(byte));
+            without.wrapping_sub(ONES) & !without & HIGHS
+        };
+        (zeros(b'&') | zeros(b'<') | zeros(b'>')) != 0
+    });
+    special || rest.iter().any(|byte| matches!(byte, b'&' | b'<' | b'>'))
+}
+
+/// Where the character with this number begins; none where the text has not so many.
+fn place(text: &str, number: usize) -> Option<usize> {
+    match text.as_bytes().get(..=number) {
+        None => None,
+        // Among these, characters are bytes.
+        Some(bytes) if bytes.is_ascii() => Some(number),
+        Some(_) => text.char_indices().nth(number).map(|(place, _)| place),
+    }
+}
+
+/// The first characters of a text, so many at the most.
+pub(crate) fn start(text: &str, characters: usize) -> &str {
+    place(text, characters).map_or(text, |end| &text[..end])
+}
+
+/// Escapes a text and shortens it as [`cut`] does.
+pub(crate) fn escape_cut(raw: &str, limit: usize) -> Cow<'_, str> {
+    // One more than is shown: where there is more, it has to be seen.
+    match escape(start(raw, limit + 1)) {
+        Cow::Borrowed(text) => cut(text, limit),
+        Cow::Owned(text) => Cow::Owned(cut(&text, limit).into_owned()),
+    }
 }
 
 /// Shortens escaped text to so many characters, the mark among them. An entity or a link is left
 /// out whole rather than cut in two.
-pub(crate) fn cut(text: &str, limit: usize) -> String {
-    if text.chars().nth(limit).is_none() {
-        return text.to_owned();
+pub(crate) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+    if place(text, limit).is_none() {
+        return Cow::Borrowed(text);
     }
-    let end = text
-        .char_indices()
-        .nth(limit.saturating_sub(1))
-        .map_or(0, |(index, _)| index);
-    let mut kept = text.get(..end).unwrap_or_default();
+    let mut kept = start(text, limit.saturating_sub(1));
     for (open, close) in [('<', '>'), ('&', ';')] {
         if let Some(start) = kept.rfind(open)
             && !kept.get(start..).unwrap_or_default().contains(close)
@@ -39,20 +81,32 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
             kept = kept.get(..start).unwrap_or_default();
         }
     }
-    let mut shortened = kept.trim_end().to_owned();
+    let kept = kept.trim_end();
+    let mut shortened = String::with_capacity(kept.len() + MARK.len_utf8());
+    shortened.push_str(kept);
     shortened.push(MARK);
     // A code block that was open stays open only within this text.
-    if shortened.matches("```").count() % 2 == 1 {
+    if shortened.contains('`') && shortened.matches("```").count() % 2 == 1 {
         let room = limit.saturating_sub(4);
-        let shorter: String = shortened.chars().take(room).collect();
+        let shorter = start(&shortened, room);
         shortened = format!("{}{MARK}```", shorter.trim_end_matches([MARK, '`']));
     }
-    shortened
+    Cow::Owned(shortened)
 }
 
 /// One line: what a title must be.
-pub(crate) fn line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
+    // Most texts are one line already. In what is not ASCII there may be space of other kinds.
+    let mut last = b' ';
+    let is_line = text.bytes().all(|byte| {
+        let fits = byte.is_ascii_graphic() || (byte == b' ' && last != b' ');
+        last = byte;
+        fits
+    });
+    if text.is_empty() || (is_line && last != b' ') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// A code block. The text cannot end it.
@@ -60,11 +114,16 @@ pub(crate) fn code(escaped: &str) -> String {
     format!("```{}```", escaped.replace("```", "'''"))
 }
 
+/// Whether a browser opens the address.
+pub(crate) fn is_address(url: &str) -> bool {
+    let known = url.starts_with("https://") || url.starts_with("http://");
+    known && !url.contains(char::is_whitespace)
+}
+
 /// A link, where the address is one that a browser opens.
 pub(crate) fn link(url: &str, label: &str) -> Option<String> {
     let url = url.trim();
-    let known = url.starts_with("https://") || url.starts_with("http://");
-    if !known || url.contains(char::is_whitespace) {
+    if !is_address(url) {
         return None;
     }
     // The parts of a link are told apart by `|` and `>`.
@@ -85,6 +144,16 @@ mod tests {
         ] {
             assert_eq!(escape(raw), escaped);
         }
+        // Whichever byte it is, wherever it stands, whatever stands beside it.
+        for byte in 0..=u8::MAX {
+            for place in 0..20 {
+                for beside in [0, b'\'', b'=', 0x7f, 0xff] {
+                    let mut bytes = [beside; 20];
+                    bytes[place] = byte;
+                    assert_eq!(is_special(&bytes), b"&<>".contains(&byte), "{byte} at {place}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -101,8 +170,28 @@ mod tests {
         ] {
             let cut = cut(text, limit);
             assert_eq!(cut, expected);
+            assert_eq!(
+                escape_cut(&text.replace("&amp;", "&"), limit),
+                super::cut(&escape(&text.replace("&amp;", "&")), limit)
+            );
             assert!(cut.chars().count() <= limit, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_line_has_single_spaces_only() {
+        for (text, expected) in [
+            ("", ""),
+            (" ", ""),
+            ("one line", "one line"),
+            (" a", "a"),
+            ("a ", "a"),
+            ("a  b\tc\r\nd", "a b c d"),
+            ("ü\u{a0}\u{2003}b", "ü b"),
+        ] {
+            assert_eq!(line(text), expected);
+        }
+        assert!(matches!(line("one line"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn delivered(new: &NewEvent) -> Change {
     };
     Change::Attempted {
         pending,
-        attempt: Attempt {
+        attempt: Arc::new(Attempt {
             request: pending.request,
             delivery: pending.delivery,
             number: 1,
@@ -161,7 +161,7 @@ fn delivered(new: &NewEvent) -> Change {
             result,
             resend: false,
             signature_headers: vec![("webhook-timestamp".to_owned(), "1779208200".to_owned())],
-        },
+        }),
         next: Next::Delivered,
         at: NOW,
     }

@@ -12,6 +12,10 @@ use crate::router::{KEY, Process};
 use crate::stamps::Stamps;
 use crate::workload::{Drive, First, Plugin, Workload};
 
+/// Requests that a subscription may have under way: the most there are. With the usual 16 each workload would
+/// measure how long one takes, not how many there can be.
+const IN_FLIGHT: u16 = 256;
+
 /// Everything that takes part.
 pub(crate) struct Stage {
     pub stamps: Arc<Stamps>,
@@ -128,7 +132,7 @@ impl Stage {
             return (path, json!({"events": [format!("alert.n{number}")]}));
         }
         let plugins = json!([{"name": "slack", "config": {}}]);
-        let mut more = json!({"events": ["alert.*", "github.push"], "max_in_flight": 64});
+        let mut more = json!({"events": ["alert.*", "github.push"], "max_in_flight": IN_FLIGHT});
         if self.workload.plugin != Plugin::None {
             more["plugins"] = plugins;
         }

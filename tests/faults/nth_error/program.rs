@@ -1,6 +1,7 @@
 //! The program itself on a disk that fails, for what a router inside of the test cannot show: that it ends.
 //!
-//! A limit on the size of files stands for the disk: from some write on, each that makes the log longer fails.
+//! A limit on the size of files stands for the disk: from some write on, each that makes the log longer
+//! fails.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! The VFS between SQLite and its own one. The only unsafe code of the fault tests.
 //!
 //! It follows <https://sqlite.org/c3ref/vfs.html> and <https://sqlite.org/c3ref/io_methods.html>. A file of
-//! ours is a [`Handle`], and behind it, in the same memory, the file of the VFS below: `szOsFile` has room for
-//! both. Every method is forwarded, those of versions 2 and 3 as well (shared memory, without which there is
-//! no write-ahead log, and memory maps); what a [`Disk`] is to know goes through it first.
+//! ours is a [`Handle`], and behind it, in the same memory, the file of the VFS below: `szOsFile` has room
+//! for both. Every method is forwarded, those of versions 2 and 3 as well (shared memory, without which
+//! there is no write-ahead log, and memory maps); what a [`Disk`] is to know goes through it first.
 
 #![allow(
     unsafe_code,

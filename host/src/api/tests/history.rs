@@ -29,7 +29,7 @@ async fn attempted(house: &House, pending: Pending, number: u16, result: Attempt
     };
     let change = Change::Attempted {
         pending,
-        attempt,
+        attempt: attempt.into(),
         next,
         at,
     };
@@ -354,4 +354,23 @@ async fn nothing_of_another_tenant_is_there() {
         house.call_as(&theirs, "GET", "/tenants", NOTHING).await.problem(),
         "403 forbidden"
     );
+}
+
+#[tokio::test]
+async fn metrics_are_there_when_the_store_is_not() {
+    let house = house().await;
+    let read = async || {
+        let request = Request::get("/metrics").header(AUTHORIZATION, format!("Bearer {ADMIN}"));
+        let answer = house.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    };
+    let text = read().await;
+    assert!(text.contains("\nhookway_ready 1\n") && text.contains("\nhookway_store_segments "));
+    house.store.close().await.unwrap();
+    let text = read().await;
+    assert!(text.contains("\nhookway_ready 0\n"), "{text}");
+    assert!(!text.contains("hookway_store_segments") && !text.contains("hookway_dead_letters"));
+    assert!(text.contains("\nhookway_attempts_total{result=\"2xx\"} 0\n"));
+    assert!(text.contains("\nprocess_start_time_seconds 1779208200.0\n"));
 }

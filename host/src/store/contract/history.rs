@@ -120,7 +120,7 @@ pub(in crate::store) async fn everything_that_happened_can_be_read<B: Backend>()
     let change = Change::Rendered {
         pending,
         tenant,
-        runs: Vec::new(),
+        runs: [].into(),
         requests,
         emitted,
         at,
@@ -158,7 +158,7 @@ pub(in crate::store) async fn everything_that_happened_can_be_read<B: Backend>()
         };
         let change = Change::Attempted {
             pending: row,
-            attempt: attempt.clone(),
+            attempt: attempt.clone().into(),
             next,
             at: maker.now,
         };
@@ -169,7 +169,7 @@ pub(in crate::store) async fn everything_that_happened_can_be_read<B: Backend>()
     let detail = store.delivery(row.delivery).await.unwrap().unwrap();
     assert_eq!(detail.runs, runs);
     assert_eq!(detail.attempts, attempts);
-    assert_eq!(detail.requests, expected);
+    assert_eq!(detail.requests, *expected);
     assert_eq!(detail.summary.attempts, u32::try_from(attempts.len()).unwrap());
     assert_eq!(detail.summary.event_type, "alert.created");
 }

@@ -234,7 +234,7 @@ pub(in crate::store) async fn what_began_before_the_row_does_not_count<B: Backen
         let pending = maker.accepted(&*store, "{}", id).await;
         let mut change = maker.attempted(&pending, exhausted());
         if let Change::Attempted { attempt, .. } = &mut change {
-            attempt.started_at = began;
+            std::sync::Arc::make_mut(attempt).started_at = began;
         }
         record(&*store, change).await
     };

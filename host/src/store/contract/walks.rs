@@ -47,7 +47,7 @@ fn change(maker: &Maker, row: &Pending, cause: Option<Cause>, code: Option<u16>)
     };
     Change::Attempted {
         pending: *row,
-        attempt: maker.attempt(row, result),
+        attempt: maker.attempt(row, result).into(),
         next,
         at: maker.now,
     }

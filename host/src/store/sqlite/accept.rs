@@ -30,6 +30,7 @@ pub(super) struct Prepared {
 #[derive(Clone, Copy, Debug)]
 struct Hashes {
     content: Fingerprint,
+    row: Fingerprint,
     key: Option<Fingerprint>,
 }
 
@@ -40,9 +41,13 @@ impl Prepared {
             (keyed.of_call(call.tenant.number(), idempotency), content)
         });
         let came_to = call.reception.as_ref().map(|reception| reception.source);
-        let hash = |new: &NewEvent| Hashes {
-            content: fingerprint::of_event(&new.event),
-            key: keyed.of_event(&new.event, came_to),
+        let hash = |new: &NewEvent| {
+            let content = fingerprint::of_event(&new.event);
+            Hashes {
+                content,
+                row: of_row(new, &content),
+                key: keyed.of_event(&new.event, came_to),
+            }
         };
         let events = call.events.iter().map(hash).collect();
         Self {
@@ -57,6 +62,16 @@ impl Prepared {
         let reception = self.call.reception.as_deref().map_or(0, reception_rows::weight);
         self.call.events.iter().map(weight).sum::<usize>() + reception
     }
+}
+
+/// The hash that is stored with an event.
+pub(super) fn of_row(new: &NewEvent, content: &Fingerprint) -> Fingerprint {
+    fingerprint::of_event_row(&new.event, matched(new), content)
+}
+
+/// How many subscriptions an event met.
+fn matched(new: &NewEvent) -> u32 {
+    u32::try_from(new.deliveries.len()).unwrap_or(u32::MAX)
 }
 
 fn halves(bytes: &[u8; 32]) -> [Fingerprint; 2] {
@@ -91,7 +106,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Result<Accepted
         if answer.duplicate {
             continue;
         }
-        insert(work, new, &hashes.content)?;
+        insert(work, new, &hashes.row)?;
         if let Some(key) = &hashes.key {
             let seen = SeenEvent {
                 content: hashes.content,
@@ -152,7 +167,7 @@ fn look_up(work: &Work<'_>, prepared: &Prepared) -> Result<LookedUp> {
         let fresh = SeenEvent {
             content: hashes.content,
             id: new.event.id,
-            matched: u32::try_from(new.deliveries.len()).unwrap_or(u32::MAX),
+            matched: matched(new),
         };
         let mut found = None;
         if let Some(key) = &hashes.key {
@@ -211,7 +226,7 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
         content_type,
         pack::pairs(extensions),
         hops,
-        i64::try_from(new.deliveries.len()).unwrap_or(i64::MAX),
+        matched(new),
         hash,
         &data[..],
         headers,

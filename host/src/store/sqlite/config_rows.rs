@@ -65,7 +65,7 @@ fn backend(error: impl Into<crate::store::BoxError>) -> Error {
     Error::Backend(error.into())
 }
 
-fn place(tenant: i64, subscription: i64) -> Place<'static> {
+pub(super) fn place(tenant: i64, subscription: i64) -> Place<'static> {
     Place {
         tenant,
         object: subscription,

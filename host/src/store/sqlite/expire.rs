@@ -90,7 +90,11 @@ fn close_where_old(work: &mut Work<'_>, now: Timestamp, retention: Retention) ->
             |row| row.get(0),
         )
         .optional()?;
-    let old = |opened| now.since(Timestamp::from_millis(opened)) >= retention.age / SEGMENTS_PER_AGE;
+    // One that was opened as far ahead, before the clock was set back, would stay open for as long.
+    let old = |opened| {
+        let opened = Timestamp::from_millis(opened);
+        now.since(opened).max(opened.since(now)) >= retention.age / SEGMENTS_PER_AGE
+    };
     if opened.is_some_and(old) {
         work.roll(now)
     } else {
@@ -123,10 +127,13 @@ fn mark(work: &mut Work<'_>, n: i64, state: i64) -> Result<()> {
 async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) -> Result<Vec<i64>> {
     let all = readers.read(segments::load).await?;
     let mut bytes = 0_u64;
+    // Each was closed before those that are newer, whatever a clock said that has been set back since.
+    let mut closed_at: Option<Timestamp> = None;
     let mut candidates: Vec<Segment> = Vec::new();
     for segment in all {
         bytes = bytes.saturating_add(segment.bytes);
-        let closed_at = segment.closed_at.map(Timestamp::from_millis);
+        let own = segment.closed_at.map(Timestamp::from_millis);
+        closed_at = own.map(|own| closed_at.map_or(own, |newer| newer.min(own)));
         let old = closed_at.is_some_and(|at| now.since(at) >= retention.age);
         let may_go = match segment.phase {
             Phase::Open => false,

@@ -6,24 +6,38 @@
 
 use rusqlite::ErrorCode;
 
-use crate::store::Error;
+use crate::store::files::DATABASE;
+use crate::store::{Error, WHOLE_DATABASE};
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error.into()),
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
-                what: super::super::WHOLE_DATABASE.to_owned(),
+                what: WHOLE_DATABASE.to_owned(),
             },
-            _ => Self::Backend(error.into()),
+            Some(_) => Self::Backend(error.into()),
+            None if is_unreadable(&error) => Self::Damaged {
+                what: format!("a value in {DATABASE}: {error}"),
+            },
+            None => Self::Backend(error.into()),
         }
     }
+}
+
+/// Whether a value is not of the kind that its column has. Every value was of that kind when it was written.
+const fn is_unreadable(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    )
 }
 
 /// Whether the writer may go on after this error.
 pub(super) fn ends_writer(error: &Error) -> bool {
     let Error::Backend(source) = error else {
-        return matches!(error, Error::Damaged { what } if what == "the database file");
+        return matches!(error, Error::Damaged { what } if what == WHOLE_DATABASE);
     };
     let code = source
         .downcast_ref::<rusqlite::Error>()

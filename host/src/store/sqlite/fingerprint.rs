@@ -11,6 +11,7 @@ use crate::delivery::Request;
 use crate::event::Event;
 use crate::id::SourceId;
 use crate::store::Idempotency;
+use crate::time::Timestamp;
 
 /// Bytes kept of a hash.
 const BYTES: usize = 16;
@@ -52,6 +53,40 @@ pub(super) fn of_event(event: &Event) -> Fingerprint {
     text(&mut hasher, event.content_type.as_bytes());
     pairs(&mut hasher, &event.extensions);
     text(&mut hasher, &event.data);
+    finish(hasher)
+}
+
+/// Of the row of an event: its content, and everything else of it that is ever shown or sent. Bytes are wrong too
+/// where they are right and stand under another id, or say another time.
+pub(super) fn of_event_row(event: &Event, matched: u32, content: &Fingerprint) -> Fingerprint {
+    let mut hasher = Sha256::new();
+    hasher.update(content);
+    for number in [
+        event.id.number(),
+        event.tenant.number(),
+        event.time.as_millis(),
+        event.received_at.as_millis(),
+        i64::from(event.hops),
+        i64::from(matched),
+    ] {
+        hasher.update(number.to_be_bytes());
+    }
+    text(&mut hasher, event.source.as_bytes());
+    optional(&mut hasher, event.producer_id.as_deref());
+    finish(hasher)
+}
+
+/// Of the row of a request: what it sends, under which id and for which delivery.
+pub(super) fn of_request_row(request: &Request) -> Fingerprint {
+    let mut hasher = Sha256::new();
+    hasher.update(of_request(request));
+    for number in [
+        request.id.number(),
+        request.delivery.number(),
+        request.not_before.map_or(i64::MIN, Timestamp::as_millis),
+    ] {
+        hasher.update(number.to_be_bytes());
+    }
     finish(hasher)
 }
 

@@ -152,6 +152,14 @@ fn secrets_key(conn: &Connection, dir: &Path) -> Result<Check> {
     };
     Ok(match opening::key_fits(conn, &Vault::new(&key))? {
         true => Check::ok("secrets-key", format!("{SECRETS_KEY} opens what is sealed")),
+        false if dir.join(files::NEXT_KEY).exists() => Check::warn(
+            "secrets-key",
+            format!("{SECRETS_KEY} does not open what is sealed; a change of the key was interrupted"),
+            format!(
+                "`hookway serve` goes on with {} if that one does",
+                files::NEXT_KEY
+            ),
+        ),
         false => Check::fail(
             "secrets-key",
             format!("{SECRETS_KEY} does not belong to this database"),

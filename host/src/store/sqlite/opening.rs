@@ -1,17 +1,18 @@
 //! Opening a data directory: what must hold before the store serves.
 //!
 //! In this order, each step refusing with a reason before anything is changed: the SQLite in the
-//! binary is new enough, the directory is ours alone, there is a key, the database is ours and not
-//! newer than we are, its structure is whole, the key fits it. Then the next epoch is taken.
+//! binary is new enough, the directory is ours alone, there is a key, the database is where it was (one
+//! that is gone is never made anew), it is ours and not newer than we are, its structure is whole, the key
+//! fits it. Then the next epoch is taken, which is also the proof that the file can be written and synced.
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fingerprint::Keyed;
 use super::seen::Keys;
 use super::work::{Fixed, Tally};
-use super::{checkpoint, schema};
+use super::{checkpoint, reseal, schema};
 use crate::store::files::{self, DataDir};
 use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
@@ -64,11 +65,30 @@ pub enum OpenError {
         /// Its version.
         found: &'static str,
     },
+    /// There is no database where one was expected.
+    #[error("there is no database {}; name the router's own directory with --data-dir", path.display())]
+    Nothing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A file of another program.
     #[error("{} is not a database of hookway", files::DATABASE)]
     NotOurs,
+    /// There was a database, and it is not there.
+    #[error(
+        "{} is missing or empty, and there was a database; put it back with its -wal file or restore a backup \
+         (to begin anew, choose another --data-dir)",
+        path.display()
+    )]
+    Lost {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// A schema of a newer version.
-    #[error("the database has schema {found} and this hookway knows {known}; use a newer hookway")]
+    #[error(
+        "{} has schema {found} and this hookway knows {known}; use a newer hookway",
+        files::DATABASE
+    )]
     Newer {
         /// Of the database.
         found: usize,
@@ -88,7 +108,7 @@ pub enum OpenError {
     )]
     WrongKey,
     /// The structure of the file is damaged.
-    #[error("the database is damaged: {what}; restore a backup")]
+    #[error("{} is damaged ({what}); put it aside and restore a backup", files::DATABASE)]
     Damaged {
         /// The first thing found.
         what: String,
@@ -96,15 +116,39 @@ pub enum OpenError {
     /// Sealing failed.
     #[error("cannot seal a value")]
     Vault(#[from] vault::Error),
+    /// Nothing can be written to it.
+    #[error(
+        "{} cannot be written; make the file, its directory and the file system writable for this user",
+        files::DATABASE
+    )]
+    ReadOnly(#[source] rusqlite::Error),
     /// SQLite says no.
-    #[error("the database cannot be opened")]
-    Database(#[from] rusqlite::Error),
+    #[error("{} cannot be opened", files::DATABASE)]
+    Database(#[source] rusqlite::Error),
     /// Its content cannot be read.
-    #[error("the database cannot be read")]
+    #[error("{} cannot be read", files::DATABASE)]
     Store(#[from] Error),
     /// No thread for the writer.
     #[error("cannot start the writer's thread")]
     Thread(#[source] std::io::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+                what: one_line(&error.to_string()),
+            },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// What SQLite found, as part of a sentence.
+fn one_line(what: &str) -> String {
+    let words: Vec<&str> = what.split_whitespace().filter(|word| *word != "***").collect();
+    words.join(" ")
 }
 
 /// A database that may be written.
@@ -127,13 +171,16 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
         });
     }
     let dir = DataDir::lock(&options.dir)?;
-    let vault = Vault::new(&*dir.secrets_key()?);
+    let key = dir.secrets_key()?;
     let path = dir.database();
+    never_anew(&dir, &path)?;
     let mut conn = Connection::open(&path)?;
     conn.busy_timeout(checkpoint::READERS_WAIT)?;
     schema::prepare_writer(&mut conn)?;
     quick_check(&conn, &path)?;
+    let vault = reseal::settled(&dir, &conn, Vault::new(&key))?;
     let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
+    dir.note_database()?;
     let tally = Tally::load(&conn)?;
     let keys = Keys::load(&conn, &tally.seen)?;
     let segment_bytes = i64::try_from(options.segment_bytes).unwrap_or(i64::MAX);
@@ -150,6 +197,22 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     })
 }
 
+/// SQLite makes a database of a file that is missing or empty, and throws the log beside it away. That is right once.
+fn never_anew(dir: &DataDir, path: &Path) -> Result<(), OpenError> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    if length(path) > 0 {
+        return Ok(());
+    }
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if dir.had_database()? || length(Path::new(&log)) > 0 {
+        return Err(OpenError::Lost {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
 fn quick_check(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
     if bytes > QUICK_CHECK_BYTES_MAX {
@@ -159,13 +222,17 @@ fn quick_check(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     if what == "ok" {
         Ok(())
     } else {
-        Err(OpenError::Damaged { what })
+        Err(OpenError::Damaged {
+            what: one_line(&what),
+        })
     }
 }
 
 const CANARY: &[u8] = b"hookway";
+/// What is sealed for the router itself.
+pub(super) const ROUTER_FIELDS: [&str; 2] = ["canary", "seen_key"];
 
-fn router_place(field: &str) -> Place<'_> {
+pub(super) fn router_place(field: &str) -> Place<'_> {
     Place {
         tenant: 0,
         object: 0,

@@ -45,10 +45,10 @@ impl Prepared {
             Change::Ran { emitted, .. } => (&[], emitted),
             Change::Attempted { .. } | Change::Abandoned { .. } => (&[], &[]),
         };
-        let requests = requests.iter().map(fingerprint::of_request).collect();
+        let requests = requests.iter().map(fingerprint::of_request_row).collect();
         let emitted = emitted
             .iter()
-            .map(|new| fingerprint::of_event(&new.event))
+            .map(|new| accept::of_row(new, &fingerprint::of_event(&new.event)))
             .collect();
         Self {
             change,

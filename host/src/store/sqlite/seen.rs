@@ -195,14 +195,15 @@ pub(super) fn call(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<
     Ok(None)
 }
 
-/// Opens the next table of the series when its newest is a sixth of the window old or full.
+/// Opens the next table of the series when its newest is a sixth of the window old or full. One that was opened
+/// as far ahead of now, before the clock was set back, would not be for as long; it is followed by another too.
 fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
     let Accept {
         now, window, series, ..
     } = *asks;
     let last = of(&work.tally.seen, series).next_back();
     if let Some(last) = last
-        && now.since(last.opened_at) < window / TABLES_PER_WINDOW
+        && now.since(last.opened_at).max(last.opened_at.since(now)) < window / TABLES_PER_WINDOW
         && window <= last.window
         && last.layout == Layout::Log
         && work.keys.len(last.n) + work.tally.fresh.len() < KEYS_MAX
@@ -286,8 +287,9 @@ fn read_answer(bytes: &[u8]) -> Result<Vec<AcceptedEvent>> {
 
 /// Removes a bounded part of what has left the window; `true` while there is more.
 ///
-/// A table goes when the one after it in its series is older than the longest window of any of them,
-/// because then its own youngest key is too.
+/// A table goes when one after it in its series is older than the longest window of any of them, because
+/// then its own youngest key is too. Any of those after it, for the next may be dated by a clock that has
+/// been set back since.
 pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
     let past = |series: &Series| past(&work.tally.seen, *series, now);
     let Some(oldest) = Series::ALL.iter().find_map(past) else {
@@ -323,7 +325,8 @@ pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
 /// The oldest table of a series, if nothing in it can count any more.
 fn past(tables: &[Table], series: Series, now: Timestamp) -> Option<Table> {
     let mut all = of(tables, series);
-    let (oldest, next) = (all.next()?, all.next()?);
+    let oldest = all.next()?;
+    let after = all.map(|table| table.opened_at).min()?;
     let window = of(tables, series).map(|table| table.window).max()?;
-    (now.since(next.opened_at) >= window).then_some(*oldest)
+    (now.since(after) >= window).then_some(*oldest)
 }

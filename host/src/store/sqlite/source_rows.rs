@@ -76,7 +76,7 @@ fn backend(error: impl Into<crate::store::BoxError>) -> Error {
     Error::Backend(error.into())
 }
 
-fn place(tenant: i64, source: i64) -> Place<'static> {
+pub(super) fn place(tenant: i64, source: i64) -> Place<'static> {
     Place {
         tenant,
         object: source,

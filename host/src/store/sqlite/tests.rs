@@ -1,5 +1,6 @@
 //! The contract on SQLite, and what only this backend promises.
 
+mod damage;
 mod expiry;
 mod keys;
 mod migrations;
@@ -124,55 +125,6 @@ fn a_wrong_or_missing_key_is_refused() {
     );
     std::fs::write(&key, right).unwrap();
     drop(directory.sqlite());
-}
-
-#[test]
-fn a_damaged_structure_is_refused() {
-    let directory = Directory::new(Size::Usual);
-    drop(directory.sqlite());
-    let path = directory.dir.path().join(files::DATABASE);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let page = usize::try_from(super::schema::PAGE_BYTES).unwrap();
-    // The second page is the root of the first table.
-    bytes[page..page + 64].fill(0xa5);
-    std::fs::write(&path, bytes).unwrap();
-    let error = directory.open_error();
-    assert!(
-        matches!(error, OpenError::Damaged { .. } | OpenError::Database(_)),
-        "{error:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_changed_byte_is_never_delivered() {
-    let directory = Directory::new(Size::Usual);
-    let maker = Maker::new();
-    let store = directory.sqlite();
-    let new = maker.matched(maker.event(None, "ORIGINAL"), &[maker.subscription()]);
-    contract::done(store.accept(maker.call(vec![new.clone()])).await.unwrap());
-    let row = contract::all_pending(&store).await[0];
-    let requests = maker.requests(row.delivery, 1);
-    store
-        .record(store.epoch(), vec![maker.rendered(&row, requests)])
-        .await
-        .unwrap();
-    drop(store);
-
-    let change = "UPDATE event_1 SET data = CAST('0RIGINAL' AS BLOB);
-                  UPDATE request_1 SET body = CAST('{\"part\":1}' AS BLOB)";
-    directory.database().execute_batch(change).unwrap();
-    let store = directory.sqlite();
-    let event = store.events_by_id(vec![new.event.id]).await;
-    assert!(
-        matches!(&event, Err(Error::Damaged { what }) if *what == new.event.id.to_string()),
-        "{event:?}"
-    );
-    let request = store.request(row.request).await;
-    assert!(matches!(&request, Err(Error::Damaged { what }) if *what == row.request.to_string()));
-    // What is damaged is one event; the store goes on.
-    let other = maker.matched(maker.event(None, "fine"), &[]);
-    contract::done(store.accept(maker.call(vec![other.clone()])).await.unwrap());
-    assert!(store.event(other.event.id).await.unwrap().is_some());
 }
 
 #[tokio::test]

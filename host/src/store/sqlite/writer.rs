@@ -326,6 +326,7 @@ impl Writer {
         let verdicts = batch.iter().map(|_| Err(fault::again(error))).collect();
         self.answers.give(batch, Verdicts::Each(verdicts));
         if fault::ends_writer(error) {
+            ended(error);
             Flow::End
         } else {
             Flow::GoOn
