@@ -3,6 +3,21 @@
 //! Memory of a guest is laid out as `tests/guests/component.wat` says: a result at 256, its one request at
 //! 320, texts from 2048 on, arguments from 65536 on.
 
+/// The text of a guest of `tests/guests`.
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/guests/",
+            $name,
+            ".wat"
+        ))
+    };
+}
+
+mod outputs;
+mod worlds;
+
 use super::wrap::{self, Parts};
 
 /// Where a guest is stopped.
@@ -24,12 +39,6 @@ pub struct Guest {
     pub name: &'static str,
     pub component: Vec<u8>,
     pub ends: Ends,
-}
-
-macro_rules! file {
-    ($name:literal) => {
-        include_str!(concat!("../../guests/", $name, ".wat"))
-    };
 }
 
 fn parsed(text: &str) -> Vec<u8> {
@@ -159,11 +168,11 @@ pub fn zoo() -> Vec<Guest> {
     let mut all = loops();
     all.extend(memory());
     all.extend(traps());
-    all.extend(outputs());
-    all.extend(rules());
-    all.extend(words());
-    all.extend(worlds());
-    all.extend(manifests());
+    all.extend(outputs::outputs());
+    all.extend(outputs::rules());
+    all.extend(outputs::words());
+    all.extend(worlds::worlds());
+    all.extend(worlds::manifests());
     all
 }
 
@@ -310,296 +319,5 @@ fn traps() -> Vec<Guest> {
         allocator("allocator-traps", "unreachable", Unsaved("unreachable")),
         allocator("allocator-gives-nothing", "(i32.const -8)", Unsaved("")),
         allocator("allocator-gives-odd-places", "(i32.or (i32.const 1) (i32.const 65536))", Fault("invalid_output", "")),
-    ]
-}
-
-fn outputs() -> Vec<Guest> {
-    vec![
-        guest("output-too-large", file!("huge_output"), Fault("output_too_large", "plugins.output_bytes")),
-        guest("output-aliased", file!("aliased_output"), Fault("output_too_large", "plugins.output_bytes")),
-        guest("output-not-utf8", file!("bad_utf8"), Fault("invalid_output", "utf-8")),
-        guest("output-out-of-bounds", file!("out_of_bounds"), Fault("invalid_output", "out of bounds")),
-        does("result-out-of-bounds", "(i32.const 0x7ffffff0)", Fault("invalid_output", "")),
-        does("result-at-the-end-of-the-world", "(i32.const -4)", Fault("invalid_output", "")),
-        does("result-misaligned", "(i32.const 257)", Fault("invalid_output", "aligned")),
-        does("result-of-no-kind", "(i32.store8 (i32.const 256) (i32.const 77)) (i32.const 256)", Fault("invalid_output", "discriminant")),
-        does("outcome-of-no-kind", "(i32.store8 (i32.const 260) (i32.const 77)) (i32.const 256)", Fault("invalid_output", "discriminant")),
-        does("reason-of-four-gibibytes", "(call $filtered (i32.const 0) (i32.const -1))", Fault("invalid_output", "out of bounds")),
-        does(
-            "reason-of-a-mebibyte",
-            "(drop (memory.grow (i32.const 20))) (memory.fill (i32.const 65536) (i32.const 10) (i32.const 1000000))
-             (call $filtered (i32.const 65536) (i32.const 1000000))",
-            Within("filtered", "\\n\\n\\n"),
-        ),
-        does(
-            "list-that-wraps-around",
-            "(drop (call $deliver (i32.const 0) (i32.const 0))) (i32.store (i32.const 268) (i32.const 0x7ffffff)) (i32.const 256)",
-            Fault("invalid_output", "out of bounds"),
-        ),
-        does(
-            "thousand-empty-requests",
-            "(drop (memory.grow (i32.const 2))) (drop (call $deliver (i32.const 0) (i32.const 0)))
-             (i32.store (i32.const 264) (i32.const 131072)) (i32.store (i32.const 268) (i32.const 1000)) (i32.const 256)",
-            Fault("output_too_large", "plugins.requests"),
-        ),
-        does(
-            "hundred-thousand-empty-strings",
-            "(drop (memory.grow (i32.const 20))) (drop (call $deliver (i32.const 0) (i32.const 0)))
-             (i32.store (i32.const 336) (i32.const 131072)) (i32.store (i32.const 340) (i32.const 60000)) (i32.const 256)",
-            Fault("output_too_large", "plugins."),
-        ),
-        does(
-            "header-flood",
-            "(drop (call $deliver (i32.const 0) (i32.const 0)))
-             (i32.store (i32.const 336) (i32.const 8192)) (i32.store (i32.const 340) (i32.const 40)) (i32.const 256)",
-            Fault("output_too_large", "plugins.headers"),
-        ),
-        does(
-            "nothing-at-all",
-            "(i32.store (i32.const 264) (i32.const 0)) (i32.store (i32.const 268) (i32.const 0)) (i32.const 256)",
-            Fault("invalid_output", "no request and no event"),
-        ),
-        does(
-            "flood-of-events",
-            "(i32.store (i32.const 272) (i32.const 8192)) (i32.store (i32.const 276) (i32.const 1000)) (i32.const 256)",
-            Fault("output_too_large", "plugins.events"),
-        ),
-        guest(
-            "event-in-the-name-of-the-host",
-            r#"(data (i32.const 2048) "hookway.alert.xapplication/json{}")
-            (func $transform (param i32) (result i32)
-              (i32.store (i32.const 272) (i32.const 512)) (i32.store (i32.const 276) (i32.const 1))
-              (i32.store (i32.const 512) (i32.const 2048)) (i32.store (i32.const 516) (i32.const 15))
-              (i32.store (i32.const 532) (i32.const 2063)) (i32.store (i32.const 536) (i32.const 16))
-              (i32.store (i32.const 548) (i32.const 2079)) (i32.store (i32.const 552) (i32.const 2))
-              (i32.const 256))"#,
-            Fault("invalid_output", "host's own"),
-        ),
-    ]
-}
-
-fn rules() -> Vec<Guest> {
-    vec![
-        guest(
-            "header-host",
-            file!("forbidden_header"),
-            Fault("invalid_output", "host"),
-        ),
-        header("header-length", "content-length", "5", "content-length"),
-        header(
-            "header-chunks",
-            "transfer-encoding",
-            "chunked",
-            "transfer-encoding",
-        ),
-        header("header-connection", "connection", "close", "connection"),
-        header(
-            "header-signature",
-            "webhook-signature",
-            "v1,x",
-            "webhook-signature",
-        ),
-        header("header-id", "webhook-id", "x", "webhook-id"),
-        header("header-injection", "x-a", "b\r\nx-evil: c", "x-a"),
-        header("header-with-nul", "x-a", "b\0c", "x-a"),
-        header("header-name-injection", "x-a: b\r\nx-evil", "c", "header"),
-        header("header-name-empty", "", "c", "header"),
-        guest(
-            "path-to-another-host",
-            file!("path_escape"),
-            Fault("invalid_output", "path"),
-        ),
-        path("path-absolute", "http://evil.example/"),
-        path("path-upwards", "/a/../../b"),
-        path("path-with-a-line-end", "/a\r\nx-evil: b"),
-        path("path-with-a-user", "@evil.example/"),
-        path("path-with-backslashes", "/\\evil.example/"),
-    ]
-}
-
-fn words() -> Vec<Guest> {
-    vec![
-        guest("log-flood", file!("log_flood"), Within("filtered", "test")),
-        guest(
-            "log-that-moves-the-cursor",
-            r#"(data (i32.const 2048) "a\0d\0a2026 INFO forged\1b[2J\1b]0;title\07\c2\9b\e2\80\ae")
-            (func $transform (param i32) (result i32)
-              (call $log (i32.const 4) (i32.const 2048) (i32.const 38)) (call $filtered (i32.const 1024) (i32.const 4)))"#,
-            Within("filtered", "test"),
-        ),
-        does("log-out-of-bounds", "(call $log (i32.const 2) (i32.const 0x7ffffff0) (i32.const 4096)) (i32.const 256)", Fault("invalid_output", "out of bounds")),
-        does("log-of-no-level", "(call $log (i32.const 99) (i32.const 1024) (i32.const 4)) (i32.const 256)", Fault("invalid_output", "discriminant")),
-        guest(
-            "log-not-utf8",
-            r#"(data (i32.const 2048) "\ff\fe") (func $transform (param i32) (result i32)
-              (call $log (i32.const 2) (i32.const 2048) (i32.const 2)) (i32.const 256))"#,
-            Fault("invalid_output", "utf-8"),
-        ),
-        does(
-            "log-of-two-mebibytes",
-            "(drop (memory.grow (i32.const 40))) (memory.fill (i32.const 65536) (i32.const 97) (i32.const 2000000))
-             (call $log (i32.const 2) (i32.const 65536) (i32.const 2000000)) (call $filtered (i32.const 1024) (i32.const 4))",
-            Fault("output_too_large", "plugins.output_bytes"),
-        ),
-        guest("says-it-is-misconfigured", file!("misconfigured"), Within("misconfigured", "test")),
-        guest("wants-to-be-run-again", file!("retries"), Within("retry", "test")),
-        guest("refuses-every-configuration", file!("refuses_config"), Unsaved("is required")),
-    ]
-}
-
-fn worlds() -> Vec<Guest> {
-    let export = "(export \"hookway:plugin/transform@0.1.0\" (instance $transformer))";
-    let without = |with: &'static str| move |text: String| text.replacen(export, with, 1);
-    let raw = |name, bytes: &[u8], says| Guest {
-        name,
-        component: bytes.to_vec(),
-        ends: Unloaded(says),
-    };
-    vec![
-        changed("without-transform", without(""), Unloaded("transform")),
-        changed(
-            "of-another-version",
-            without("(export \"hookway:plugin/transform@9.0.0\" (instance $transformer))"),
-            Unloaded("supports hookway:plugin 0.1"),
-        ),
-        changed(
-            "transform-of-another-type",
-            without(
-                "(instance $lies (export \"transform\" (func $describe))) (export \"hookway:plugin/transform@0.1.0\" (instance $lies))",
-            ),
-            Unloaded("expected 2-tuple"),
-        ),
-        raw("a-core-module", b"\0asm\x01\0\0\0", "core module"),
-        raw(
-            "a-library",
-            b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0",
-            "not a WebAssembly component",
-        ),
-        raw("a-text", b"(component)", "not a WebAssembly component"),
-        raw("an-empty-component", b"\0asm\x0d\0\x01\0", "does not export"),
-        importing(
-            "wants-the-network",
-            Parts {
-                outside: r#"(import "wasi:sockets/tcp-create-socket@0.2.0" (instance $net (export "create" (func))))"#,
-                ..Parts::default()
-            },
-            Unloaded("no network"),
-        ),
-        importing(
-            "wants-http",
-            Parts {
-                outside: r#"(import "wasi:http/outgoing-handler@0.2.0" (instance $net (export "handle" (func))))"#,
-                ..Parts::default()
-            },
-            Unloaded("no network"),
-        ),
-        importing(
-            "wants-what-is-not-there",
-            Parts {
-                outside: r#"(import "evil:host/shell@1.0.0" (instance $net (export "run" (func (param "command" string)))))"#,
-                ..Parts::default()
-            },
-            Unloaded("no such interface"),
-        ),
-        importing(
-            "wants-files",
-            Parts {
-                outside: r#"(import "wasi:filesystem/preopens@0.2.0" (instance $files (export "get-directories" (func (result (list u32))))))"#,
-                ..Parts::default()
-            },
-            Unloaded("does not fit"),
-        ),
-        importing(
-            "exits",
-            Parts {
-                outside: r#"(import "wasi:cli/exit@0.2.3" (instance $exit (export "exit" (func (param "status" (result))))))"#,
-                lowered: r#"(core func $exit-lowered (canon lower (func $exit "exit")))"#,
-                host: r#"(export "exit" (func $exit-lowered))"#,
-                imports: r#"(import "host" "exit" (func $exit (param i32)))"#,
-                guest: "(func $transform (param i32) (result i32) (call $exit (i32.const 1)) unreachable)",
-            },
-            Fault("trap", "exit code 1"),
-        ),
-        importing(
-            "asks-for-randomness-for-ever",
-            Parts {
-                outside: r#"(import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64)))))"#,
-                lowered: r#"(core func $random-lowered (canon lower (func $random "get-random-u64")))"#,
-                host: r#"(export "random" (func $random-lowered))"#,
-                imports: r#"(import "host" "random" (func $random (result i64)))"#,
-                guest: "(func $transform (param i32) (result i32) (loop $again (drop (call $random)) (br $again)) unreachable)",
-            },
-            Fault("timeout", "time limit"),
-        ),
-        importing(
-            "asks-for-a-gibibyte-of-randomness",
-            Parts {
-                outside: r#"(import "wasi:random/random@0.2.0" (instance $random (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))"#,
-                lowered: r#"(core func $random-lowered (canon lower (func $random "get-random-bytes") (memory $memory) (realloc $realloc)))"#,
-                host: r#"(export "random" (func $random-lowered))"#,
-                imports: r#"(import "host" "random" (func $random (param i64 i32)))"#,
-                guest: "(func $transform (param i32) (result i32) (call $random (i64.const 0x40000000) (i32.const 512)) (i32.const 256))",
-            },
-            Fault("invalid_output", "exceeds limit 65536"),
-        ),
-        importing(
-            "asks-for-the-time-for-ever",
-            Parts {
-                outside: r#"(import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock (export "now" (func (result u64)))))"#,
-                lowered: r#"(core func $now-lowered (canon lower (func $clock "now")))"#,
-                host: r#"(export "now" (func $now-lowered))"#,
-                imports: r#"(import "host" "now" (func $now (result i64)))"#,
-                // It waits for a second to pass; the clock stands still.
-                guest: "(func $transform (param i32) (result i32)
-                    (loop $again (br_if $again (i64.lt_u (call $now) (i64.const 1000000000)))) unreachable)",
-            },
-            Fault("timeout", "time limit"),
-        ),
-    ]
-}
-
-fn manifests() -> Vec<Guest> {
-    vec![
-        guest(
-            "name-of-a-path",
-            r#"(data (i32.const 1024) "../e")"#,
-            Unloaded("name"),
-        ),
-        guest(
-            "manifest-out-of-bounds",
-            "(func $describe (result i32) (i32.const 0x7ffffff0))",
-            Unloaded("describe"),
-        ),
-        schema("schema-that-is-none", "{", Unloaded("config-schema")),
-        schema(
-            "schema-that-fetches",
-            r#"{"$ref":"http://127.0.0.1:1/schema.json"}"#,
-            Unloaded("config-schema"),
-        ),
-        schema(
-            "schema-that-reads-a-file",
-            r#"{"$ref":"file:///etc/passwd"}"#,
-            Unloaded("config-schema"),
-        ),
-        schema(
-            "schema-with-a-costly-pattern",
-            r#"{"type":"object","additionalProperties":{"pattern":"^(([a-z])+.)+[A-Z]([a-z])+$"}}"#,
-            Unsaved("does not match"),
-        ),
-        schema(
-            "schema-that-refers-to-itself",
-            r##"{"$ref":"#"}"##,
-            Unloaded("refers to itself"),
-        ),
-        schema(
-            "schema-that-contains-itself",
-            r##"{"allOf":[{"$ref":"#"}]}"##,
-            Unloaded("refers to itself"),
-        ),
-        schema(
-            "schema-that-doubles",
-            &doubling(48),
-            Unloaded("more than 4000 parts"),
-        ),
     ]
 }
