@@ -34,15 +34,18 @@ pub enum Condition {
     Duplicates,
     /// The router stopped a subscription.
     SubscriptionDisabled,
+    /// There is hardly any room on the disk.
+    DiskSpace,
 }
 
 impl Condition {
     /// Every one.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ErrorRate,
         Self::RetryLag,
         Self::Duplicates,
         Self::SubscriptionDisabled,
+        Self::DiskSpace,
     ];
 
     /// The word in the store.
@@ -52,6 +55,7 @@ impl Condition {
             Self::RetryLag => "retry_lag",
             Self::Duplicates => "duplicates",
             Self::SubscriptionDisabled => "subscription_disabled",
+            Self::DiskSpace => "disk_space",
         }
     }
 
@@ -70,6 +74,7 @@ impl Condition {
                 own_event::ALERT_SUBSCRIPTION_DISABLED,
                 own_event::ALERT_SUBSCRIPTION_DISABLED_OVER,
             ),
+            Self::DiskSpace => (own_event::ALERT_DISK_SPACE, own_event::ALERT_DISK_SPACE_OVER),
         }
     }
 }
@@ -124,6 +129,15 @@ pub enum Measured {
     Events(Counts),
     /// Whether a subscription is stopped.
     Stopped(bool),
+    /// Room on the disk. Whether it is too little was decided by who keeps events out for it.
+    Room {
+        /// Whether events are refused for it.
+        low: bool,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are to stay free.
+        mark: u64,
+    },
 }
 
 /// What a measurement means.
@@ -150,7 +164,8 @@ impl Limits {
                 level(millis(lag), millis(self.retry_lag))
             }
             Measured::Stopped(true) if self.subscription_disabled => Reading::Bad,
-            Measured::Stopped(_) => Reading::Good,
+            Measured::Room { low: true, .. } => Reading::Bad,
+            Measured::Stopped(_) | Measured::Room { .. } => Reading::Good,
         }
     }
 }
@@ -277,6 +292,10 @@ struct Data<'a> {
     lag_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_min_bytes: Option<u64>,
 }
 
 /// What is known of the subscription that an alert is about.
@@ -320,6 +339,9 @@ pub fn told(turn: Turn, measured: Measured, subject: Subject<'_>, now: Timestamp
         }
         Measured::Lag(lag) => data.lag_seconds = Some(lag.as_secs()),
         Measured::Stopped(_) => data.reason = subject.reason,
+        Measured::Room { free, mark, .. } => {
+            (data.free_bytes, data.free_min_bytes) = (Some(free), Some(mark));
+        }
     }
     let (begins, ends) = condition.event_types();
     let event_type = if over_at.is_some() { ends } else { begins };

@@ -6,6 +6,7 @@
 //! document is derived from the same handlers, and a test keeps it and the table in step.
 
 pub mod attempts;
+pub mod backup;
 pub mod bodies;
 pub mod deliveries;
 pub mod doctor;
@@ -50,6 +51,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::activity::Feed;
+use crate::backup::Backups;
 use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::doctor::Doctor;
@@ -92,6 +94,8 @@ pub struct State {
     pub wake: Arc<dyn Wake>,
     /// How subscriptions do.
     pub meters: Arc<Meters>,
+    /// Makes backups.
+    pub backups: Backups,
     /// Carries out background operations.
     pub recovery: Arc<Recovery>,
     /// Looks at the router.
@@ -212,6 +216,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/event-type-catalogues", get(event_types::catalogues)),
         ("/receptions", get(receptions::list)),
         ("/receptions/{id}", get(receptions::show)),
+        ("/backup", get(backup::make)),
         ("/tail", get(tail::watch)),
         ("/doctor", get(doctor::checkup)),
         ("/doctor/recount", get(doctor::recount)),

@@ -1,7 +1,7 @@
 //! The command line: one file a verb, and what they share.
 //!
-//! `serve` and `demo` start a router; `sign`, `verify`, `config`, `explain` and `completions` work
-//! alone; every other verb talks to a router over HTTP and never opens the database beside it. Exit codes are
+//! `serve` and `demo` start a router; `sign`, `verify`, `config`, `explain`, `completions` and `restore` work
+//! alone; `backup` does where no router runs; every other verb talks to a router over HTTP and never opens the database beside it. Exit codes are
 //! stable: 0 done, 1 it failed, 2 the call was wrong, 3 nobody answered.
 
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use crate::config::{self, Loaded};
 use crate::router::ADMIN_KEY_FILE;
 use crate::secret::Secret;
 
+mod backup;
 pub mod client;
 mod completions;
 mod deliveries;
@@ -37,6 +38,7 @@ mod plugin;
 pub mod problem;
 mod profiles;
 mod receiver;
+mod restore;
 mod send;
 mod serve;
 mod settings;
@@ -202,6 +204,10 @@ enum Command {
     Config(settings::Args),
     /// Ask the router whether it is well (for container health checks)
     Health(health::Args),
+    /// Put everything into one file, while the router works
+    Backup(backup::Args),
+    /// Make a data directory of a backup
+    Restore(restore::Args),
     /// Look whether everything is well, and say what to do where it is not
     Doctor(doctor::Args),
     /// Say what a problem means and what to do about it
@@ -274,6 +280,8 @@ async fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Verify(args) => signature::verify(args, context),
         Command::Config(args) => settings::run(args, context),
         Command::Health(args) => health::run(args, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Restore(args) => restore::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Explain(args) => explain::run(&args, context),
         Command::Openapi => openapi::run(context),

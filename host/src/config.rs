@@ -138,6 +138,18 @@ settings! {
         retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;
         /// History may fill so many bytes; the oldest goes first, whatever its age.
         retention_bytes: u64 = Size, "10 GiB", in 16 * MIB..=1_024 * 1_024 * GIB;
+        /// So much stays free on the disk of the data directory for what must be written: below it events are
+        /// refused with 507 (webhooks with 503) until there is room; reads and deliveries go on. 0 for never.
+        disk_free_min: u64 = Size, "512 MiB", in 0..=1_024 * 1_024 * GIB;
+        /// The same in percent of the disk. The lesser of the two counts, so that a small disk is usable.
+        disk_free_min_percent: u32 = Count, "10", in 0..=90;
+        /// A file that only keeps room back: it is removed when the disk is full, so that the outcomes of
+        /// deliveries can be recorded, and made again when there is room. At most a sixteenth of the disk; none
+        /// where that is less than 1 MiB, or with 0.
+        ballast_bytes: u64 = Size, "64 MiB", in 0..=64 * GIB;
+        /// Where the copy of a backup is made before it is sent, on a disk with room for a second database; the
+        /// data directory where nothing is said.
+        backup_dir: Option<PathBuf> = Optional<PathText>, "";
         /// Connections for reading history.
         readers: u32 = Count, "3", in 1..=64;
     }

@@ -16,6 +16,7 @@ mod permit;
 mod place;
 mod queue;
 mod send;
+mod stalled;
 mod tell;
 mod tools;
 
@@ -33,6 +34,7 @@ pub use lane::QueueLimits;
 pub use life::disabled_by;
 pub use loader::Loader;
 pub use queue::{Lanes, Load, Waits};
+pub use stalled::Stalled;
 pub use tell::Told;
 pub use tools::{Steward, Stop, Stopped, Tools};
 
@@ -377,7 +379,7 @@ impl Running {
     }
 
     fn start_what_may(&mut self, now: crate::time::Timestamp) {
-        while !self.stopping {
+        while !self.stopping && !self.tools.stalled.is_stalled() {
             let Some(row) = self.queue.next(now) else { break };
             self.tools.metrics.waited(now.since(row.due_at));
             let event = self.payloads.take(row.event);

@@ -29,6 +29,7 @@ use crate::registry::Registry;
 use crate::registry::event_types::Violation;
 use crate::sentinel::Gauges;
 use crate::source::Conflict;
+use crate::space::{Low, Space};
 use crate::store::{self, Accept, Accepted, AcceptedEvent, Idempotency, Series, Store};
 use crate::time::Timestamp;
 
@@ -66,6 +67,9 @@ pub enum Error {
         /// Its place in the call.
         index: usize,
     },
+    /// There is no room on the disk for anything new.
+    #[error(transparent)]
+    Low(#[from] Low),
     /// The store says no.
     #[error("the events could not be stored")]
     Store(#[from] store::Error),
@@ -113,6 +117,8 @@ pub struct Ingest {
     pub feed: Feed,
     /// Counts it.
     pub gauges: Arc<Gauges>,
+    /// Whether there is room for anything new. What Hookway tells of itself is taken all the same.
+    pub space: Arc<Space>,
     /// Counts everything, and how long it took.
     pub metrics: Arc<Metrics>,
     /// Says in the log what nobody wanted.
@@ -131,6 +137,7 @@ impl Ingest {
         drafts: Vec<Draft>,
         idempotency: Option<Idempotency>,
     ) -> Result<Vec<Taken>, Error> {
+        self.space.check()?;
         let drafts = self.checked(tenant, drafts).await?;
         let now = self.clock.now();
         let events = self.routed(tenant, drafts, now)?;
@@ -163,6 +170,7 @@ impl Ingest {
         reception: Reception,
         on_conflict: Conflict,
     ) -> Result<Vec<AcceptedEvent>, Error> {
+        self.space.check()?;
         let (tenant, now) = (reception.tenant, reception.received_at);
         let call = Accept {
             tenant,

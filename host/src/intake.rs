@@ -26,6 +26,7 @@ use crate::ingest::{self, Ingest};
 use crate::reception::{Outcome, Reception, Refusal};
 use crate::signature::{Failure, Incoming, Verified, VerifyError};
 use crate::source::{self, AnswerParts, Answered, Request, Verification, kept_headers, shared_headers};
+use crate::space;
 use crate::telemetry::Budget;
 use crate::time::Timestamp;
 
@@ -160,6 +161,17 @@ impl From<source::Refused> for Refused {
     }
 }
 
+/// Senders of webhooks repeat what is answered so; few of them know 507.
+fn no_room() -> Refused {
+    Refused {
+        retry_after: Some(space::AGAIN),
+        ..Refused::new(
+            Refusal::Unavailable,
+            "there is no room for it now; send it again later",
+        )
+    }
+}
+
 /// How far a request came.
 struct Seen {
     bytes: u64,
@@ -281,6 +293,10 @@ impl Intake {
                 retry_after: Some(again.since(now).max(Duration::from_secs(1))),
                 ..Refused::new(Refusal::Rate, "more requests than the source's rate_limit allows")
             });
+        }
+        // Before anything is read or verified: what is refused later is kept, and there is no room for it.
+        if *head.method == Method::POST && self.ingest.space.is_low() {
+            return Err(no_room());
         }
         let body = body.await.map_err(|fault| Refused {
             retry_after: (fault.reason == Refusal::Unavailable).then_some(ROOM_AGAIN),
@@ -418,6 +434,7 @@ impl Intake {
                 Refusal::Conflict,
                 "an event of this source had the same id and other content",
             )),
+            Err(ingest::Error::Low(_)) => Err(no_room()),
             Err(ingest::Error::Store(error)) => {
                 if let Some(before) = self.failures.line(self.clock.now()) {
                     let source = &entry.source().name;

@@ -62,9 +62,13 @@ pub const ALERT_DUPLICATES_OVER: &str = "hookway.alert.duplicates.over";
 pub const ALERT_SUBSCRIPTION_DISABLED: &str = "hookway.alert.subscription_disabled";
 /// A subscription that the router stopped goes on, or is gone.
 pub const ALERT_SUBSCRIPTION_DISABLED_OVER: &str = "hookway.alert.subscription_disabled.over";
+/// There is hardly any room on the disk; events are refused.
+pub const ALERT_DISK_SPACE: &str = "hookway.alert.disk_space";
+/// There is room again; events are taken.
+pub const ALERT_DISK_SPACE_OVER: &str = "hookway.alert.disk_space.over";
 
 /// Every type, in the order of the documentation.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 19] = [
     SUBSCRIPTION_CREATED,
     SUBSCRIPTION_ENABLED,
     SUBSCRIPTION_DISABLED,
@@ -82,6 +86,8 @@ pub const ALL: [&str; 17] = [
     ALERT_DUPLICATES_OVER,
     ALERT_SUBSCRIPTION_DISABLED,
     ALERT_SUBSCRIPTION_DISABLED_OVER,
+    ALERT_DISK_SPACE,
+    ALERT_DISK_SPACE_OVER,
 ];
 
 /// Whether an event is one of Hookway's own. Nobody else can bring such a type in.

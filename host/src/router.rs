@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::activity::Feed;
 use crate::auth::KeyPrefix;
+use crate::backup::{self, Backups};
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,6 +41,7 @@ use crate::render::Renderer;
 use crate::scrape::Scrape;
 use crate::secret::Secret;
 use crate::sentinel::{Gauges, Sentinel};
+use crate::space::{self, Space};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{self, Store};
 use crate::trial::Trial;
@@ -136,14 +138,20 @@ impl Router {
     /// Builds everything and resumes what is pending. It serves when this returns.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         allow_many_files();
+        let marks = space::marks(&config);
+        space::before_start(&config.data_dir, &marks);
         let options = settings::store(&config, clock.now());
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&options)).await;
         let store = opened.map_err(|_| StartError::Interrupted)??;
         let artefact_key = store.derived_key(ARTEFACT_KEY);
         let store: Arc<dyn Store> = Arc::new(store);
+        backup::clean(
+            config.store.backup_dir.as_ref().unwrap_or(&config.data_dir),
+            &config.data_dir,
+        );
         let (operator_key, admin_key_path) = operator_key(&config)?;
 
-        let ids = Arc::new(Generator::new(0));
+        let ids = Arc::new(Generator::new(store.node().await?));
         ids.observe(store.newest_id().await?);
         let runtime = Runtime::start(RuntimeOptions {
             limits: config.plugins.clone(),
@@ -161,6 +169,7 @@ impl Router {
         let egress = Egress::new(policy.clone(), settings::egress(&config))?;
         let feed = Feed::default();
         let gauges = Arc::new(Gauges::default());
+        let space = Arc::new(Space::default());
         let (metrics, started_at) = (Arc::new(Metrics::default()), clock.now());
         let (dispatcher, work) = Dispatcher::new(settings::queue(&config));
         let ingest = Arc::new(Ingest {
@@ -171,6 +180,7 @@ impl Router {
             dispatcher: Arc::new(dispatcher.clone()),
             feed: feed.clone(),
             gauges: gauges.clone(),
+            space: space.clone(),
             metrics: metrics.clone(),
             unmatched: crate::ingest::Unmatched::default(),
             idempotency_window: config.ingest.idempotency_window,
@@ -248,6 +258,7 @@ impl Router {
             meters: meters.clone(),
             metrics: metrics.clone(),
             steward: Arc::new(keeper),
+            stalled: crate::dispatcher::Stalled::default(),
             endpoints: Endpoints::default(),
             in_flight: config.dispatch.in_flight_per_subscription,
             schedule: settings::schedule(&config)?,
@@ -265,12 +276,24 @@ impl Router {
             keeping: settings::keeping(&config),
         };
         tokio::spawn(housekeeping.run(stop.clone()));
+        let looking = space::Watch {
+            data_dir: config.data_dir.clone(),
+            marks,
+            store: store.clone(),
+            space: space.clone(),
+            gauges: gauges.clone(),
+            clock: clock.clone(),
+        };
+        let mut watching = space::Watching::default();
+        looking.look(&mut watching).await;
+        tokio::spawn(looking.run(watching, stop.clone()));
         let sentinel = Sentinel {
             store: store.clone(),
             registry: registry.clone(),
             ingest: ingest.clone(),
             dispatcher: dispatcher.clone(),
             gauges,
+            space: space.clone(),
             clock: clock.clone(),
             limits: settings::alerts(&config),
         };
@@ -286,6 +309,13 @@ impl Router {
             stop: stop.clone(),
         });
         let recovering = tokio::spawn(recovery.clone().run(stop.clone()));
+        let backups = Backups::new(
+            store.clone(),
+            config.data_dir.clone(),
+            config.store.backup_dir.clone(),
+            space.clone(),
+            clock.clone(),
+        );
         let scrape = Scrape {
             metrics: metrics.clone(),
             store: store.clone(),
@@ -308,6 +338,7 @@ impl Router {
             clock,
             wake: Arc::new(dispatcher.clone()),
             recovery,
+            backups,
             meters,
             doctor,
             draining: stop.clone(),

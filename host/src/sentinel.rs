@@ -22,6 +22,7 @@ use crate::dispatcher::{Dispatcher, Waits};
 use crate::id::TenantId;
 use crate::ingest::{self, Ingest};
 use crate::registry::Registry;
+use crate::space::Space;
 use crate::store::{DEFAULT_TENANT, Store};
 use crate::time::Timestamp;
 
@@ -40,6 +41,8 @@ pub struct Sentinel {
     pub dispatcher: Dispatcher,
     /// What was counted.
     pub gauges: Arc<Gauges>,
+    /// How much room the disk has.
+    pub space: Arc<Space>,
     /// Tells the time.
     pub clock: Clock,
     /// From where on something is wrong.
@@ -148,6 +151,12 @@ impl Sentinel {
             };
             measured.insert(lag, Measured::Lag(waited));
         }
+        let room = About {
+            tenant: DEFAULT_TENANT,
+            condition: Condition::DiskSpace,
+            subscription: None,
+        };
+        measured.insert(room, self.nothing(room));
         Round { now, measured, waits }
     }
 
@@ -170,6 +179,14 @@ impl Sentinel {
             Condition::ErrorRate => Measured::Attempts(Counts::default()),
             Condition::Duplicates => Measured::Events(Counts::default()),
             Condition::RetryLag => Measured::Lag(Duration::ZERO),
+            Condition::DiskSpace => {
+                let seen = self.space.now();
+                Measured::Room {
+                    low: self.space.is_low(),
+                    free: seen.free,
+                    mark: seen.mark,
+                }
+            }
             Condition::SubscriptionDisabled => {
                 let route = about.subscription.and_then(|id| self.registry.route(id));
                 Measured::Stopped(route.is_some_and(|route| !route.subscription().status.is_enabled()))

@@ -16,6 +16,7 @@ mod condition;
 mod configured;
 #[cfg(test)]
 mod contract;
+mod copies;
 pub mod files;
 mod found;
 mod inspection;
@@ -46,6 +47,7 @@ pub use self::candidates::{
 };
 pub use self::condition::{Committed, Condition};
 pub use self::configured::{Key, NewProfile, PluginVersion, StoredProfile, Tenant, TenantSettings};
+pub use self::copies::{Copies, Snapshot};
 pub use self::found::{
     CauseGroup, Causes, Counters, DEAD_LETTERS_COUNTED_MAX, DeliveryDetail, DeliveryPage, DeliverySummary,
     InARow, LastAttempt, Recorded, Resend, Row, StoredEvent,
@@ -217,7 +219,7 @@ pub struct Expired {
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
-pub trait Store: Operations + Inspection + Send + Sync + 'static {
+pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     /// The epoch under which this process owns what it writes.
     fn epoch(&self) -> u64;
 

@@ -32,6 +32,7 @@
 mod support;
 
 mod account;
+mod backup;
 mod chance;
 mod clock;
 mod compile;
@@ -40,6 +41,7 @@ mod counting;
 mod daemon;
 mod durable;
 mod extent;
+mod full;
 mod fuzz;
 mod guests;
 mod headers;
@@ -55,6 +57,7 @@ mod receivers;
 mod secrets;
 mod seed;
 mod senders;
+mod small_disk;
 mod ssrf;
 mod term;
 mod twins;

@@ -15,12 +15,14 @@
     reason = "a test says only what it changes"
 )]
 
+#[allow(dead_code, reason = "the fault tests use more of it than these do")]
 mod support;
 
 mod alerts;
 mod author;
 mod authorisation;
 mod auto_disable;
+mod backup;
 mod bad_input;
 mod behaviour;
 mod cloudevents;

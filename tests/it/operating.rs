@@ -3,12 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use hookway::cli::Cli;
 use hookway::config::{Config, SETTINGS};
-
-/// Verbs that documents may name although this program does not have them. None may be missing once there.
-const COMING: &[&str] = &["backup", "restore"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -102,11 +99,6 @@ fn call(line: &str) -> Option<Vec<String>> {
 
 /// Why the program would not take this call, if it would not.
 fn refused(words: &[String]) -> Option<String> {
-    let verb = words.get(1)?;
-    let command = Cli::command();
-    if command.find_subcommand(verb).is_none() && COMING.contains(&verb.as_str()) {
-        return None;
-    }
     let error = Cli::try_parse_from(words).err()?;
     // Asking for help or the version is fine.
     (error.exit_code() != 0).then(|| format!("{}\n{error}", words.join(" ")))

@@ -44,6 +44,7 @@ const PURE: &[&str] = &[
 const EDGES: &[&str] = &[
     "clock",
     "config",
+    "disk",
     "egress",
     "plugin",
     "process",
@@ -53,6 +54,7 @@ const EDGES: &[&str] = &[
 /// Rooms that bring edges together.
 const WIRING: &[&str] = &[
     "activity",
+    "backup",
     "catalogue",
     "control",
     "dispatcher",
@@ -66,6 +68,7 @@ const WIRING: &[&str] = &[
     "router",
     "scrape",
     "sentinel",
+    "space",
     "trial",
     "workbench",
 ];
@@ -248,9 +251,10 @@ fn may_know(room: &str, other: &str) -> bool {
                         "clock",
                         "plugin",
                         "egress",
-                        // Plugins are tried, and data directories looked at, without a router.
+                        // Plugins are tried, and data directories looked at and backed up, without a router.
                         "doctor",
                         "workbench",
+                        "backup",
                     ]
                     .contains(&other)
             }

@@ -30,6 +30,14 @@ fn about(condition: Condition) -> About {
     }
 }
 
+fn room(low: bool) -> Measured {
+    Measured::Room {
+        low,
+        free: 5,
+        mark: 7,
+    }
+}
+
 #[test]
 fn measurements_are_judged_by_the_limits() {
     let seconds = Duration::from_secs;
@@ -49,6 +57,8 @@ fn measurements_are_judged_by_the_limits() {
         (Measured::Lag(Duration::MAX), Reading::Bad),
         (Measured::Stopped(true), Reading::Bad),
         (Measured::Stopped(false), Reading::Good),
+        (room(true), Reading::Bad),
+        (room(false), Reading::Good),
     ] {
         assert_eq!(LIMITS.judge(measured), expected, "{measured:?}");
     }

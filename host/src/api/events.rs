@@ -267,6 +267,7 @@ pub(super) fn problem_of(error: ingest::Error, form: Form) -> Problem {
                 "came before with other content",
             ))
         }
+        ingest::Error::Low(low) => low.into(),
         ingest::Error::Store(error) => error.into(),
     }
 }

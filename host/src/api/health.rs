@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`: whether the process lives, and whether it takes requests.
+//! `/healthz` and `/readyz`: whether the process lives, and whether it takes events.
 //!
 //! Both are open to everybody and say nothing but that.
 
@@ -28,11 +28,12 @@ pub async fn alive() -> Json<Health> {
     Json(OK)
 }
 
-/// The router takes requests: it is not shutting down, its database answers and can be written.
+/// The router takes events: it is not shutting down, its database answers and can be written, and there is room
+/// on its disk.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readiness", security(()),
     responses(
-        (status = 200, description = "It takes requests", body = Health),
+        (status = 200, description = "It takes events", body = Health),
         (status = 503, description = "It does not"),
     )
 )]
@@ -46,6 +47,9 @@ pub async fn ready(State(state): State<Shared>) -> Result<Json<Health>, Problem>
             Kind::Unavailable,
             "the database is closed or has failed; the log says how",
         ));
+    }
+    if let Err(low) = state.ingest.space.check() {
+        return Err(Problem::new(Kind::Unavailable, low.to_string()));
     }
     match state.store.counters(None).await {
         Ok(_) => Ok(Json(OK)),

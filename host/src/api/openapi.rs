@@ -18,8 +18,8 @@ use utoipa::openapi::{Components, Content, PathItem, Ref, RefOr, Required, Respo
 use super::page::LIMIT_MAX;
 use super::problem::{self, Document};
 use super::{
-    attempts, deliveries, doctor, event_types, events, health, inbound, keys, metrics, operations, plugins,
-    profiles, receptions, sources, subscriptions, tail, tenants, trial,
+    attempts, backup, deliveries, doctor, event_types, events, health, inbound, keys, metrics, operations,
+    plugins, profiles, receptions, sources, subscriptions, tail, tenants, trial,
 };
 use crate::json::Fault;
 
@@ -49,7 +49,7 @@ use crate::json::Fault;
         event_types::remove, event_types::load, event_types::catalogues,
         receptions::list_of_source, receptions::list, receptions::show,
         inbound::receive, inbound::receive_of_tenant,
-        tail::watch, doctor::checkup, doctor::recount,
+        tail::watch, backup::make, doctor::checkup, doctor::recount,
         health::alive, health::ready, metrics::show, document,
         problem::pages::index, problem::pages::show,
     ),

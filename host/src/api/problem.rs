@@ -22,7 +22,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::json::{Fault, Faults, Unreadable};
-use crate::store;
+use crate::{space, store};
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -289,9 +289,9 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         let retry = HeaderValue::from(RETRY_AFTER_SECONDS);
         match error {
-            store::Error::Full(_) => {
-                Self::new(Kind::StorageFull, "nothing was kept; free some space").with_cause(error)
-            }
+            store::Error::Full(_) => Self::new(Kind::StorageFull, "nothing was kept; free some space")
+                .with_cause(error)
+                .with_header(RETRY_AFTER, space::AGAIN.as_secs().into()),
             store::Error::Busy => {
                 Self::new(Kind::Overloaded, "nothing was kept; send it again").with_header(RETRY_AFTER, retry)
             }
@@ -306,6 +306,13 @@ impl From<store::Error> for Problem {
             store::Error::Missing { what } => Self::not_found(what),
             store::Error::Damaged { .. } | store::Error::Backend(_) => Self::internal(error),
         }
+    }
+}
+
+/// Said once in the log, not once a call: it is no fault of the call.
+impl From<space::Low> for Problem {
+    fn from(low: space::Low) -> Self {
+        Self::new(Kind::StorageFull, low.to_string()).with_header(RETRY_AFTER, space::AGAIN.as_secs().into())
     }
 }
 

@@ -18,6 +18,7 @@ use super::traffic::Traffic;
 use super::{Limits, State, routes};
 use crate::activity::Feed;
 use crate::auth;
+use crate::backup::Backups;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -178,6 +179,7 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         dispatcher: Arc::clone(&taken) as Arc<dyn Handover>,
         feed: feed.clone(),
         gauges: Arc::default(),
+        space: Arc::default(),
         metrics: Arc::default(),
         unmatched: crate::ingest::Unmatched::default(),
         idempotency_window: Duration::from_secs(86_400),
@@ -281,6 +283,13 @@ async fn house_in(directory: tempfile::TempDir, limits: Limits) -> House {
         meters: Arc::new(crate::meter::Meters::new(clock.now())),
         wake: Arc::clone(&taken) as Arc<dyn Wake>,
         recovery,
+        backups: Backups::new(
+            Arc::clone(&store),
+            directory.path().join("data"),
+            None,
+            Arc::default(),
+            clock.clone(),
+        ),
         draining,
         traffic: Traffic::new(Arc::clone(&scrape.metrics)),
         scrape,

@@ -17,6 +17,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
+mod download;
+
 use super::failure::Failure;
 use super::problem::Problem;
 use crate::secret::Secret;
@@ -347,8 +349,7 @@ mod tests {
     #[test]
     fn urls_are_built_from_segments() {
         let client = |base: &str| Client::new(base_from(base).unwrap(), None, None).unwrap();
-        let query = [("type", "a&b".to_owned())];
-        let url = client("http://h:1/x/").api_url(&["plugins", "../a b?"], &query);
+        let url = client("http://h:1/x/").api_url(&["plugins", "../a b?"], &[("type", "a&b".into())]);
         assert_eq!(
             url.as_str(),
             "http://h:1/x/api/v1/plugins/..%2Fa%20b%3F?type=a%26b"

@@ -88,6 +88,9 @@ fn lines_that_people_type_are_understood() {
         "hookway --json health",
         "hookway explain invalid",
         "hookway completions bash",
+        "hookway backup /backups",
+        "hookway backup nightly.tar --without-key",
+        "hookway restore nightly.tar --data-dir new --key secrets.key",
         "hookway compile-worker",
     ] {
         if let Err(error) = parse(line) {
@@ -119,6 +122,9 @@ fn wrong_lines_are_usage_errors() {
         "hookway subscriptions test",
         "hookway subscriptions test leads --url https://example.com",
         "hookway event-types load",
+        "hookway backup",
+        "hookway backup x --with-key --without-key",
+        "hookway restore",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

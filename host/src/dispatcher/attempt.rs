@@ -12,6 +12,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
+
 use super::lane::Health;
 use super::permit::{Fate, Permit, Report};
 use super::send::{Asked, send};
@@ -31,8 +33,6 @@ const SLOW_AFTER: Duration = Duration::from_secs(1);
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(30);
 /// Pause before a row is tried again whose data the store could not give now.
 const STORE_RETRY: Duration = Duration::from_secs(5);
-/// Pause before a full or busy store is asked again to record an outcome.
-const RECORD_RETRY: Duration = Duration::from_millis(500);
 /// Most runs of the plugins of one delivery that ended in `retry` or a passing fault.
 const RUNS_MAX: u16 = 5;
 /// Wait after a run that asked to be run again and named no time; doubles with each run.
@@ -375,27 +375,15 @@ pub(super) async fn hold_unread(tools: &Tools, row: Pending, route: &Route, hops
 
 /// Commits a change; waits where the store has no room now, because an outcome must not be lost.
 pub(super) async fn record(tools: &Tools, change: Change) -> store::Result<Recorded> {
+    let (store, stalled) = (&tools.store, &tools.stalled);
     let began = tools.clock.mark();
-    loop {
-        let recorded = tools
-            .store
-            .record(tools.store.epoch(), vec![change.clone()])
-            .await;
-        match &recorded {
-            Ok(_) => tools
-                .metrics
-                .took(metrics::Stage::Record, tools.clock.since(began)),
-            Err(error) => tools.metrics.unwritten(error.unwritten()),
-        }
-        match recorded {
-            Err(error @ (store::Error::Full(_) | store::Error::Busy)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an outcome waits to be recorded"
-                );
-                tokio::time::sleep(RECORD_RETRY).await;
-            }
-            other => return other.map(|recorded| recorded.into_iter().next().unwrap_or_default()),
-        }
-    }
+    let write = || {
+        let writing = store.record(store.epoch(), vec![change.clone()]);
+        writing.inspect_err(|error| tools.metrics.unwritten(error.unwritten()))
+    };
+    let recorded = stalled.written(write).await?;
+    tools
+        .metrics
+        .took(metrics::Stage::Record, tools.clock.since(began));
+    Ok(recorded.into_iter().next().unwrap_or_default())
 }

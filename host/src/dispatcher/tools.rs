@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::endpoints::Endpoints;
 use super::loader::Loader;
+use super::stalled::Stalled;
 use super::tell::Told;
 use crate::activity::Feed;
 use crate::clock::Clock;
@@ -114,6 +115,8 @@ pub struct Tools {
     pub steward: Arc<dyn Steward>,
     /// Requests in flight for a subscription about which nothing is said.
     pub in_flight: NonZeroU16,
+    /// Outcomes that wait to be recorded.
+    pub stalled: Stalled,
     /// Endpoints, prepared once.
     pub endpoints: Endpoints,
     /// In place of what subscriptions and profiles say, if the operator said so.

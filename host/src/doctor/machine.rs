@@ -9,11 +9,10 @@ use super::listed;
 use crate::checkup::{Check, bytes};
 use crate::config::Config;
 use crate::store::files::{ADMIN_KEY, DATABASE, SECRETS_KEY};
+use crate::{disk, space};
 
-/// Less room than this is trouble now: a WAL alone takes 64 MiB before it is started anew (bytes).
-const FREE_FAIL: u64 = 128 << 20;
-/// Less room than this is trouble soon (bytes).
-const FREE_WARN: u64 = 512 << 20;
+/// So many times the mark is near it.
+const NEAR: u64 = 2;
 /// Files beside connections: the database, its readers, the log, compiled plugins, timers.
 const FILES_BESIDE: u64 = 256;
 /// The bits of a mode that let somebody else do something.
@@ -21,7 +20,7 @@ const OTHERS: u32 = 0o077;
 
 /// All of them.
 pub(super) fn checks(config: &Config) -> Vec<Check> {
-    vec![permissions(config), disk(config), files(config)]
+    vec![permissions(config), disk_room(config), files(config)]
 }
 
 /// What is secret must be its owner's alone.
@@ -63,9 +62,9 @@ fn permissions(config: &Config) -> Check {
 }
 
 /// Room on the disk, now and for the history that was allowed.
-fn disk(config: &Config) -> Check {
-    let found = match rustix::fs::statvfs(&config.data_dir) {
-        Ok(found) => found,
+fn disk_room(config: &Config) -> Check {
+    let room = match disk::room(&config.data_dir) {
+        Ok(room) => room,
         Err(error) => {
             return Check::fail(
                 "disk",
@@ -74,15 +73,24 @@ fn disk(config: &Config) -> Check {
             );
         }
     };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let free = room.free;
     let used = std::fs::metadata(config.data_dir.join(DATABASE)).map_or(0, |file| file.len());
     let shown = format!("{} free", bytes(free));
-    let room = "free some, or let history take less: store.retention_bytes, store.retention";
-    if free < FREE_FAIL {
-        return Check::fail("disk", format!("only {shown}"), room);
+    let advice = "free some, or let history take less: store.retention_bytes, store.retention";
+    let mark = space::marks(config).mark(room);
+    if free < mark {
+        let what = format!(
+            "only {shown}; below {} events are refused (store.disk_free_min)",
+            bytes(mark)
+        );
+        return Check::fail("disk", what, advice);
     }
-    if free < FREE_WARN {
-        return Check::warn("disk", format!("only {shown}"), room);
+    if free < mark.saturating_mul(NEAR) {
+        let what = format!(
+            "only {shown}; below {} events will be refused (store.disk_free_min)",
+            bytes(mark)
+        );
+        return Check::warn("disk", what, advice);
     }
     let allowed = config.store.retention_bytes;
     if allowed.saturating_sub(used) > free {

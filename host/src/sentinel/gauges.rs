@@ -80,7 +80,12 @@ impl Gauges {
         lock(&self.stopped).insert(subscription);
     }
 
-    /// Waits until a subscription is stopped.
+    /// Something else is wrong that one wants to hear of at once.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Waits until a subscription is stopped, or somebody wakes the sentinel.
     pub(super) async fn something_stopped(&self) {
         self.woken.notified().await;
     }

@@ -177,16 +177,18 @@ fn read_key(path: &Path, file: File) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error
     file.take(KEY_TEXT_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(io("read", path))?;
-    let bytes = HEXLOWER_PERMISSIVE
-        .decode(text.trim().as_bytes())
-        .map(Zeroizing::new);
-    let bytes = bytes.map_err(|_| Error::NotAKey {
-        path: path.to_owned(),
-    })?;
-    let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice());
-    key.map(Zeroizing::new).map_err(|_| Error::NotAKey {
+    key_in(&text).ok_or_else(|| Error::NotAKey {
         path: path.to_owned(),
     })
+}
+
+/// The key that the text of a key file holds.
+pub fn key_in(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok()?;
+    let bytes = Zeroizing::new(bytes);
+    <[u8; KEY_BYTES]>::try_from(bytes.as_slice())
+        .ok()
+        .map(Zeroizing::new)
 }
 
 fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {

@@ -19,6 +19,7 @@ mod causes;
 mod checkpoint;
 mod condition;
 mod config_rows;
+mod copy;
 mod event_type_rows;
 mod expire;
 mod fault;
@@ -58,6 +59,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 
+pub use self::copy::{adopt, check, copy_unused, fits};
 use self::fingerprint::Keyed;
 pub use self::inspect::Stopped;
 use self::opening::Opened;
@@ -123,13 +125,15 @@ impl SqliteStore {
             keyed,
         } = opening::open(options)?;
         let epoch = fixed.epoch.unsigned_abs();
-        let (queue, thread) = writer::start(conn, fixed, tally, keys, dir).map_err(OpenError::Thread)?;
+        let readers = Readers::new(path, options.readers);
+        let (queue, thread) =
+            writer::start(conn, fixed, tally, keys, readers.clone(), dir).map_err(OpenError::Thread)?;
         Ok(Self {
             epoch,
             keyed,
             vault: Arc::new(vault),
             queue,
-            readers: Readers::new(path, options.readers),
+            readers,
             closed: AtomicBool::new(false),
             expiring: tokio::sync::Mutex::default(),
             thread: Mutex::new(Some(thread)),

@@ -26,6 +26,8 @@ pub enum Reply {
     Full(u16, Vec<(&'static str, String)>, Bytes),
     /// Nothing, ever.
     Hang,
+    /// 200, as soon as this is true.
+    Once(watch::Receiver<bool>),
 }
 
 /// What a receiver got.
@@ -159,6 +161,10 @@ async fn answer(
     let (status, headers, body) = match reply {
         Reply::Status(status) => (status, Vec::new(), Bytes::new()),
         Reply::Full(status, headers, body) => (status, headers, body),
+        Reply::Once(mut open) => {
+            open.wait_for(|open| *open).await?;
+            (200, Vec::new(), Bytes::new())
+        }
         Reply::Hang => std::future::pending::<Result<_, Infallible>>().await?,
     };
     let mut response = Response::builder().status(status);

@@ -11,8 +11,16 @@ use crate::store::{Error, WHOLE_DATABASE};
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
+        // The index of the log lies in a file too. Where that finds no room to grow, nothing was written, and
+        // the transaction is undone.
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+            return Self::Full(error.into());
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error.into()),
+            // A reading that lasted while the log grew too large.
+            Some(ErrorCode::OperationInterrupted) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
                 what: WHOLE_DATABASE.to_owned(),
             },

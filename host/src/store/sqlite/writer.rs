@@ -21,6 +21,7 @@ use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
 use super::pace::{Pace, Pressure};
+use super::readers::Readers;
 use super::seen::{Keys, Sealed};
 use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
@@ -189,6 +190,9 @@ struct Writer {
     tally: Tally,
     keys: Keys,
     checkpoints: Checkpoints,
+    readers: Arc<Readers>,
+    /// Whether the last one did; that one did not is said once.
+    checkpoints_find_room: bool,
     receiver: Receiver<Message>,
     answers: Answers,
     pressure: Arc<Pressure>,
@@ -212,6 +216,7 @@ pub(super) fn start(
     fixed: Fixed,
     tally: Tally,
     keys: Keys,
+    readers: Arc<Readers>,
     dir: DataDir,
 ) -> std::io::Result<(Queue, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(QUEUE_MAX);
@@ -231,6 +236,8 @@ pub(super) fn start(
         tally,
         keys,
         checkpoints,
+        readers,
+        checkpoints_find_room: true,
         receiver,
         answers: Answers::start(),
         pressure: Arc::clone(&pressure),
@@ -257,7 +264,8 @@ impl Writer {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    if after_checkpoint(self.checkpoints.when_idle(&self.conn)) == Flow::End {
+                    let done = self.checkpoints.when_idle(&self.conn);
+                    if self.after_checkpoint(done) == Flow::End {
                         return;
                     }
                     continue;
@@ -277,8 +285,30 @@ impl Writer {
                 let _ = answer.send(done);
                 return;
             }
-            if after_checkpoint(self.checkpoints.after_commit(&self.conn)) == Flow::End {
+            let done = self.checkpoints.after_commit(&self.conn, &self.readers);
+            if self.after_checkpoint(done) == Flow::End {
                 return;
+            }
+        }
+    }
+
+    /// What is in the WAL is safe there, so a checkpoint that finds no room is tried again after the next
+    /// commit. Any other failure may be a failed sync.
+    fn after_checkpoint(&mut self, done: Result<()>) -> Flow {
+        match done {
+            Ok(()) => {
+                self.checkpoints_find_room = true;
+                Flow::GoOn
+            }
+            Err(Error::Full(_)) => {
+                if std::mem::replace(&mut self.checkpoints_find_room, false) {
+                    tracing::warn!("the disk is full; the write-ahead log cannot be moved into the database");
+                }
+                Flow::GoOn
+            }
+            Err(error) => {
+                ended(&error);
+                Flow::End
             }
         }
     }
@@ -381,22 +411,6 @@ impl Writer {
         transaction.commit()?;
         self.committed(tally, None);
         Ok(verdicts)
-    }
-}
-
-/// What is in the WAL is safe there, so a checkpoint that finds no room is tried again after the next
-/// commit. Any other failure may be a failed sync.
-fn after_checkpoint(done: Result<()>) -> Flow {
-    match done {
-        Ok(()) => Flow::GoOn,
-        Err(Error::Full(_)) => {
-            tracing::warn!("the disk is full; the write-ahead log cannot be moved into the database");
-            Flow::GoOn
-        }
-        Err(error) => {
-            ended(&error);
-            Flow::End
-        }
     }
 }
 

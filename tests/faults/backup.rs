@@ -1,0 +1,243 @@
+//! Backups under load: every event that was accepted before the backup began is in it, whole, and the restored
+//! router goes on with what was pending, with secrets that it can read.
+//!
+//! Guard: the copy is one state of the database, write-ahead log included. Control: the database's file alone,
+//! copied under the same load, where the same check must find events missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::extent::Extent;
+use crate::support::router::ADMIN_KEY;
+use crate::support::{Process, Receiver, Reply};
+
+/// Producers at once.
+const PRODUCERS: usize = 4;
+/// Events that are accepted before a backup begins, at the least.
+const BEFORE: usize = 200;
+/// A test waits this long for something to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A router under load, with deliveries that wait for their receiver.
+struct Loaded {
+    dir: tempfile::TempDir,
+    router: Process,
+    client: reqwest::Client,
+    receiver: Receiver,
+    gate: watch::Sender<bool>,
+    accepted: Arc<Mutex<Vec<String>>>,
+    stop: Arc<AtomicBool>,
+    producers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+fn client() -> reqwest::Client {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+async fn post(client: &reqwest::Client, url: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+    let request = client
+        .post(format!("{url}{path}"))
+        .bearer_auth(ADMIN_KEY)
+        .json(body);
+    let answer = request.send().await.ok()?;
+    Some((answer.status().as_u16(), answer.json().await.ok()?))
+}
+
+impl Loaded {
+    async fn begin() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let router = Process::start(&dir.path().join("data"));
+        let (client, receiver) = (client(), Receiver::start().await);
+        let (gate, closed) = watch::channel(false);
+        receiver.now_answer(Reply::Once(closed));
+        let subscription = json!({ "name": "all", "url": receiver.url(), "events": ["*"] });
+        let made = post(&client, &router.url, "/api/v1/subscriptions", &subscription).await;
+        assert_eq!(made.unwrap().0, 201);
+        let mut loaded = Self {
+            dir,
+            router,
+            client,
+            receiver,
+            gate,
+            accepted: Arc::default(),
+            stop: Arc::default(),
+            producers: Vec::new(),
+        };
+        for _ in 0..PRODUCERS {
+            let (client, url) = (loaded.client.clone(), loaded.router.url.clone());
+            let (accepted, stop) = (loaded.accepted.clone(), loaded.stop.clone());
+            loaded.producers.push(tokio::spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    let filler = format!("{:0900x}", rand::random::<u128>());
+                    let event = json!({ "type": "backup.test", "data": { "filler": filler } });
+                    if let Some((202, answer)) = post(&client, &url, "/api/v1/events", &event).await {
+                        let id = answer["id"].as_str().expect("an id").to_owned();
+                        accepted.lock().unwrap().push(id);
+                    }
+                }
+            }));
+        }
+        loaded
+    }
+
+    /// Waits until so many more are accepted, and gives the ids of all.
+    async fn accepted(&self, more: usize) -> Vec<String> {
+        let until = self.accepted.lock().unwrap().len() + more;
+        let reached = async {
+            while self.accepted.lock().unwrap().len() < until {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .expect("events are accepted");
+        self.accepted.lock().unwrap().clone()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The command line beside it: it finds the lock taken and asks the router.
+    async fn hookway(&self, args: &[&str]) -> String {
+        let listen = self.router.url.trim_start_matches("http://").to_owned();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+        command
+            .args(args)
+            .env_remove("HOOKWAY_FAULTS")
+            .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
+            .env("HOOKWAY_LISTEN", listen);
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {told}{errors}");
+        told
+    }
+
+    /// The end of the load, and of this router, without a word.
+    async fn end(
+        self,
+    ) -> (
+        Vec<String>,
+        Receiver,
+        watch::Sender<bool>,
+        reqwest::Client,
+        tempfile::TempDir,
+    ) {
+        self.stop.store(true, Ordering::SeqCst);
+        for producer in self.producers {
+            producer.await.unwrap();
+        }
+        self.router.kill();
+        let accepted = self.accepted.lock().unwrap().clone();
+        (accepted, self.receiver, self.gate, self.client, self.dir)
+    }
+}
+
+/// The check: how many of these events a router on this data directory does not know.
+async fn missing(client: &reqwest::Client, url: &str, events: &[String]) -> usize {
+    let mut missing = 0;
+    for id in events {
+        let request = client
+            .get(format!("{url}/api/v1/events/{id}"))
+            .bearer_auth(ADMIN_KEY);
+        missing += usize::from(request.send().await.expect("an answer").status().as_u16() != 200);
+    }
+    missing
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_holds_everything_that_was_accepted_before() {
+    let rounds = Extent::wanted().of(3, 20);
+    let (mut events, mut lost, mut delivered, mut again) = (0, 0, 0, 0);
+    for round in 0..rounds {
+        let loaded = Loaded::begin().await;
+        let before = loaded.accepted(BEFORE).await;
+        let (archive, new) = (loaded.dir.path().join("b.tar"), loaded.dir.path().join("new"));
+        // With the key in it, and with the key from elsewhere.
+        let (with_key, key) = match round % 2 {
+            0 => ("--with-key", None),
+            _ => ("--without-key", Some(loaded.data().join("secrets.key"))),
+        };
+        let data = loaded.data();
+        loaded
+            .hookway(&["backup", text(&archive), with_key, "--data-dir", text(&data)])
+            .await;
+        loaded.accepted(50).await;
+        let mut restore = vec!["restore", text(&archive), "--data-dir", text(&new)];
+        if let Some(key) = &key {
+            restore.extend(["--key", text(key)]);
+        }
+        loaded.hookway(&restore).await;
+        let (all, receiver, gate, client, dir) = loaded.end().await;
+        let old: usize = receiver.received().len();
+
+        let restored = Process::start(&new);
+        lost += missing(&client, &restored.url, &before).await;
+        // The URL of the subscription is sealed: what arrives shows that the key is right.
+        gate.send_replace(true);
+        receiver.now_answer(Reply::Status(200));
+        let expected = before.len();
+        receiver
+            .wait_until(PATIENCE, |received| received.len() >= old + expected)
+            .await;
+        let after = post(
+            &client,
+            &restored.url,
+            "/api/v1/events",
+            &json!({ "type": "a", "data": 1 }),
+        )
+        .await;
+        let after = after.unwrap().1["id"].as_str().expect("an id").to_owned();
+        assert!(!all.contains(&after), "an id was used twice: {after}");
+        let mut ids: Vec<String> = receiver.received()[old..]
+            .iter()
+            .map(|received| received.header("webhook-id").to_owned())
+            .collect();
+        delivered += ids.len();
+        ids.sort();
+        ids.dedup();
+        again += receiver.received().len() - old - ids.len();
+        events += before.len();
+        restored.kill();
+        drop(dir);
+    }
+    println!(
+        "backup under load: {rounds} rounds, {events} events accepted before, {lost} missing after the restore, \
+         {delivered} deliveries went on, {again} of them twice"
+    );
+    assert_eq!((lost, again), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_the_file_of_the_database_alone_lacks_events() {
+    let loaded = Loaded::begin().await;
+    let before = loaded.accepted(BEFORE).await;
+    let new = loaded.dir.path().join("new");
+    std::fs::create_dir(&new).unwrap();
+    for name in ["hookway.db", "secrets.key"] {
+        std::fs::copy(loaded.data().join(name), new.join(name)).unwrap();
+    }
+    let (_, _receiver, _gate, client, _dir) = loaded.end().await;
+    let restored = Process::start(&new);
+    let missing = missing(&client, &restored.url, &before).await;
+    println!(
+        "backup, control with the file alone: {} events accepted before, {missing} missing (must not be 0)",
+        before.len()
+    );
+    assert!(missing > 0, "the check does not notice that the log is not there");
+}

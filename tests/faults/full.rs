@@ -1,0 +1,316 @@
+//! A disk that fills: events are refused, what was accepted is delivered, and with room everything goes on by
+//! itself.
+//!
+//! Guards: the marks (events stop while there is still room for outcomes) and the ballast (outcomes can be
+//! recorded when there is none). Controls: both taken away, where the same check must find outcomes that
+//! cannot be recorded; and even then nothing that was accepted may be lost.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::extent::Extent;
+use crate::small_disk::{SmallDisk, inside};
+use crate::support::router::ADMIN_KEY;
+use crate::support::{Process, Receiver, Reply};
+
+/// The size of the disk: small, so that filling it takes no time.
+const DISK: u64 = 64 << 20;
+/// The mark that these tests set, and the ballast: a sixteenth of the disk.
+const MARK: &str = "store.disk_free_min=8 MiB";
+const PERCENT: &str = "store.disk_free_min_percent=90";
+/// The longest that things may take to go on by themselves (reference: five seconds after there is room).
+const SOON: Duration = Duration::from_secs(5);
+/// A test waits this long for anything else.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// In the control: so long nothing was recorded.
+const LONG_ENOUGH: Duration = Duration::from_secs(6);
+
+struct Scene {
+    disk: SmallDisk,
+    router: Process,
+    receiver: Receiver,
+    client: reqwest::Client,
+    accepted: Vec<String>,
+    refused: BTreeMap<u16, usize>,
+}
+
+impl Scene {
+    async fn begin(settings: &[&str]) -> Self {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let disk = SmallDisk::of(DISK);
+        let mut all =
+            vec!["dispatch.retry_waits=1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"];
+        all.push("dispatch.in_flight_per_subscription=64");
+        all.extend(settings);
+        let router = Process::start_with(&disk.path().join("data"), &all);
+        let receiver = Receiver::start().await;
+        let scene = Self {
+            disk,
+            router,
+            receiver,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            accepted: Vec::new(),
+            refused: BTreeMap::new(),
+        };
+        let subscription = json!({ "name": "all", "url": scene.receiver.url(), "events": ["*"] });
+        assert_eq!(scene.post("/api/v1/subscriptions", &subscription).await.0, 201);
+        let source = json!({ "name": "plain", "verification": { "kind": "none" } });
+        let made = scene.post("/api/v1/sources", &source).await;
+        assert_eq!(made.0, 201, "{}", made.1);
+        scene
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value, http::HeaderMap) {
+        let request = self.client.post(format!("{}{path}", self.router.url));
+        let answer = request
+            .bearer_auth(ADMIN_KEY)
+            .json(body)
+            .send()
+            .await
+            .expect("an answer");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, answer.json().await.unwrap_or_default(), headers)
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let request = self.client.get(format!("{}{path}", self.router.url));
+        let answer = request.bearer_auth(ADMIN_KEY).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// Sends so many events and gives what the last one was told. Which were accepted is remembered.
+    async fn send(&mut self, count: usize) -> (u16, Value, http::HeaderMap) {
+        let mut last = (0, Value::Null, http::HeaderMap::new());
+        for _ in 0..count {
+            let id = format!("{:032x}", rand::random::<u128>());
+            let event =
+                json!({ "type": "room.test", "id": id, "data": { "id": id, "filler": "x".repeat(900) } });
+            last = self.post("/api/v1/events", &event).await;
+            match last.0 {
+                202 => self.accepted.push(id),
+                other => *self.refused.entry(other).or_default() += 1,
+            }
+        }
+        last
+    }
+
+    /// Sends events until the answer is this one; how long that took.
+    async fn send_until(&mut self, status: u16, patience: Duration) -> Duration {
+        let began = now();
+        while self.send(1).await.0 != status {
+            assert!(
+                began.elapsed() < patience,
+                "no {status} within {patience:?}; {} bytes free, refused {:?}",
+                self.disk.free(),
+                self.refused
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+
+    /// How often each event arrived.
+    fn arrived(&self) -> BTreeMap<String, usize> {
+        let mut arrived = BTreeMap::new();
+        for received in self.receiver.received() {
+            let id = received.json()["data"]["id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            *arrived.entry(id).or_default() += 1;
+        }
+        arrived
+    }
+
+    /// Waits until nothing is pending any more. False where it takes longer.
+    async fn nothing_pending(&self, patience: Duration) -> bool {
+        let began = now();
+        loop {
+            let (status, page) = self.get("/api/v1/deliveries?status=pending&limit=1").await;
+            if status == 200 && page["data"].as_array().is_some_and(Vec::is_empty) {
+                return true;
+            }
+            if began.elapsed() > patience {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the log is emptied into the database: what is written from then on needs new room.
+    async fn log_is_empty(&self) {
+        let log = self.disk.path().join("data/hookway.db-wal");
+        let began = now();
+        while std::fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
+            assert!(began.elapsed() < PATIENCE, "the log is never emptied");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Everything that was accepted has arrived and nothing is pending: how many were lost, and how many
+    /// arrivals were more than one.
+    async fn account(&self) -> (usize, usize) {
+        assert!(
+            self.nothing_pending(PATIENCE).await,
+            "deliveries are still pending"
+        );
+        let arrived = self.arrived();
+        let lost = self
+            .accepted
+            .iter()
+            .filter(|id| !arrived.contains_key(*id))
+            .count();
+        let more = arrived.values().map(|times| times - 1).sum();
+        (lost, more)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a router takes is what this is about"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test);
+}
+
+#[test]
+fn below_the_mark_events_are_refused_and_deliveries_go_on() {
+    if !inside("full::below_the_mark_events_are_refused_and_deliveries_go_on") {
+        return;
+    }
+    run(async {
+        let rounds = Extent::wanted().of(3, 10);
+        let mut scene = Scene::begin(&[MARK, PERCENT]).await;
+        let (mut slowest_stop, mut slowest_start) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..rounds {
+            // The receiver is down: what is accepted waits for the disk to be full.
+            scene.receiver.now_answer(Reply::Status(503));
+            scene.send(100).await;
+            scene.disk.fill_to(6 << 20);
+            slowest_stop = slowest_stop.max(scene.send_until(507, SOON).await);
+            let (status, problem, headers) = scene.send(1).await;
+            assert_eq!(
+                (status, problem["type"].as_str()),
+                (507, Some("/problems/storage-full"))
+            );
+            assert!(headers.contains_key("retry-after"), "{headers:?}");
+            let (status, _, headers) = scene.post("/webhooks/plain", &json!({ "a": 1 })).await;
+            assert_eq!(status, 503);
+            assert!(headers.contains_key("retry-after"), "{headers:?}");
+            assert_eq!(scene.get("/readyz").await.0, 503);
+            assert_eq!(scene.get("/api/v1/events?limit=1").await.0, 200);
+            // It is up again: everything that was accepted is delivered while the disk stays full.
+            scene.receiver.now_answer(Reply::Status(200));
+            assert!(scene.nothing_pending(PATIENCE).await, "deliveries do not go on");
+            assert_eq!(scene.send(1).await.0, 507, "it was still full");
+            scene.disk.make_room();
+            slowest_start = slowest_start.max(scene.send_until(202, SOON).await);
+            assert_eq!(scene.get("/readyz").await.0, 200);
+        }
+        let told = scene
+            .get("/api/v1/events?type=hookway.alert.disk_space&limit=10")
+            .await
+            .1;
+        assert_eq!(
+            told["data"].as_array().map(Vec::len),
+            Some(1),
+            "one alert for all of it: {told}"
+        );
+        // What arrived while the receiver was down was refused by it, so only the last arrival counts.
+        let (lost, _) = scene.account().await;
+        println!(
+            "full, below the mark: {rounds} rounds, {} accepted, refused {:?}, {lost} lost, \
+             stopped within {slowest_stop:?}, went on within {slowest_start:?}",
+            scene.accepted.len(),
+            scene.refused
+        );
+        assert_eq!(lost, 0);
+        assert!(!scene.router.panicked());
+    });
+}
+
+/// Fills the disk to the last byte under deliveries whose answers come only then. In how many rounds their
+/// outcomes could not be recorded while it was full, what was lost, and what arrived more than once.
+async fn to_the_last_byte(scene: &mut Scene, rounds: usize, patience: Duration) -> (usize, usize, usize) {
+    let mut unrecorded = 0;
+    for _ in 0..rounds {
+        let (gate, closed) = watch::channel(false);
+        scene.receiver.now_answer(Reply::Once(closed));
+        let before = scene.receiver.received().len();
+        scene.send(50).await;
+        // A lane whose endpoint is slow has fewer in flight; the others follow when those are recorded.
+        scene.receiver.wait_for(before + 10).await;
+        // From here on, whatever is written needs room on the disk that it has not got yet.
+        scene.log_is_empty().await;
+        scene.disk.fill_to(0);
+        scene.send_until(507, SOON).await;
+        gate.send_replace(true);
+        scene.receiver.now_answer(Reply::Status(200));
+        if !scene.nothing_pending(patience).await {
+            unrecorded += 1;
+        }
+        assert_eq!(scene.send(1).await.0, 507, "it was still full");
+        scene.disk.make_room();
+        scene.send_until(202, SOON + SOON).await;
+        assert!(
+            scene.nothing_pending(PATIENCE).await,
+            "outcomes are never recorded"
+        );
+    }
+    let (lost, twice) = scene.account().await;
+    (unrecorded, lost, twice)
+}
+
+#[test]
+fn on_a_full_disk_outcomes_are_recorded_in_the_ballasts_room() {
+    if !inside("full::on_a_full_disk_outcomes_are_recorded_in_the_ballasts_room") {
+        return;
+    }
+    run(async {
+        let rounds = Extent::wanted().of(3, 10);
+        // No mark: the disk is really full, in the middle of commits.
+        let mut scene = Scene::begin(&["store.disk_free_min=0", "store.ballast_bytes=4 MiB"]).await;
+        let (unrecorded, lost, twice) = to_the_last_byte(&mut scene, rounds, PATIENCE).await;
+        println!(
+            "full, to the last byte: {rounds} rounds, {} accepted, refused {:?}, {lost} lost, {twice} twice, \
+             {unrecorded} rounds in which outcomes could not be recorded",
+            scene.accepted.len(),
+            scene.refused
+        );
+        assert_eq!((unrecorded, lost, twice), (0, 0, 0));
+        assert!(!scene.router.panicked());
+    });
+}
+
+#[test]
+fn control_without_ballast_outcomes_wait_for_room() {
+    if !inside("full::control_without_ballast_outcomes_wait_for_room") {
+        return;
+    }
+    run(async {
+        let rounds = 1;
+        let mut scene = Scene::begin(&["store.disk_free_min=0", "store.ballast_bytes=0"]).await;
+        let (unrecorded, lost, twice) = to_the_last_byte(&mut scene, rounds, LONG_ENOUGH).await;
+        println!(
+            "full, control without ballast: {rounds} rounds, {} accepted, {lost} lost, {twice} twice, {unrecorded} \
+             rounds in which outcomes could not be recorded (must not be 0)",
+            scene.accepted.len()
+        );
+        assert_eq!(
+            unrecorded, rounds,
+            "the check does not notice that the ballast is gone"
+        );
+        assert_eq!(lost, 0, "late is not lost");
+    });
+}
