@@ -28,7 +28,18 @@ pub(crate) enum Fault {
 impl Program {
     /// Compiles, or says each fault with its place.
     pub(crate) fn compile(code: &str) -> Result<Self, Vec<String>> {
-        let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        // To read all definitions takes most of the time of a fresh instance, and few programs need them
+        // all. No definition takes the place of another, so those that are enough are as good.
+        Self::compile_with(code, jaq_core::defs()).or_else(|_| {
+            let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+            Self::compile_with(code, all)
+        })
+    }
+
+    fn compile_with(
+        code: &str,
+        definitions: impl Iterator<Item = load::parse::Def<&'static str>>,
+    ) -> Result<Self, Vec<String>> {
         let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
         let functions = functions.filter(|(name, _, _)| !UNKNOWN.contains(name));
         let arena = Arena::default();
@@ -171,4 +182,24 @@ pub(crate) fn connect_log() {
     // It fails where it was done before, which is the same.
     drop(log::set_logger(&Forward));
     log::set_max_level(log::LevelFilter::Debug);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// Or a program would mean one thing with the core's definitions and another one with all.
+    #[test]
+    fn no_definition_takes_the_place_of_another() {
+        let functions = jaq_core::funs::<Data>()
+            .chain(jaq_std::funs())
+            .chain(jaq_json::funs());
+        let functions = functions.map(|(name, arguments, _)| (name, arguments.len()));
+        let core = jaq_core::defs().map(|found| (found.name, found.args.len()));
+        let taken: HashSet<_> = functions.chain(core).collect();
+        for found in jaq_std::defs().chain(jaq_json::defs()) {
+            assert!(!taken.contains(&(found.name, found.args.len())), "{}", found.name);
+        }
+    }
 }
