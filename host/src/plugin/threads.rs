@@ -347,6 +347,12 @@ impl Shared {
                 return Some(work);
             }
             queue.busy[number] = None;
+            // What this thread leaves to the other half must find somebody awake there.
+            let mut owners = queue.waiting.iter().map(|work| work.owner);
+            let left = owners.find(|owner| self.may_run(&queue, *owner));
+            if let Some(sleeper) = left.and_then(|owner| self.wake(&mut queue, owner)) {
+                sleeper.thread.unpark();
+            }
             queue.asleep(half).push(Sleeper {
                 number,
                 thread: thread::current(),
