@@ -23,6 +23,7 @@ const BUSY_AGAIN_SECONDS: u32 = 30;
 /// What was accepted before the call is in it. Only for keys that are bound to no tenant: it holds all of them.
 #[utoipa::path(
     get, path = "/api/v1/backup", tag = "backup", operation_id = "backup",
+    security(("key" = ["admin", "router"])),
     params(("key" = Option<bool>, Query, description = "Whether the key that opens all secrets goes in; not where nothing is said")),
     responses((status = 200, description = "The archive", body = Vec<u8>, content_type = "application/x-tar"))
 )]
@@ -36,10 +37,7 @@ pub async fn make(
         false => Key::LeftOut,
     };
     query.finish()?;
-    if caller.principal.tenant.is_some() {
-        let detail = "the key is bound to a tenant, and a backup holds all tenants";
-        return Err(Problem::new(Kind::Forbidden, detail));
-    }
+    caller.must_be_the_routers()?;
     let mut chunks = state.backups.begin(key).await?;
     let body = Body::from_stream(stream::poll_fn(move |context| chunks.poll_recv(context)));
     let mut answer = body.into_response();

@@ -31,6 +31,7 @@ mod migrations;
 mod newest;
 mod opening;
 mod operation_rows;
+mod operations;
 mod pace;
 mod pack;
 mod profile_rows;
@@ -69,19 +70,15 @@ pub use self::reseal::reseal;
 use self::writer::{Kind, Queue};
 use super::{
     Accept, Accepted, CauseQuery, Causes, Condition, Counters, DeliveryDetail, DeliveryPage, DeliveryQuery,
-    Error, EventQuery, EventWalk, Expired, FailedDelivery, FailedWalk, InARow, Key, NewProfile, OldEvent,
-    OperationQuery, Operations, PluginVersion, ReceptionQuery, Recorded, Resend, Result, Retention, Row,
-    Store, StoredEvent, StoredProfile, Tenant, Walked,
+    Error, EventQuery, Expired, InARow, Key, NewProfile, PluginVersion, ReceptionQuery, Recorded, Resend,
+    Result, Retention, Row, Store, StoredEvent, StoredProfile, Tenant,
 };
 use crate::alert;
 use crate::delivery::{Change, Pending, Request};
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::event_type::EventType;
-use crate::id::{
-    DeliveryId, EventId, KeyId, OperationId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId,
-};
-use crate::operation::{self, Operation, Renewed, Step, Stepped};
+use crate::id::{DeliveryId, EventId, KeyId, ReceptionId, RequestId, SourceId, SubscriptionId, TenantId};
 use crate::profile;
 use crate::reception::Reception;
 use crate::source::Source;
@@ -446,56 +443,5 @@ impl Store for SqliteStore {
             let answered = self.queue.close();
             answered.await.unwrap_or(Err(Error::Closed))
         })
-    }
-}
-
-impl Operations for SqliteStore {
-    fn failed_deliveries(&self, walk: FailedWalk) -> BoxFuture<'_, Result<Walked<FailedDelivery>>> {
-        self.read(move |conn| candidates::failed(conn, &walk))
-    }
-
-    fn old_events(&self, walk: EventWalk) -> BoxFuture<'_, Result<Walked<OldEvent>>> {
-        self.read(move |conn| candidates::events(conn, &walk))
-    }
-
-    fn renew(
-        &self,
-        tenant: TenantId,
-        new: Vec<Renewed>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<Option<Pending>>>> {
-        self.write(Kind::Ingest, ROW_WEIGHT * new.len(), move |work| {
-            operation_rows::renew_all(work, tenant, &new, now)
-        })
-    }
-
-    fn add_operation(&self, operation: Operation) -> BoxFuture<'_, Result<bool>> {
-        self.configure(move |work| {
-            operation_rows::add(work, &operation, operation::RUNNING_MAX, operation::KEPT_MAX)
-        })
-    }
-
-    fn operation(&self, id: OperationId) -> BoxFuture<'_, Result<Option<Operation>>> {
-        self.read(move |conn| operation_rows::operation(conn, id))
-    }
-
-    fn operations(&self, query: OperationQuery) -> BoxFuture<'_, Result<Vec<Operation>>> {
-        self.read(move |conn| operation_rows::operations(conn, &query))
-    }
-
-    fn step(&self, step: Step) -> BoxFuture<'_, Result<Stepped>> {
-        self.write(Kind::Ingest, ROW_WEIGHT * (1 + step.put.len()), move |work| {
-            operation_rows::step(work, &step)
-        })
-    }
-
-    fn end_operation(
-        &self,
-        id: OperationId,
-        state: operation::State,
-        error: Option<String>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Operation>>> {
-        self.configure(move |work| operation_rows::end(work, id, state, error.as_deref(), now))
     }
 }
