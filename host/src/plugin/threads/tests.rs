@@ -88,6 +88,7 @@ async fn a_run_that_is_not_brief_is_replaced_with_the_next_tick() {
 }
 
 /// Eight owners that are slow hold one half and leave the other, whoever they are.
+#[expect(clippy::disallowed_methods, reason = "a run is long by taking long")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_that_are_slow_together_leave_half() {
     let threads = Arc::new(start(4, 2));
