@@ -208,6 +208,8 @@ async fn every_operation_lets_in_whom_it_declares() {
             let expected = role.expected(operation.needs.as_deref());
             let right = match expected {
                 Expected::Status(status) => got == status,
+                // Two backups are not made at once: while that of the role before is, it may be 503.
+                Expected::Else if operation.path == "/api/v1/backup" => matches!(got, 200 | 503),
                 Expected::Else => !matches!(got, 401 | 403) && got < 500,
             };
             assert!(
