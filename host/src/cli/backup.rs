@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// The file, which must not be there yet, or the directory that gets one named by the time
     #[arg(value_name = "FILE|DIR")]
     destination: PathBuf,
-    /// Put the key in that opens the secrets in the database [default]
+    /// Put the key in that opens the secrets in the database (the default)
     #[arg(long, conflicts_with = "without_key")]
     with_key: bool,
     /// Leave the key out
