@@ -51,6 +51,7 @@ mod guests;
 mod headers;
 mod kill;
 mod month;
+mod namespaces;
 mod nth_error;
 mod panics;
 mod percentile;

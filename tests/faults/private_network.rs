@@ -14,46 +14,29 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Tells a test that it runs inside.
-const INSIDE: &str = "HOOKWAY_FAULTS_NETWORK";
+use crate::namespaces;
+
 /// Where canaries listen: plain HTTP, HTTPS and the port that so many inner services have.
 const PORTS: [u16; 3] = [80, HTTPS, 8080];
 const HTTPS: u16 = 443;
 /// A proxy that everything is told to take, and nothing may.
 const PROXY: &str = "http://10.99.99.99:8080";
 
-/// True where this process is inside already. Outside, runs the test of this whole name inside, and has its
-/// end. Fails where there are no namespaces to be had: what cannot run shows nothing.
+/// Who may say which proxy is to be taken; programs differ in the spelling.
+const PROXY_VARIABLES: [&str; 6] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+];
+
+/// True inside of a network of its own, in which the test of this whole name runs again; see
+/// [`namespaces::inside`].
 pub fn inside(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let program = std::env::current_exe().expect("this program has a path");
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--net", "--mount"]);
-    for name in [
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-    ] {
-        command.env(name, PROXY);
-    }
-    let ended = command
-        .arg(program)
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .status()
-        .expect("`unshare` of util-linux is needed for this test");
-    assert!(
-        ended.success(),
-        "{test} failed inside of its namespaces ({ended}). If it says `Operation not permitted`: this machine \
-         allows no user namespaces; run it as root, or set kernel.unprivileged_userns_clone=1 and \
-         kernel.apparmor_restrict_unprivileged_userns=0"
-    );
-    false
+    let proxies = PROXY_VARIABLES.map(|name| (name, PROXY));
+    namespaces::inside(test, &["--net", "--mount"], &proxies)
 }
 
 /// Runs `ip`, which must succeed.

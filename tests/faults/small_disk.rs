@@ -5,32 +5,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Tells a test that it runs inside. Not `HOOKWAY_…`: those are settings to a router.
-const INSIDE: &str = "FAULTS_INSIDE";
+use crate::namespaces;
+
 /// What is written at once by who fills a disk.
 static CHUNK: [u8; 64 << 10] = [0x5a; 64 << 10];
 
-/// True where this process is inside already. Outside, runs the test of this whole name inside, and has its
-/// end. Fails where there are no namespaces to be had: what cannot run shows nothing.
+/// True inside of namespaces where a test may mount, in which the test of this whole name runs again; see
+/// [`namespaces::inside`].
 pub fn inside(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let program = std::env::current_exe().expect("this program has a path");
-    let ended = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount"])
-        .arg(program)
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .status()
-        .expect("`unshare` of util-linux is needed for this test");
-    assert!(
-        ended.success(),
-        "{test} failed inside of its namespaces ({ended}). If it says `Operation not permitted`: this machine \
-         allows no user namespaces; run it as root, or set kernel.unprivileged_userns_clone=1 and \
-         kernel.apparmor_restrict_unprivileged_userns=0"
-    );
-    false
+    namespaces::inside(test, &["--mount"], &[])
 }
 
 /// A disk of its own.
