@@ -114,6 +114,22 @@ impl Error {
             Self::Backend(_) => Unwritten::Backend,
         }
     }
+
+    /// The same error once more, for the next of several who wait for one answer.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Full(source) => Self::Full(source.to_string().into()),
+            Self::Busy => Self::Busy,
+            Self::Fenced => Self::Fenced,
+            Self::Closed => Self::Closed,
+            Self::Taken { what } => Self::Taken { what: what.clone() },
+            Self::Changed => Self::Changed,
+            Self::Missing { what } => Self::Missing { what },
+            Self::Damaged { what } => Self::Damaged { what: what.clone() },
+            Self::Backend(source) => Self::Backend(source.to_string().into()),
+        }
+    }
 }
 
 /// A cause from a backend.

@@ -61,18 +61,3 @@ pub(super) fn ends_writer(error: &Error) -> bool {
         )
     )
 }
-
-/// The same error once more, for the next of several who wait for one answer.
-pub(super) fn again(error: &Error) -> Error {
-    match error {
-        Error::Full(source) => Error::Full(source.to_string().into()),
-        Error::Busy => Error::Busy,
-        Error::Fenced => Error::Fenced,
-        Error::Closed => Error::Closed,
-        Error::Taken { what } => Error::Taken { what: what.clone() },
-        Error::Changed => Error::Changed,
-        Error::Missing { what } => Error::Missing { what },
-        Error::Damaged { what } => Error::Damaged { what: what.clone() },
-        Error::Backend(source) => Error::Backend(source.to_string().into()),
-    }
-}

@@ -353,7 +353,7 @@ impl Writer {
     }
 
     fn refuse_all(&self, batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
-        let verdicts = batch.iter().map(|_| Err(fault::again(error))).collect();
+        let verdicts = batch.iter().map(|_| Err(error.again())).collect();
         self.answers.give(batch, Verdicts::Each(verdicts));
         if fault::ends_writer(error) {
             ended(error);
@@ -389,7 +389,7 @@ impl Writer {
         let mut verdicts = Vec::with_capacity(batch.len());
         for command in batch {
             if matches!(first, Error::Full(_)) && command.kind() == Kind::Ingest {
-                verdicts.push(Err(fault::again(first)));
+                verdicts.push(Err(first.again()));
                 continue;
             }
             let before = work.tally.clone();
