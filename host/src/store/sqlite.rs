@@ -46,6 +46,7 @@ mod schema;
 mod seen;
 mod segments;
 mod source_rows;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod totals;
