@@ -374,6 +374,10 @@ pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
 
+    /// Whether there was no room for what was to be written last: on the disk, or in a quota, of which the disk
+    /// says nothing.
+    fn is_full(&self) -> bool;
+
     /// Waits until nothing is written any more: the store was closed, or its writer has ended after a
     /// failed write or sync, which it does for good.
     fn ended(&self) -> BoxFuture<'_, ()>;

@@ -431,6 +431,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
     fn ended(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.queue.ended())
     }

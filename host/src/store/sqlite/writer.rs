@@ -169,6 +169,11 @@ impl Queue {
         self.pressure.waiting()
     }
 
+    /// Whether there was no room for what was to be written last.
+    pub(super) fn is_full(&self) -> bool {
+        self.told.is_full()
+    }
+
     /// What was committed since the start.
     pub(super) fn committed(&self) -> Committed {
         self.told.read()
@@ -335,11 +340,13 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Box<dyn Command>>) -> Flow {
         let error = match self.together(&mut batch) {
             Ok(()) => {
+                self.told.found_room(true);
                 self.answers.give(batch, Verdicts::Done);
                 return Flow::GoOn;
             }
             Err(error) => error,
         };
+        self.told.found_room(!matches!(error, Error::Full(_)));
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
             return self.refuse_all(batch, &error);
         }
