@@ -168,6 +168,7 @@ async fn every_operation_lets_in_whom_it_declares() {
     ];
     for (name, scopes) in [
         ("ingest", &["ingest"] as &[&str]),
+        ("metrics", &["metrics"]),
         ("read", &["read"]),
         ("manage", &["manage"]),
         ("admin", &["admin"]),
@@ -183,6 +184,7 @@ async fn every_operation_lets_in_whom_it_declares() {
             &["read"] as &[&str],
             &["read", "router"] as &[&str],
         ),
+        ("metrics of the router", &["metrics"], &["metrics", "router"]),
         ("manage of the router", &["manage"], &["manage", "router"]),
         ("admin of the router", &["admin"], &["admin", "router"]),
     ] {

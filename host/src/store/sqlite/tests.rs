@@ -4,6 +4,7 @@ mod damage;
 mod expiry;
 mod keys;
 mod migrations;
+mod sums;
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
