@@ -158,7 +158,7 @@ impl SubscriptionRow {
                 self.sealed
             ],
         )?;
-        work.used(self.id);
+        work.used_elsewhere(self.id);
         self.write_pins(work)
     }
 
@@ -272,7 +272,7 @@ pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
             serde_json::to_string(&tenant.settings).map_err(backend)?
         ],
     )?;
-    work.used(tenant.id.number());
+    work.used_elsewhere(tenant.id.number());
     Ok(())
 }
 
@@ -327,7 +327,7 @@ pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
             key.revoked_at.map(Timestamp::as_millis),
         ],
     )?;
-    work.used(key.id.number());
+    work.used_elsewhere(key.id.number());
     Ok(())
 }
 

@@ -146,7 +146,7 @@ impl SourceRow {
                 self.sealed
             ],
         )?;
-        work.used(self.id);
+        work.used_elsewhere(self.id);
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! One write transaction in the making: the connection, the open segment, and what is added up over
 //! the batch and written once at its end.
 //!
-//! Counters, the bounds of the open segment and the greatest id change with nearly every command;
-//! each is kept in memory while the batch runs and costs one statement for the whole of it. What is
-//! in [`Tally`] becomes the writer's own only after the commit.
+//! Counters and the bounds of the open segment change with nearly every command; each is kept in memory
+//! while the batch runs and costs one statement for the whole of it. What is in [`Tally`] becomes the
+//! writer's own only after the commit. The greatest id is written where nothing else would tell it; see
+//! [`reach`](super::reach). That we still own what we write is read first: nobody else can take it over
+//! before the end of a transaction that may write.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,7 +48,10 @@ pub(super) struct Tally {
     low: i64,
     high: i64,
     bytes: i64,
+    /// The greatest number of an id that was used since the start.
     newest: i64,
+    /// The greatest of this transaction that has to be noted with it; 0 where none has.
+    to_note: i64,
 }
 
 /// How the counters of one subscription move.
@@ -174,6 +179,7 @@ impl Tally {
             high: 0,
             bytes: 0,
             newest: 0,
+            to_note: 0,
         };
         let mut query = conn.prepare("SELECT n, bytes, opened_at FROM segment WHERE state = 0")?;
         let mut rows = query.query([])?;
@@ -188,14 +194,24 @@ impl Tally {
 }
 
 impl<'c> Work<'c> {
-    /// Begins with what the writer knows.
-    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, keys: &'c Keys, tally: &Tally) -> Self {
-        Self {
+    /// Begins with what the writer knows, if we still own what we write. In a transaction that may write.
+    pub(super) fn new(
+        conn: &'c Connection,
+        fixed: &'c Fixed,
+        keys: &'c Keys,
+        tally: &Tally,
+    ) -> Result<Self> {
+        let mut owner = conn.prepare_cached("SELECT epoch FROM owner")?;
+        let epoch: i64 = owner.query_row([], |row| row.get(0))?;
+        if epoch != fixed.epoch {
+            return Err(Error::Fenced);
+        }
+        Ok(Self {
             conn,
             fixed,
             keys,
             tally: tally.clone(),
-        }
+        })
     }
 
     /// A statement, prepared once.
@@ -207,6 +223,7 @@ impl<'c> Work<'c> {
     pub(super) fn roll(&mut self, now: Timestamp) -> Result<()> {
         self.flush_segment()?;
         if self.tally.open > 0 {
+            self.note_newest()?;
             self.conn.execute(
                 "UPDATE segment SET state = 1, closed_at = ?2 WHERE n = ?1",
                 params![self.tally.open, now.as_millis()],
@@ -247,9 +264,16 @@ impl<'c> Work<'c> {
         self.used(id);
     }
 
-    /// Takes note of an id number, so that it is never used again.
+    /// Takes note of an id number, so that it is never used again: one of a row in the ledger or in the
+    /// open segment.
     pub(super) fn used(&mut self, id: i64) {
         self.tally.newest = self.tally.newest.max(id);
+    }
+
+    /// Takes note of the id number of any other row, which may be gone at the next start.
+    pub(super) fn used_elsewhere(&mut self, id: i64) {
+        self.tally.to_note = self.tally.to_note.max(id);
+        self.used(id);
     }
 
     /// A delivery was created.
@@ -337,7 +361,7 @@ impl<'c> Work<'c> {
         }
     }
 
-    /// Writes what was added up, and makes sure that we still own what we write.
+    /// Writes what was added up.
     pub(super) fn finish(mut self) -> Result<Tally> {
         self.flush_segment()?;
         let mut update = self.statement(
@@ -376,12 +400,18 @@ impl<'c> Work<'c> {
                 insert.execute(values)?;
             }
         }
-        let mut own = self.statement("UPDATE owner SET newest = max(newest, ?1) WHERE epoch = ?2")?;
-        if own.execute(params![self.tally.newest, self.fixed.epoch])? == 0 {
-            return Err(Error::Fenced);
+        if self.tally.to_note > 0 {
+            self.note_newest()?;
         }
         self.tally.totals.transaction();
         Ok(self.tally)
+    }
+
+    fn note_newest(&mut self) -> Result<()> {
+        let mut note = self.conn.prepare_cached("UPDATE owner SET newest = max(newest, ?)")?;
+        note.execute([self.tally.newest])?;
+        self.tally.to_note = 0;
+        Ok(())
     }
 
     fn flush_segment(&mut self) -> Result<()> {
