@@ -13,11 +13,53 @@
 //! - A number of anything else raises `owner.newest` when it is used: subscriptions, tenants, keys and
 //!   whatever can be removed.
 //!
-//! At the start `owner.newest` is brought up to date, before a number can be used.
+//! At the start `owner.newest` is brought up to date, before a number can be used. The row of the open segment
+//! is not: its bounds and what has come since it was written are read from its tables into memory, and stand
+//! in its row when it is closed.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::schema::SEGMENT_TABLES;
+use super::work::ROW_BYTES;
+
+/// The first column of the key of these tables.
+fn key_of(kind: &str) -> &'static str {
+    match kind {
+        "attempt" | "run" => "delivery",
+        _ => "id",
+    }
+}
+
+/// What a row of these tables adds to the size of its segment beside [`ROW_BYTES`], in SQL. Lengths are read
+/// without what they are of.
+pub(super) fn payload_of(kind: &str) -> &'static str {
+    match kind {
+        "event" => "length(data) + coalesce(length(headers), 0)",
+        "request" => "length(body)",
+        "attempt" => "coalesce(length(body), 0)",
+        "run" => "coalesce(length(logs), 0)",
+        "reception" => {
+            "coalesce(length(headers), 0) + coalesce(length(detail), 0) + coalesce(length(body), 0)"
+        }
+        _ => "0",
+    }
+}
+
+/// The size of what has a greater number than this in the tables of a segment. What came later and belongs
+/// to something with a smaller number is not among it; the size of a segment is a guess.
+pub(super) fn bytes_above(conn: &Connection, n: i64, above: i64) -> rusqlite::Result<i64> {
+    let mut bytes = 0_i64;
+    for kind in SEGMENT_TABLES {
+        let (key, payload) = (key_of(kind), payload_of(kind));
+        let sql = format!("SELECT count(*), coalesce(sum({payload}), 0) FROM {kind}_{n} WHERE {key} > ?");
+        let (rows, payloads): (i64, i64) =
+            conn.query_row(&sql, [above], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        bytes = bytes
+            .saturating_add(rows.saturating_mul(ROW_BYTES))
+            .saturating_add(payloads);
+    }
+    Ok(bytes)
+}
 
 /// The least and the greatest number among the keys of a segment's tables; none where all are empty. The
 /// ends of each table are looked up, however many rows it has.
@@ -26,14 +68,12 @@ pub(super) fn of_segment(conn: &Connection, n: i64) -> rusqlite::Result<Option<(
     for kind in SEGMENT_TABLES {
         let table = format!("{kind}_{n}");
         // A copy of an earlier version, which nobody has opened since, has fewer kinds.
-        let mut there = conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")?;
+        let mut there =
+            conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")?;
         if !there.exists([&table])? {
             continue;
         }
-        let key = match kind {
-            "attempt" | "run" => "delivery",
-            _ => "id",
-        };
+        let key = key_of(kind);
         // One aggregate in each SELECT: only then is it a look-up.
         let sql = format!("SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})");
         let (least, greatest): (Option<i64>, Option<i64>) =

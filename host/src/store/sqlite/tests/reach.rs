@@ -1,7 +1,8 @@
-//! Id numbers after an end that nobody prepared for.
+//! Id numbers and the bounds of segments, above all after an end that nobody prepared for.
 
 use std::time::Duration;
 
+use super::super::reach;
 use super::*;
 use crate::delivery::Pending;
 use crate::id::{EventId, EventKind, Generator, OperationId, SourceId, TenantId};
@@ -21,6 +22,13 @@ async fn killed(store: &SqliteStore, directory: &Directory) -> (Directory, Sqlit
     (image, after)
 }
 
+/// A row of `segment`: its low and high number and its bytes.
+fn segment(directory: &Directory, n: i64) -> (i64, i64, i64) {
+    let sql = "SELECT low, high, bytes FROM segment WHERE n = ?";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    directory.database().query_row(sql, [n], read).unwrap()
+}
+
 fn noted(directory: &Directory) -> i64 {
     let sql = "SELECT newest FROM owner";
     directory.database().query_row(sql, [], |row| row.get(0)).unwrap()
@@ -33,6 +41,12 @@ async fn accept(store: &SqliteStore, maker: &Maker, new: crate::delivery::NewEve
 async fn deliver(store: &SqliteStore, maker: &Maker, row: &Pending) {
     let change = maker.attempted(row, Next::Delivered);
     store.record(store.epoch(), vec![change]).await.unwrap();
+}
+
+/// Closes the open segment.
+async fn roll(store: &SqliteStore) {
+    let run = |work: &mut crate::store::sqlite::work::Work<'_>| work.roll(contract::START);
+    store.queue.call(Kind::Outcome, 0, run).await.unwrap();
 }
 
 async fn events(store: &SqliteStore) -> Vec<EventId> {
@@ -184,4 +198,126 @@ async fn a_copy_knows_its_newest_number() {
         let copy = super::super::check(&into).unwrap();
         assert!(copy.newest >= used, "{way}: {} and not {used}", copy.newest);
     }
+}
+
+#[tokio::test]
+async fn nothing_but_rows_is_written_with_most_transactions() {
+    let directory = Directory::new(Size::Usual);
+    let maker = Maker::new();
+    let store = directory.sqlite();
+    let new = || maker.matched(maker.event(Some("a"), "{}"), &[SUBSCRIPTION]);
+    accept(&store, &maker, new()).await;
+    let before = (noted(&directory), segment(&directory, 1));
+    for _ in 0..10 {
+        let new = maker.matched(maker.event(None, "{}"), &[SUBSCRIPTION]);
+        accept(&store, &maker, new).await;
+    }
+    assert_eq!((noted(&directory), segment(&directory, 1)), before);
+
+    // A repetition alone writes nothing at all.
+    let log = directory.dir.path().join("hookway.db-wal");
+    let length = || std::fs::metadata(&log).unwrap().len();
+    let before = length();
+    let answers = contract::done(store.accept(maker.call(vec![new()])).await.unwrap());
+    assert!(answers[0].duplicate);
+    assert_eq!(length(), before);
+
+    // Retention hears of what comes all the same.
+    let large = maker.matched(maker.event(None, &"x".repeat(1 << 20)), &[]);
+    accept(&store, &maker, large).await;
+    let (low, high, bytes) = segment(&directory, 1);
+    assert!((1 << 20..1 << 21).contains(&bytes), "{bytes}");
+    assert_eq!(reach::of_segment(&directory.database(), 1), Ok(Some((low, high))));
+}
+
+/// A store with a closed segment, and an open one with rows of both; their first delivery and the event behind.
+async fn two_segments(directory: &Directory, maker: &Maker) -> (SqliteStore, Pending, EventId) {
+    let store = directory.sqlite();
+    accept(
+        &store,
+        maker,
+        maker.matched(maker.event(None, "{}"), &[SUBSCRIPTION]),
+    )
+    .await;
+    let first = contract::all_pending(&store).await[0];
+    accept(&store, maker, maker.matched(maker.event(None, "{}"), &[])).await;
+    roll(&store).await;
+    let new = maker.matched(maker.event(None, "second"), &[SUBSCRIPTION]);
+    let second = new.event.id;
+    accept(&store, maker, new).await;
+    store
+        .record_receptions(vec![maker.reception(SourceId::from_number(7))])
+        .await
+        .unwrap();
+    // It belongs below everything else that is in this segment.
+    deliver(&store, maker, &first).await;
+    (store, first, second)
+}
+
+#[tokio::test]
+async fn a_segment_that_is_closed_after_a_kill_is_found_by_all_its_rows() {
+    let directory = Directory::new(Size::Usual);
+    let maker = Maker::new();
+    let (store, first, second) = two_segments(&directory, &maker).await;
+    let (image, after) = killed(&store, &directory).await;
+    // Once as it was left, once with more behind it.
+    let last = maker.matched(maker.event(None, "third"), &[]);
+    let third = last.event.id;
+    for more in [false, true] {
+        let (image, after) = match more {
+            false => (&image, &after),
+            true => (&directory, &store),
+        };
+        if more {
+            accept(after, &maker, last.clone()).await;
+        }
+        roll(after).await;
+        let (low, high, _) = segment(image, 2);
+        let found = reach::of_segment(&image.database(), 2).unwrap().unwrap();
+        assert_eq!((low, high), found);
+        assert_eq!(low, first.delivery.number());
+        assert_eq!(high >= third.number(), more);
+        let detail = after.delivery(first.delivery).await.unwrap().unwrap();
+        assert_eq!(detail.attempts.len(), 1);
+        assert!(after.event(second).await.unwrap().is_some());
+        let mut all = contract::all_pending(after).await;
+        all.retain(|row| row.event == second);
+        assert_eq!(all.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_kill_forgets_no_size_and_keeps_nothing_for_ever() {
+    let directory = Directory::new(Size::Usual);
+    let maker = Maker::new();
+    let store = directory.sqlite();
+    let large = maker.matched(maker.event(None, &"x".repeat(2 << 20)), &[]);
+    accept(&store, &maker, large).await;
+    // Behind what the row of the segment tells.
+    for _ in 0..20 {
+        let new = maker.matched(maker.received(None, &"x".repeat(9_000)), &[SUBSCRIPTION]);
+        contract::done(
+            store
+                .accept(maker.received_call(vec![new], SourceId::from_number(7)))
+                .await
+                .unwrap(),
+        );
+    }
+    for row in contract::all_pending(&store).await {
+        deliver(&store, &maker, &row).await;
+    }
+    let (image, after) = killed(&store, &directory).await;
+    assert!(segment(&image, 1).2 < (2 << 20) + 9_000);
+    roll(&after).await;
+    roll(&store).await;
+    assert_eq!(segment(&image, 1), segment(&directory, 1));
+    assert!(segment(&image, 1).2 > (2 << 20) + 20 * 9_000);
+
+    // What a segment holds is known too where nothing was ever noted of it: it closes by age.
+    let new = maker.matched(maker.event(None, "{}"), &[]);
+    accept(&store, &maker, new).await;
+    let (_image, after) = killed(&store, &directory).await;
+    assert_eq!(events(&after).await.len(), 22);
+    while after.expire(maker.now, EVERYTHING_GOES).await.unwrap().segments > 0 {}
+    assert!(events(&after).await.is_empty());
 }
