@@ -115,6 +115,8 @@ impl Loaded {
             producer.await.unwrap();
         }
         self.router.kill();
+        // What the kernel still holds of it came before whatever the next one sends.
+        self.receiver.rest().await;
         let accepted = self.accepted.lock().unwrap().clone();
         (accepted, self.receiver, self.gate, self.dir)
     }
