@@ -262,14 +262,14 @@ async fn a_stored_source_that_is_not_valid_any_more_keeps_nothing_else_from_work
     let database = rusqlite::Connection::open(file).unwrap();
     let changed = database
         .execute(
-            "UPDATE source SET document = json_set(document, '$.preset', 'of-tomorrow') WHERE name = 'old'",
+            "UPDATE source SET document = json_set(document, '$.preset', 'of-tomorrow'), sum = NULL WHERE name = 'old'",
             [],
         )
         .unwrap();
     assert_eq!(changed, 1);
     database
         .execute(
-            "UPDATE source SET document = json_set(document, '$.settings.colour', 1) WHERE name = 'odd'",
+            "UPDATE source SET document = json_set(document, '$.settings.colour', 1), sum = NULL WHERE name = 'odd'",
             [],
         )
         .unwrap();
