@@ -33,7 +33,9 @@ const CHECK_BYTES: usize = 3;
 pub enum Scope {
     /// Bring events in, and nothing else: what a producer gets.
     Ingest,
-    /// See everything but secrets.
+    /// Read the numbers of the whole router, and nothing else: what Prometheus gets.
+    Metrics,
+    /// See everything but secrets. Includes `metrics`.
     Read,
     /// See and change subscriptions and plugins, resend. Includes `read`, not `ingest`.
     Manage,
@@ -43,12 +45,13 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes, for whoever must name them.
-    pub const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Manage, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Metrics, Self::Read, Self::Manage, Self::Admin];
 
     /// The word in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Metrics => "metrics",
             Self::Read => "read",
             Self::Manage => "manage",
             Self::Admin => "admin",
@@ -59,8 +62,9 @@ impl Scope {
     pub const fn allows(self, needed: Self) -> bool {
         match self {
             Self::Ingest => matches!(needed, Self::Ingest),
-            Self::Read => matches!(needed, Self::Read),
-            Self::Manage => matches!(needed, Self::Read | Self::Manage),
+            Self::Metrics => matches!(needed, Self::Metrics),
+            Self::Read => matches!(needed, Self::Metrics | Self::Read),
+            Self::Manage => matches!(needed, Self::Metrics | Self::Read | Self::Manage),
             Self::Admin => true,
         }
     }
@@ -71,13 +75,14 @@ impl Scope {
             Self::Read => 2,
             Self::Manage => 4,
             Self::Admin => 8,
+            Self::Metrics => 16,
         }
     }
 }
 
 /// A word that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a scope; the scopes are ingest, read, manage and admin")]
+#[error("not a scope; the scopes are ingest, metrics, read, manage and admin")]
 pub struct NotAScope;
 
 impl FromStr for Scope {
@@ -309,10 +314,11 @@ mod tests {
     #[test]
     fn scopes_imply_as_documented() {
         let table = [
-            (Scope::Ingest, [true, false, false, false]),
-            (Scope::Read, [false, true, false, false]),
-            (Scope::Manage, [false, true, true, false]),
-            (Scope::Admin, [true, true, true, true]),
+            (Scope::Ingest, [true, false, false, false, false]),
+            (Scope::Metrics, [false, true, false, false, false]),
+            (Scope::Read, [false, true, true, false, false]),
+            (Scope::Manage, [false, true, true, true, false]),
+            (Scope::Admin, [true, true, true, true, true]),
         ];
         for (scope, allowed) in table {
             for (needed, allowed) in Scope::ALL.into_iter().zip(allowed) {
@@ -338,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn scopes_are_round(bits in 0_u8..16) {
+        fn scopes_are_round(bits in 0_u8..32) {
             let scopes = Scopes(bits);
             prop_assert_eq!(scopes.to_string().parse::<Scopes>().unwrap(), scopes);
             prop_assert_eq!(scopes.iter().collect::<Scopes>(), scopes);

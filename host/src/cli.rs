@@ -303,15 +303,23 @@ impl Context {
         )?)
     }
 
+    /// Where somebody said that the router is.
+    fn named(&self) -> Option<&String> {
+        self.global.server.as_ref().or(self.environment.url.as_ref())
+    }
+
+    /// Where the router is: where somebody said, or where one on this machine listens.
+    fn base(&self) -> Result<url::Url, Failure> {
+        match self.named() {
+            Some(url) => client::base_from(url),
+            None => Ok(client::base_of(self.load(Vec::new())?.config.server.listen)),
+        }
+    }
+
     /// A client of the router, with the key that this machine or the caller has.
     fn client(&self) -> Result<Client, Failure> {
         let loaded = self.load(Vec::new())?;
-        let named = self
-            .global
-            .server
-            .clone()
-            .or_else(|| self.environment.url.clone());
-        let base = match &named {
+        let base = match self.named() {
             Some(url) => client::base_from(url)?,
             None => client::base_of(loaded.config.server.listen),
         };

@@ -22,6 +22,8 @@
 mod binary;
 mod structured;
 
+pub use structured::decoded;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

@@ -81,8 +81,8 @@ settings! {
         answer_timeout: Duration = Time, "2min", in SECOND..=HOUR;
         /// People who may watch `/api/v1/tail` at once.
         watchers_max: usize = Count, "64", in 0..=10_000;
-        /// Who may read `/metrics`: `key`, who has a key with the scope `read` that is bound to no tenant or to
-        /// `default`; or `open`, everybody who reaches the router.
+        /// Who may read `/metrics`: `key`, who has a key with the scope `metrics` or `read` that is bound to no
+        /// tenant or to `default`; or `open`, everybody who reaches the router.
         metrics: MetricsFor = Choice, "key";
         /// Proxies in front of the router, as addresses or networks joined by commas. What they say in
         /// `X-Forwarded-For` is believed; what others say there is not.

@@ -35,6 +35,14 @@ pub fn room(path: &Path) -> io::Result<Room> {
     })
 }
 
+/// Whether something could not be written because there is no room: on the disk, or in a quota.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// The ballast of a data directory.
 #[derive(Clone, Debug)]
 pub struct Ballast {
@@ -117,6 +125,14 @@ mod tests {
         let room = room(dir.path()).unwrap();
         assert!(room.total > 0 && room.free <= room.total, "{room:?}");
         assert!(super::room(&dir.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_quota_is_a_full_disk() {
+        use rustix::io::Errno;
+        for (errno, full) in [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::IO, false)] {
+            assert_eq!(is_full(&errno.into()), full, "{errno}");
+        }
     }
 
     #[test]

@@ -68,18 +68,8 @@ pub struct Dispatcher {
     lost: Arc<AtomicI64>,
     lost_some: Arc<Notify>,
     stop: Arc<watch::Sender<bool>>,
-    state: watch::Receiver<Progress>,
-}
-
-/// What the loop is doing, for those who wait for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Rows under way.
-    pub under_way: usize,
-    /// Nothing is under way, nothing is due that could start, and the ledger is read.
-    pub settled: bool,
-    /// The loop has ended.
-    pub ended: bool,
+    settled: watch::Receiver<bool>,
+    ended: watch::Receiver<bool>,
 }
 
 enum Message {
@@ -104,7 +94,10 @@ pub struct Loop {
     lost: Arc<AtomicI64>,
     lost_some: Arc<Notify>,
     stop: watch::Receiver<bool>,
-    state: watch::Sender<Progress>,
+    /// Whether nothing is under way, nothing is due that could start, and the ledger is read.
+    settled: watch::Sender<bool>,
+    /// Apart from the one above, which changes often: who waits for the end is not woken each time.
+    ended: watch::Sender<bool>,
     limits: QueueLimits,
 }
 
@@ -115,13 +108,15 @@ impl Dispatcher {
         let lost = Arc::new(AtomicI64::new(i64::MAX));
         let lost_some = Arc::new(Notify::new());
         let stop = Arc::new(watch::Sender::new(false));
-        let (state, watching) = watch::channel(Progress::default());
+        let (settled, watching) = watch::channel(false);
+        let (ended, watching_end) = watch::channel(false);
         let work = Loop {
             inbox: receiver,
             lost: lost.clone(),
             lost_some: lost_some.clone(),
             stop: stop.subscribe(),
-            state,
+            settled,
+            ended,
             limits,
         };
         (
@@ -130,7 +125,8 @@ impl Dispatcher {
                 lost,
                 lost_some,
                 stop,
-                state: watching,
+                settled: watching,
+                ended: watching_end,
             },
             work,
         )
@@ -138,9 +134,9 @@ impl Dispatcher {
 
     /// Waits until the loop has ended: it was stopped, or the store has failed.
     pub async fn ended(&self) {
-        let mut state = self.state.clone();
+        let mut ended = self.ended.clone();
         // An error means that the loop is gone, which is what is waited for.
-        let _gone = state.wait_for(|progress| progress.ended).await;
+        let _gone = ended.wait_for(|ended| *ended).await;
     }
 
     /// Starts nothing more and waits until what is under way has ended and is committed.
@@ -157,9 +153,9 @@ impl Dispatcher {
             if self.inbox.send(Message::Settled { answer }).await.is_err() || answered.await.is_err() {
                 return;
             }
-            let mut state = self.state.clone();
-            let settled = state.wait_for(|progress| progress.settled || progress.ended);
-            if settled.await.is_err() {
+            let mut settled = self.settled.clone();
+            // The loop says so when it ends, too.
+            if settled.wait_for(|settled| *settled).await.is_err() {
                 return;
             }
             if self.inbox.capacity() == self.inbox.max_capacity() {
@@ -281,13 +277,11 @@ impl Loop {
             }
             running.start_what_may(now);
             running.answer_who_asks();
-            let progress = running.progress(page.is_none() && retry_at.is_none());
-            self.state.send_if_modified(|state| {
-                let changed = *state != progress;
-                *state = progress;
-                changed
-            });
-            if running.stopping && progress.under_way == 0 {
+            let under_way = running.queue.under_way();
+            let settled = under_way == 0 && page.is_none() && retry_at.is_none();
+            self.settled
+                .send_if_modified(|state| std::mem::replace(state, settled) != settled);
+            if running.stopping && under_way == 0 {
                 break;
             }
             let wakes = [running.queue.next_due(), retry_at, next_probe]
@@ -320,7 +314,8 @@ impl Loop {
                 () = wait_until(&tools, wake) => {}
             }
         }
-        self.state.send_modify(|state| state.ended = true);
+        self.settled.send_replace(true);
+        self.ended.send_replace(true);
     }
 }
 
@@ -482,15 +477,6 @@ impl Running {
                 *retry_at = Some(self.tools.clock.now().plus(LEDGER_RETRY));
                 None
             }
-        }
-    }
-
-    fn progress(&self, nothing_read: bool) -> Progress {
-        let under_way = self.queue.under_way();
-        Progress {
-            under_way,
-            settled: under_way == 0 && nothing_read,
-            ended: false,
         }
     }
 }

@@ -11,12 +11,15 @@
 
 mod address;
 mod client;
+mod connection;
 mod dial;
 mod failure;
 mod guard;
 mod interim;
 mod policy;
+mod pool;
 mod spelling;
+mod target;
 mod url;
 
 pub use self::address::{Reach, classify};
@@ -24,6 +27,7 @@ pub use self::client::{Egress, EgressError, Limits, Outbound, RESPONSE_HEADERS_M
 pub use self::guard::{ANSWERS_MAX, LOOKUPS_MAX, Lookup, LookupFuture, SystemLookup, look_up};
 pub use self::policy::{AllowRule, AllowTarget, Policy, Refusal, RuleFault};
 pub use self::spelling::Spelling;
+pub use self::target::Target;
 pub use self::url::{URL_BYTES_MAX, UrlFault, check_url, with_path};
 
 #[cfg(test)]

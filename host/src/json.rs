@@ -348,8 +348,9 @@ pub fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     (near.0 <= HINT_EDITS_MAX && near.0 < near.1.len()).then_some(near.1)
 }
 
-/// Levenshtein's distance, over bytes; both names are short.
-fn edits(a: &str, b: &str) -> usize {
+/// Levenshtein's distance, over bytes and whatever their case; both names are short, for the work grows with
+/// their product.
+pub fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = row[0];

@@ -5,6 +5,8 @@
 //! What does not change from one delivery to the next (the parsed URL, the subscription's own headers,
 //! the keyed signature state) is made once, as an [`Endpoint`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
@@ -65,7 +67,7 @@ pub enum Fault {
 
 /// The part of a subscription's endpoint that is made once and used for every request.
 pub struct Endpoint {
-    url: Url,
+    url: Arc<Url>,
     headers: HeaderMap,
     spelled: Vec<String>,
     signer: Option<Signer>,
@@ -78,7 +80,7 @@ pub struct Outbound {
     /// The method.
     pub method: Method,
     /// The whole URL.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// All headers; the signature's are still to come.
     pub headers: HeaderMap,
     /// The body.
@@ -112,12 +114,17 @@ impl Endpoint {
             headers.insert(name, value);
         }
         Ok(Self {
-            url,
+            url: Arc::new(url),
             headers,
             spelled: spelled(subscription, profile),
             signer: None,
             stale_at: None,
         })
+    }
+
+    /// The URL of requests that name no path of their own.
+    pub fn url(&self) -> &Arc<Url> {
+        &self.url
     }
 
     /// How the names of headers are to be written on the wire, each once: some receivers know upper and
@@ -155,7 +162,7 @@ impl Endpoint {
             let body = within(profile, rendered.body.into_bytes())?;
             return Ok(Outbound {
                 method: Method::POST,
-                url: self.url.clone(),
+                url: Arc::clone(&self.url),
                 headers,
                 body,
             });
@@ -192,11 +199,11 @@ impl Endpoint {
     }
 
     /// The endpoint's URL with a plugin's path and query; scheme, host and port stay.
-    fn joined(&self, path: Option<&str>) -> Result<Url, Fault> {
+    fn joined(&self, path: Option<&str>) -> Result<Arc<Url>, Fault> {
         let Some(path) = path else {
-            return Ok(self.url.clone());
+            return Ok(Arc::clone(&self.url));
         };
-        let mut url = self.url.clone();
+        let mut url = Url::clone(&self.url);
         let (path, query) = path
             .split_once('?')
             .map_or((path, None), |(path, query)| (path, Some(query)));
@@ -204,7 +211,7 @@ impl Endpoint {
         url.set_query(query);
         let same = |a: &Url, b: &Url| a.origin() == b.origin() && a.scheme() == b.scheme();
         if same(&url, &self.url) {
-            Ok(url)
+            Ok(Arc::new(url))
         } else {
             Err(Fault::Path)
         }

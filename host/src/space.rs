@@ -8,6 +8,9 @@
 //! room again           the ballast is made, then events are taken: seconds, and no restart
 //! ```
 //!
+//! A quota is a smaller disk that the disk does not tell of. It shows when the store finds no room, and counts as
+//! room that is gone until there is some again.
+//!
 //! What is found is one atomic that the way in reads. A store that is full all the same refuses by itself,
 //! and outcomes wait until they can be written; this room sees to it that they soon can.
 
@@ -156,15 +159,28 @@ impl Watch {
         let wanted = self.marks.ballast(room);
         if ballast != wanted && self.marks.has_room_for_ballast(room) && !watching.without_ballast {
             let made = self.blocking(move |dir| {
-                match wanted {
-                    0 => Ballast::of(dir).remove()?,
-                    bytes => Ballast::of(dir).make(bytes)?,
+                let made = match wanted {
+                    0 => Ballast::of(dir).remove(),
+                    bytes => Ballast::of(dir).make(bytes),
+                };
+                match made {
+                    Err(error) if disk::is_full(&error) => Ok(false),
+                    made => made.map(|()| true),
                 }
-                Ok(())
             });
-            // Said once. A disk that cannot keep room back must not keep events out for it.
-            watching.without_ballast = made.await.is_none();
-            ballast = wanted;
+            match made.await {
+                Some(true) => ballast = wanted,
+                // It was given up, and there is a quota: it comes back when that has room again.
+                Some(false) if watching.is_low() => {}
+                // Said once. A disk that cannot keep room back must not keep events out for it.
+                made => {
+                    if made.is_some() {
+                        tracing::warn!(bytes = wanted, "there is no room for the ballast; it is left out");
+                    }
+                    watching.without_ballast = true;
+                    ballast = wanted;
+                }
+            }
         } else if watching.without_ballast {
             ballast = wanted;
         }
@@ -174,6 +190,7 @@ impl Watch {
                 room,
                 reusable,
                 ballast,
+                full: self.store.is_full(),
             },
         );
         if level == Level::Gone && ballast > 0 {

@@ -114,6 +114,22 @@ impl Error {
             Self::Backend(_) => Unwritten::Backend,
         }
     }
+
+    /// The same error once more, for the next of several who wait for one answer.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Full(source) => Self::Full(source.to_string().into()),
+            Self::Busy => Self::Busy,
+            Self::Fenced => Self::Fenced,
+            Self::Closed => Self::Closed,
+            Self::Taken { what } => Self::Taken { what: what.clone() },
+            Self::Changed => Self::Changed,
+            Self::Missing { what } => Self::Missing { what },
+            Self::Damaged { what } => Self::Damaged { what: what.clone() },
+            Self::Backend(source) => Self::Backend(source.to_string().into()),
+        }
+    }
 }
 
 /// A cause from a backend.
@@ -357,6 +373,10 @@ pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
+
+    /// Whether there was no room for what was to be written last: on the disk, or in a quota, of which the disk
+    /// says nothing.
+    fn is_full(&self) -> bool;
 
     /// Waits until nothing is written any more: the store was closed, or its writer has ended after a
     /// failed write or sync, which it does for good.

@@ -4,9 +4,9 @@
 //! try, and that wait with what a plugin made. Its files are damaged as a seed says: flipped bits and
 //! bytes, a cut end, zeroed pages, swapped pages, a sector of something else. Then a router starts on them.
 //! It may refuse, with a text that names the file; or serve, and then each event that it gives must be the
-//! event that it gave before, to the last field, and each request that it sends must have the body that
-//! this `webhook-id` had before. What it cannot give it must say, and a delivery whose data is damaged
-//! fails and says so.
+//! event that it gave before, to the last field, each delivery that had ended must be told as before, with its
+//! attempts and runs, and each request that it sends must have the body that this `webhook-id` had before. What
+//! it cannot give it must say, and a delivery whose data is damaged fails and says so.
 //!
 //! Control: the same files read without the router's checks. SQLite has no checksums; it calls files sound
 //! whose bodies are wrong, and those are what the checks are for.
@@ -39,6 +39,8 @@ struct Past {
     receiver: Receiver,
     /// By number: the event as the API showed it.
     events: BTreeMap<String, (u64, Value)>,
+    /// Those that had ended, as the API showed them.
+    deliveries: BTreeMap<String, Value>,
     /// By `webhook-id`: the body that was sent.
     bodies: BTreeMap<String, (String, Vec<u8>)>,
 }
@@ -52,6 +54,9 @@ struct Found {
     right: usize,
     /// Events that were not given, with an error that says so.
     withheld: usize,
+    /// Deliveries that were told as before, and such that were not told, with an error that says so.
+    told: usize,
+    untold: usize,
     /// Events that are not there: the end of a log that is damaged is where it was cut, for all that anybody
     /// can tell, so what came behind that is gone.
     missing: usize,
@@ -134,6 +139,13 @@ async fn past(stop: Stop, size: Size) -> Past {
     for (id, (_, shown)) in &mut events {
         *shown = router.get(&format!("/api/v1/events/{id}")).await.expect(200).body;
     }
+    let ended = router.get("/api/v1/deliveries?status=delivered&limit=100").await;
+    let mut deliveries = BTreeMap::new();
+    for delivery in ended.expect(200).body["data"].as_array().expect("a list") {
+        let id = delivery["id"].as_str().expect("an id").to_owned();
+        let shown = router.get(&format!("/api/v1/deliveries/{id}")).await;
+        deliveries.insert(id, shown.expect(200).body);
+    }
     match stop {
         Stop::Clean => router.stop().await,
         Stop::Sudden => {}
@@ -149,6 +161,7 @@ async fn past(stop: Stop, size: Size) -> Past {
         size,
         receiver,
         events,
+        deliveries,
     }
 }
 
@@ -282,6 +295,22 @@ async fn serve(past: &Past, data: &Path, how: &str, found: &mut Found) {
             _ => panic!("{how}: {}", answer.text),
         }
     }
+    for (id, shown) in &past.deliveries {
+        let answer = router.get(&format!("/api/v1/deliveries/{id}")).await;
+        match answer.status {
+            200 if answer.body == *shown => found.told += 1,
+            // Its outcome was behind the damage in the log, so it was sent again.
+            200 if how.contains("-wal") => found.missing += 1,
+            200 => found.wrong.push(format!(
+                "{how}: {id} is shown as {:.600}, and was {shown:.600}",
+                answer.text
+            )),
+            404 if how.contains("-wal") => found.missing += 1,
+            404 => found.vanished.push(format!("{how}: {id}")),
+            500.. => found.untold += 1,
+            _ => panic!("{how}: {}", answer.text),
+        }
+    }
     let failed = router.get("/api/v1/deliveries?status=failed&limit=100").await;
     found.failed += failed.body["data"].as_array().map_or(0, Vec::len);
     let ended = tokio::time::timeout(PATIENCE, router.end()).await;
@@ -330,13 +359,14 @@ async fn damaged_files_are_refused_or_only_right_bytes_are_served() {
         serve(past, dir.path(), &how, &mut found).await;
     }
     println!(
-        "corruption: {seeds} seeds, {} refused, {} served: {} events right, {} withheld, {} behind the damage in a \
-         log, {} vanished; {} requests \
-         sent, {} deliveries failed, {} wrong",
+        "corruption: {seeds} seeds, {} refused, {} served: {} events right, {} withheld, {} deliveries told, {} \
+         withheld, {} of both behind the damage in a log, {} vanished; {} requests sent, {} deliveries failed, {} wrong",
         found.refused,
         found.served,
         found.right,
         found.withheld,
+        found.told,
+        found.untold,
         found.missing,
         found.vanished.len(),
         found.sent,
@@ -351,7 +381,7 @@ async fn damaged_files_are_refused_or_only_right_bytes_are_served() {
     );
     panics::none();
     assert!(
-        found.refused > 0 && found.served > 0 && found.sent > 0,
+        found.refused > 0 && found.served > 0 && found.sent > 0 && found.told > 0,
         "it shows nothing: {found:?}"
     );
 }

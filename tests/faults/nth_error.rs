@@ -4,9 +4,9 @@
 //! call of one kind fails, once or from then on. Whatever becomes of it, nothing panics and nothing hangs;
 //! a start refuses with a reason or serves; an answer is a good one or a 5xx. After a failed write or sync
 //! the router writes no more, is not ready, and says that it has failed, which ends `hookway serve`. A full
-//! disk it survives, and goes on when there is room. Then everything that was acknowledged must be there:
-//! in the files as they are (the process ended) and as a power cut leaves them (what a failed sync had is
-//! gone).
+//! disk it survives, and so it does a quota that is used up, and goes on when there is room. Then everything
+//! that was acknowledged must be there: in the files as they are (the process ended) and as a power cut leaves
+//! them (what a failed sync had is gone).
 //!
 //! Control: a disk that hides a failed sync, which is what syncing once more amounts to. That must show.
 
@@ -23,7 +23,7 @@ use crate::durable::{Acknowledged, Looked, look_at, send};
 use crate::extent::Extent;
 use crate::panics;
 use crate::support::{Receiver, TestRouter};
-use crate::vfs::{Cut, Disk, Fault, Lasting, Op, Syncs, copy_of};
+use crate::vfs::{Cut, Disk, Fault, Lasting, Op, QUOTA, Syncs, copy_of};
 use crate::wrap;
 
 mod program;
@@ -32,14 +32,17 @@ mod program;
 const EVENTS: u64 = 20;
 /// Longest that a scenario may take; the usual one is below a second.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Seconds after which a disk that was full and is well again takes events.
+const SECONDS_UNTIL_WELL: u32 = 20;
 /// Of so many runs with a fault, one is started again as a whole router.
 const RESTART_EVERY: u64 = 5;
 
 /// What fails how. The step is that of the quick form.
-const KINDS: [(Op, c_int, u64); 9] = [
+const KINDS: [(Op, c_int, u64); 10] = [
     (Op::Open, ffi::SQLITE_CANTOPEN, 1),
     (Op::Write, ffi::SQLITE_IOERR_WRITE, 53),
     (Op::Write, ffi::SQLITE_FULL, 97),
+    (Op::Write, QUOTA, 89),
     (Op::Sync, ffi::SQLITE_IOERR_FSYNC, 4),
     (Op::Truncate, ffi::SQLITE_IOERR_TRUNCATE, 1),
     (Op::Delete, ffi::SQLITE_IOERR_DELETE, 1),
@@ -144,7 +147,16 @@ async fn run(
         // What it survives is over some time: then everything goes on without a restart.
         disk.heal();
         rest(&router, fault).await;
-        let id = send(&router, EVENTS).await;
+        let mut id = send(&router, EVENTS).await;
+        // A store that found no room keeps new events out for some seconds more.
+        for _ in 0..SECONDS_UNTIL_WELL {
+            if id.is_ok() {
+                break;
+            }
+            router.clock.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            id = send(&router, EVENTS).await;
+        }
         let id = id.unwrap_or_else(|status| panic!("{fault:?}: well again, it answers {status}"));
         done.push((id, EVENTS));
         disk.acknowledge(done.len());
@@ -166,7 +178,7 @@ async fn after(router: &TestRouter, disk: &Disk, fault: Option<Fault>) -> Left {
     let Some(fault) = fault.filter(|_| disk.struck() > 0) else {
         return Left::Untouched;
     };
-    let full = fault.code == ffi::SQLITE_FULL;
+    let full = matches!(fault.code, ffi::SQLITE_FULL | QUOTA);
     let writers = matches!(fault.op, Op::Write | Op::Sync) && !full;
     let failed = tokio::time::timeout(
         // A fault of a reader's or a full disk ends nothing; one of the writer's does at once.

@@ -28,3 +28,4 @@ mod shim;
 
 pub use disk::{Cut, Cutting, Disk, Fault, Lasting, Odds, Op, Syncs};
 pub use image::copy_of;
+pub use shim::QUOTA;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::{ADMIN_KEY, http};
 use crate::support::{Receiver, Reply, TestRouter};
 
 /// An operation and what it declares.
@@ -118,10 +118,6 @@ async fn status(
     request.send().await.expect("an answer").status().as_u16()
 }
 
-fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client")
-}
-
 async fn key(router: &TestRouter, scopes: &[&str], for_router: bool) -> String {
     let wish = json!({"name": "role", "scopes": scopes, "router": for_router});
     router.post("/api/v1/keys", &wish).await.expect(201).str("/key")
@@ -168,6 +164,7 @@ async fn every_operation_lets_in_whom_it_declares() {
     ];
     for (name, scopes) in [
         ("ingest", &["ingest"] as &[&str]),
+        ("metrics", &["metrics"]),
         ("read", &["read"]),
         ("manage", &["manage"]),
         ("admin", &["admin"]),
@@ -183,6 +180,7 @@ async fn every_operation_lets_in_whom_it_declares() {
             &["read"] as &[&str],
             &["read", "router"] as &[&str],
         ),
+        ("metrics of the router", &["metrics"], &["metrics", "router"]),
         ("manage of the router", &["manage"], &["manage", "router"]),
         ("admin of the router", &["admin"], &["admin", "router"]),
     ] {
@@ -193,7 +191,7 @@ async fn every_operation_lets_in_whom_it_declares() {
             scopes: has,
         });
     }
-    let (client, operations) = (client(), operations(&router).await);
+    let (client, operations) = (http(), operations(&router).await);
     let mut counts = BTreeMap::new();
     for operation in &operations {
         // Ids that nobody has: whether one may is said before.
@@ -347,7 +345,7 @@ async fn nothing_of_another_tenant_is_there() {
             listed += 1;
         }
         // Nor does naming the tenant help.
-        let client = client();
+        let client = http();
         let got = status(&client, &router, one, &one.path, Some(&foreign), Some("acme")).await;
         assert_eq!(got, 404, "{} {} for acme", one.method, one.path);
     }

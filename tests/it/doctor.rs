@@ -225,7 +225,10 @@ async fn everything_that_was_broken_is_named() {
     let lost = "DELETE FROM request_1 WHERE id = (SELECT max(request) FROM pending WHERE stage = 1)";
     broken(&run(lost), "ledger", "waits, but its request req_");
     let orphan = "UPDATE pending SET delivery = 7 WHERE request = (SELECT max(request) FROM pending)";
-    broken(&run(orphan), "ledger", "does not know it");
+    broken(&run(orphan), "ledger", "is damaged");
+    let due = "UPDATE pending SET due_at = due_at + 1 WHERE request = (SELECT min(request) FROM pending)";
+    let said = broken(&run(due), "ledger", "the ledger's row of dlv_");
+    assert_eq!(said.names("fail"), ["ledger"], "{}", said.report);
 
     // Bytes are not what they were, waiting or delivered.
     let flipped =
@@ -237,6 +240,20 @@ async fn everything_that_was_broken_is_named() {
     assert_eq!(said.names("fail"), ["payloads"], "{}", said.report);
     let flipped = "UPDATE request_1 SET body = CAST('{}' AS BLOB) WHERE id = (SELECT min(id) FROM request_1)";
     broken(&run(flipped), "payloads", "req_");
+
+    // And what is said of deliveries, and configured.
+    let slower = "UPDATE attempt_1 SET duration_ms = duration_ms + 1
+                  WHERE delivery = (SELECT min(delivery) FROM attempt_1)";
+    let said = broken(&run(slower), "payloads", "an attempt of dlv_");
+    assert_eq!(said.names("fail"), ["payloads"], "{}", said.report);
+    let other = "UPDATE delivery_1 SET at = at + 1 WHERE id = (SELECT min(id) FROM delivery_1)";
+    broken(&run(other), "payloads", "what became of dlv_");
+    let renamed = "UPDATE tenant SET name = 'defaulu'";
+    broken(
+        &run(renamed),
+        "payloads",
+        "a row of the table tenant (1) is damaged",
+    );
 
     // Files that others can read.
     let mode = |file: &'static str, mode| {

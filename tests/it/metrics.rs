@@ -208,8 +208,12 @@ async fn metrics_are_for_who_runs_the_router() {
     let own = key(&router, json!({"name": "prometheus", "scopes": ["read"]})).await;
     let whole = key(&router, json!({"name": "p", "scopes": ["read"], "router": true})).await;
     let producer = key(&router, json!({"name": "producer", "scopes": ["ingest"]})).await;
+    let narrow = key(&router, json!({"name": "scraper", "scopes": ["metrics"]})).await;
+    let narrow_whole = json!({"name": "scraper", "scopes": ["metrics"], "router": true});
+    let narrow_whole = key(&router, narrow_whole).await;
     router.use_tenant(Some("acme"));
     let other = key(&router, json!({"name": "acme", "scopes": ["manage"]})).await;
+    let narrow_other = key(&router, json!({"name": "acme", "scopes": ["metrics"]})).await;
 
     // Loopback, as everything here is, opens nothing.
     router.call_open("GET", "/metrics", &[], "").await.expect(401);
@@ -217,7 +221,26 @@ async fn metrics_are_for_who_runs_the_router() {
     with_key(&router, &producer, "*/*").await.expect(403);
     let refused = with_key(&router, &other, "*/*").await.expect(403);
     assert!(refused.str("/detail").contains("all tenants"), "{}", refused.text);
+    with_key(&router, &narrow_other, "*/*").await.expect(403);
     with_key(&router, &whole, "*/*").await.expect(200);
+    // What is for scraping alone opens this and nothing else.
+    for narrow in [&narrow, &narrow_whole] {
+        with_key(&router, narrow, "*/*").await.expect(200);
+        let authorization = format!("Bearer {narrow}");
+        let headers = [("authorization", authorization.as_str())];
+        for path in [
+            "/api/v1/events",
+            "/api/v1/subscriptions",
+            "/api/v1/keys",
+            "/api/v1/doctor",
+        ] {
+            router.call_open("GET", path, &headers, "").await.expect(403);
+        }
+        router
+            .call_open("POST", "/api/v1/events", &headers, "{}")
+            .await
+            .expect(403);
+    }
     let text = with_key(&router, &own, "*/*").await.expect(200);
     assert_eq!(
         text.headers["content-type"],

@@ -114,6 +114,7 @@ const BANS: &[(&str, &[&str], &str)] = &[
     ),
     ("reqwest", &["cli"], "what leaves goes through egress"),
     ("hyper_rustls", &["egress"], "what leaves goes through egress"),
+    ("hyper::client", &["egress"], "what leaves goes through egress"),
     ("client::legacy", &["egress"], "what leaves goes through egress"),
     ("use axum", &["api", "cli"], "only the doors know HTTP frameworks"),
     (

@@ -194,7 +194,7 @@ fn sent(
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some(Sent {
         method: outbound.method.to_string(),
-        url: outbound.url.into(),
+        url: outbound.url.to_string(),
         headers: outbound
             .headers
             .iter()

@@ -17,6 +17,12 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-tar");
 /// When to come again while another backup is made, in seconds.
 const BUSY_AGAIN_SECONDS: u32 = 30;
 
+/// A tar archive.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes the body, which is a stream")]
+pub struct Archive(Vec<u8>);
+
 /// Makes a backup and sends it: a tar archive with the database, the key if `key=true`, and a manifest with
 /// the hash of each, which comes last. One that ends without its manifest is not whole.
 ///
@@ -25,7 +31,7 @@ const BUSY_AGAIN_SECONDS: u32 = 30;
     get, path = "/api/v1/backup", tag = "backup", operation_id = "backup",
     security(("key" = ["admin", "router"])),
     params(("key" = Option<bool>, Query, description = "Whether the key that opens all secrets goes in; not where nothing is said")),
-    responses((status = 200, description = "The archive", body = Vec<u8>, content_type = "application/x-tar"))
+    responses((status = 200, description = "The archive", body = Archive, content_type = "application/x-tar"))
 )]
 pub async fn make(
     caller: May<ToAdminister>,

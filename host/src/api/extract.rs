@@ -73,6 +73,8 @@ macro_rules! needs {
 needs! {
     /// To bring events in.
     ToIngest Ingest;
+    /// To read the numbers of the whole router.
+    ToScrape Metrics;
     /// To see.
     ToRead Read;
     /// To change.

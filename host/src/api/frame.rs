@@ -1,16 +1,22 @@
 //! The frame around every handler: a request id, a time limit, problems written out, one line in the
 //! log. It is the only layer; everything else is a value that a handler takes.
 //!
-//! A request that may change something runs in a task of its own, to its end, even if the client
-//! leaves: between the commit in the store and the hand-over in memory nothing may be cut off.
+//! A request that may change something runs to its end, even if the client leaves: between the commit in
+//! the store and the hand-over in memory nothing may be cut off. So what is left of it when nobody waits for
+//! its answer any more goes on in a task of its own.
 
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE32_DNSSEC;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method};
 
 use super::Shared;
@@ -84,13 +90,81 @@ async fn run(request: Request, next: Next, limit: Duration) -> Response {
     let answer = if reads_only {
         tokio::time::timeout(limit, next.run(request)).await
     } else {
-        let to_its_end = tokio::spawn(next.run(request));
-        tokio::time::timeout(limit, to_its_end)
-            .await
-            .map(|ended| ended.unwrap_or_else(|panic| Problem::internal(panic).into_response()))
+        tokio::time::timeout(limit, ToItsEnd::new(next.run(request))).await
     };
     answer.unwrap_or_else(|_elapsed| {
         let detail = "the answer took too long; what was asked for may still happen";
         Problem::new(Kind::Unavailable, detail).into_response()
     })
+}
+
+/// The answer of a handler that is not cut off. Where nobody waits for it any more, what is left of it is
+/// handed to the runtime.
+struct ToItsEnd(Option<BoxFuture<'static, Response>>);
+
+impl ToItsEnd {
+    fn new(handler: impl Future<Output = Response> + Send + 'static) -> Self {
+        // A bug in a handler costs its own answer, and not the connection.
+        let whole = AssertUnwindSafe(handler).catch_unwind();
+        let answer = whole.map(|ended| ended.unwrap_or_else(|_| panicked().into_response()));
+        Self(Some(answer.boxed()))
+    }
+}
+
+/// What went wrong was printed by the panic itself.
+fn panicked() -> Problem {
+    Problem::internal(std::io::Error::other("a handler panicked"))
+}
+
+impl Future for ToItsEnd {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        let Some(handler) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        let answer = handler.poll_unpin(context);
+        if answer.is_ready() {
+            self.0 = None;
+        }
+        answer
+    }
+}
+
+impl Drop for ToItsEnd {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending.
+        if let (Some(rest), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            drop(runtime.spawn(rest));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_goes_on_to_its_end() {
+        let (go, wait) = oneshot::channel::<()>();
+        let (done, seen) = oneshot::channel::<()>();
+        let mut handler = ToItsEnd::new(async move {
+            wait.await.unwrap();
+            done.send(()).unwrap();
+            StatusCode::OK.into_response()
+        });
+        assert!((&mut handler).now_or_never().is_none(), "it has begun and waits");
+        drop(handler);
+        go.send(()).unwrap();
+        seen.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_answer() {
+        let handler = ToItsEnd::new(async { panic!("a bug") });
+        assert_eq!(handler.await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

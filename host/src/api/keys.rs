@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 pub struct KeyIn {
     /// For people.
     name: String,
-    /// Some of `ingest`, `read`, `manage`, `admin`.
+    /// Some of `ingest`, `metrics`, `read`, `manage`, `admin`.
     scopes: Vec<String>,
     /// Whether it acts for any tenant; else it is bound to the tenant of this request.
     router: Option<bool>,

@@ -1,7 +1,7 @@
 //! `/metrics`: what Prometheus reads.
 //!
 //! The numbers are of the whole router, whoever's subscriptions they come from. So they are for whoever runs it:
-//! for a key with the scope `read` that is bound to no tenant, or to the one that every router has. That holds for
+//! for a key with the scope `metrics`, which opens nothing else, or `read`, that is bound to no tenant, or to the one that every router has. That holds for
 //! requests from the same machine too, since those that a proxy passes on look the same. `server.metrics = "open"`
 //! is for networks in which everybody who reaches the router may know how busy it is.
 
@@ -11,7 +11,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use super::Shared;
-use super::extract::{May, ToRead};
+use super::extract::{May, ToScrape};
 use super::problem::{Kind, Problem};
 use crate::metrics::exposition::{Format, write};
 use crate::store::DEFAULT_TENANT;
@@ -28,14 +28,15 @@ pub enum Readers {
 /// Metrics of the whole router, for Prometheus.
 ///
 /// In the text format, or as OpenMetrics where `Accept` names `application/openmetrics-text`. Needs a key with the
-/// scope `read` that is bound to no tenant or to `default`, unless the router is configured to show them to
-/// everybody (`server.metrics`).
+/// scope `metrics` (or `read`, `manage`, `admin`) that is bound to no tenant or to `default`, unless the router is
+/// configured to show them to everybody (`server.metrics`).
 #[utoipa::path(
     get, path = "/metrics", tag = "health", operation_id = "metrics",
+    security(("key" = ["metrics"])),
     responses((status = 200, description = "One line a value", body = String, content_type = "text/plain"))
 )]
 pub async fn show(
-    caller: Result<May<ToRead>, Problem>,
+    caller: Result<May<ToScrape>, Problem>,
     State(state): State<Shared>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -86,8 +86,8 @@ fn whole() -> utoipa::openapi::OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("hw_…")
         .description(Some(
-            "A key. Each operation names the scope that it needs: `ingest`, `read`, `manage` or `admin`; and \
-             `router` where the key must be one of the whole router",
+            "A key. Each operation names the scope that it needs: `ingest`, `metrics`, `read`, `manage` or \
+             `admin`; and `router` where the key must be one of the whole router",
         ))
         .build();
     if let Some(components) = &mut document.components {

@@ -50,7 +50,9 @@ impl Area {
             Self::Structure => format!("{looked_at} tables and their indexes are whole"),
             Self::Ledger => format!("{looked_at} waiting requests have everything that they need"),
             Self::Counters => format!("the counters of {looked_at} subscriptions agree with the rows"),
-            Self::Payloads => format!("{looked_at} stored events, requests and plugins are what was stored"),
+            Self::Payloads => {
+                format!("{looked_at} stored events, requests, outcomes and plugins are what was stored")
+            }
         }
     }
 
@@ -62,8 +64,9 @@ impl Area {
                  and restore the newest backup"
             }
             Self::Ledger => {
-                "these deliveries cannot be sent; disable and enable their subscription to have them tried, \
-                 or restore a backup; and report it with this text"
+                "these deliveries cannot be sent; disable and enable their subscription to have them tried. Where \
+                 their row is damaged, look at the disk and the memory of this machine, and restore the newest \
+                 backup; else report it with this text"
             }
             Self::Counters => {
                 "only the counters are wrong, no delivery is lost by it; keep a copy of the data directory and \
@@ -84,15 +87,43 @@ pub enum Payload {
     Event,
     /// A request that plugins made.
     Request,
+    /// An attempt and its answer.
+    Attempt,
+    /// A run of a plugin.
+    Run,
+    /// A delivery that has ended.
+    Delivery,
+    /// A request to a source.
+    Reception,
 }
 
 impl Payload {
+    /// Every kind, in the order in which they are gone through.
+    pub const ALL: [Self; 6] = [
+        Self::Event,
+        Self::Request,
+        Self::Attempt,
+        Self::Run,
+        Self::Delivery,
+        Self::Reception,
+    ];
+
     /// The word in a [`Place`], and the kind of the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
             Self::Request => "request",
+            Self::Attempt => "attempt",
+            Self::Run => "run",
+            Self::Delivery => "delivery",
+            Self::Reception => "reception",
         }
+    }
+
+    /// The kind behind this one, in the same segment.
+    pub fn next(self) -> Option<Self> {
+        let mut behind = Self::ALL.into_iter().skip_while(|kind| *kind != self);
+        behind.nth(1)
     }
 }
 
@@ -191,11 +222,10 @@ impl FromStr for Place {
             },
             ["payloads", segment, payload, after] => Self::Payloads {
                 segment: number(segment)?,
-                payload: match *payload {
-                    "event" => Payload::Event,
-                    "request" => Payload::Request,
-                    _ => return Err(NotAPlace),
-                },
+                payload: Payload::ALL
+                    .into_iter()
+                    .find(|kind| kind.as_str() == *payload)
+                    .ok_or(NotAPlace)?,
                 after: number(after)?,
             },
             _ => return Err(NotAPlace),
@@ -327,6 +357,8 @@ mod tests {
         ] {
             assert_eq!(place.to_string().parse(), Ok(place));
         }
+        let kinds: Vec<Payload> = std::iter::successors(Some(Payload::Event), |kind| kind.next()).collect();
+        assert_eq!(kinds, Payload::ALL);
         for bad in ["", "x", "ledger", "ledger:x", "payloads:1:body:2", "counters:1"] {
             assert_eq!(bad.parse::<Place>(), Err(NotAPlace), "{bad}");
         }

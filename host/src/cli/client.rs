@@ -318,6 +318,12 @@ pub fn base_from(text: &str) -> Result<Url, Failure> {
     }
 }
 
+/// The parameters of a query that have a value.
+pub fn given<const N: usize>(query: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    let given = query.into_iter();
+    given.filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
 /// Where a router that listens on this address is reached from the same machine.
 pub fn base_of(listen: SocketAddr) -> Url {
     let ip = match listen.ip() {

@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Body, Client};
+use super::client::{Body, Client, given};
 use super::output::{Column, Output, cell, write_bytes};
 use super::story::{Depth, Repeat, Telling, delivery_lines, repeats};
 pub(super) use super::story::{pretty, run_line};
@@ -265,12 +265,6 @@ async fn show(args: Shown, client: &Client, context: &Context) -> Result<(), Fai
     output.fields(&delivery, &FIELDS)?;
     output.line("")?;
     output.lines(&delivery_lines(&telling, &delivery, &to))
-}
-
-/// The parameters that were given.
-fn given<const N: usize>(query: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
-    let given = query.into_iter();
-    given.filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// How the subscription of a delivery is called.

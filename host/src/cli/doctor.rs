@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{self, Client};
+use super::client::Client;
 use super::output::{Output, Tone, clean};
 use super::{Context, Failure};
 use crate::checkup::stride::{Area, Place, Recount, Stride};
@@ -40,17 +40,10 @@ pub(super) struct Args {
 
 /// Looks, and shows what was found.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let named = context.global.server.is_some() || context.environment.url.is_some();
-    let base = match context
-        .global
-        .server
-        .as_ref()
-        .or(context.environment.url.as_ref())
-    {
-        Some(url) => client::base_from(url)?,
-        None => client::base_of(context.load(Vec::new())?.config.server.listen),
-    };
-    let there = Client::new(base, None, None)?.get_plain("/healthz", THERE).await;
+    let named = context.named().is_some();
+    let there = Client::new(context.base()?, None, None)?
+        .get_plain("/healthz", THERE)
+        .await;
     let mut found = match there {
         Err(Failure::Unreachable { .. }) if !named => stopped(&args, context).await?,
         Err(failure @ Failure::Unreachable { .. }) => return Err(failure),

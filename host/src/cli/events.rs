@@ -1,5 +1,6 @@
 //! `hookway events`: what came in, and why it went where it went.
 
+use super::client::given;
 use super::indent::indented;
 use super::output::Column;
 use super::story::{Depth, Story, Telling};
@@ -84,18 +85,14 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             limit,
             cursor,
         } => {
-            let query = [
+            let query = given([
                 ("type", event_type),
                 ("source", source),
                 ("since", since),
                 ("until", until),
                 ("limit", limit.map(|n| n.to_string())),
                 ("cursor", cursor),
-            ];
-            let query: Vec<_> = query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect();
+            ]);
             output.page(&client.get(&["events"], &query).await?, &COLUMNS, "no events")
         }
         Verb::Show { id, full, curl } => {

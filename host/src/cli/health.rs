@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::client::{self, Client};
+use super::client::Client;
 use super::output::Tone;
 use super::{Context, Failure};
 
@@ -37,15 +37,7 @@ pub(super) struct Args {
 
 /// Asks the router. Needs no key.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let base = match context
-        .global
-        .server
-        .as_ref()
-        .or(context.environment.url.as_ref())
-    {
-        Some(url) => client::base_from(url)?,
-        None => client::base_of(context.load(Vec::new())?.config.server.listen),
-    };
+    let base = context.base()?;
     let path = if args.ready { "/readyz" } else { "/healthz" };
     let url = base.origin().ascii_serialization();
     let client = Client::new(base, None, None)?;

@@ -22,6 +22,8 @@ const COLUMNS: [Column; 6] = [
 pub(super) enum Scope {
     /// Bring events in.
     Ingest,
+    /// Read /metrics, and nothing else.
+    Metrics,
     /// See everything but secrets.
     Read,
     /// See and change subscriptions and plugins, resend.
@@ -36,6 +38,7 @@ pub(super) enum Verb {
     /// Make a key; it is shown once
     #[command(after_help = "Examples:
   hookway keys create --name shop --scope ingest
+  hookway keys create --name prometheus --scope metrics
   hookway keys create --name ci --scope read --scope manage --json | jq -r .key")]
     Create {
         /// A name, to know it by

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::{Answer, Body, Client};
+use super::client::{Answer, Body, Client, given};
 use super::output::{Column, Output, Tone, cell};
 use super::{Context, Failure};
 
@@ -337,15 +337,11 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
             limit,
             cursor,
         } => {
-            let query = [
+            let query = given([
                 ("running", running.then(|| "true".to_owned())),
                 ("limit", limit.map(|limit| limit.to_string())),
                 ("cursor", cursor),
-            ];
-            let query: Vec<_> = query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect();
+            ]);
             let page = client.get(&["operations"], &query).await?;
             output.page(&page, &COLUMNS, "no operations")
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::client::{Answer, Body, Client};
+use super::client::{Answer, Body, Client, given};
 use super::output::{Column, cell};
 use super::span::span;
 use super::{Context, Failure};
@@ -221,14 +221,10 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
 }
 
 async fn list(context: &Context, limit: Option<u32>, cursor: Option<String>) -> Result<(), Failure> {
-    let query = [
+    let query = given([
         ("limit", limit.map(|limit| limit.to_string())),
         ("cursor", cursor),
-    ];
-    let query: Vec<_> = query
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect();
+    ]);
     let (client, output) = (context.client()?, &context.output);
     let page = client.get(&["sources"], &query).await?;
     let rows = page["data"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -7,7 +7,7 @@ mod test;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Body, Client};
+use super::client::{Answer, Body, Client, given};
 use super::output::{Column, cell};
 use super::{Context, Failure};
 
@@ -168,14 +168,10 @@ pub(super) async fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
     let output = &context.output;
     match verb {
         Verb::List { limit, cursor } => {
-            let query = [
+            let query = given([
                 ("limit", limit.map(|limit| limit.to_string())),
                 ("cursor", cursor),
-            ];
-            let query: Vec<_> = query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect();
+            ]);
             let page = context.client()?.get(&["subscriptions"], &query).await?;
             output.page(
                 &page,

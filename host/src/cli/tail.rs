@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, given};
 use super::output::{Output, Tone, cell, clean};
 use super::sse::{Parser, StreamEvent};
 use super::story::relative;
@@ -73,17 +73,13 @@ impl Args {
         let status = self.status.and_then(|status| status.to_possible_value());
         let status = status.map(|value| value.get_name().to_owned());
         let status = status.or(self.failed.then(|| "failures".to_owned()));
-        let query = [
+        given([
             ("subscription", self.subscription),
             ("type", self.event_type),
             ("source", self.source),
             ("event", self.event),
             ("status", status),
-        ];
-        query
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect()
+        ])
     }
 }
 

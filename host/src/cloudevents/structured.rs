@@ -115,8 +115,8 @@ fn data(fields: &mut Fields<'_>, content_type: Option<&str>, body: &Bytes, fault
     }
 }
 
-/// Data that says it is JSON is JSON, whichever way it came: envelopes rely on it.
-fn decoded(text: &str, json: bool, pointer: &str, faults: &mut Faults) -> Bytes {
+/// What base64 stands for. Data that says it is JSON is JSON, whichever way it came: envelopes rely on it.
+pub fn decoded(text: &str, json: bool, pointer: &str, faults: &mut Faults) -> Bytes {
     let Ok(bytes) = BASE64.decode(text.as_bytes()) else {
         faults.add(pointer, "is not base64 (standard alphabet, with padding)");
         return Bytes::new();

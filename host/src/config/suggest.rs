@@ -1,4 +1,8 @@
 //! Which known name somebody may have meant by an unknown one.
+//!
+//! Names of settings are long, so more may be wrong in them than in the members of a JSON document.
+
+use crate::json::edits;
 
 /// Longest name that is compared; the work grows with the square.
 const LENGTH_MAX: usize = 128;
@@ -14,22 +18,6 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .min_by_key(|(edits, _)| *edits)
         .filter(|(edits, _)| *edits <= far)
         .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edits(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Control {
         if new.scopes.is_empty() {
             faults.add(
                 "/scopes",
-                "must name at least one of ingest, read, manage and admin",
+                "must name at least one of ingest, metrics, read, manage and admin",
             );
         }
         faults.or(())?;

@@ -55,7 +55,7 @@ pub(super) async fn run(tools: Arc<Tools>, mut permit: Permit, event: Option<Arc
     permit.report = report;
     permit.fate = Some(match seen {
         Ok(fate) => fate,
-        Err(error) => after_store_error(&tools, row, error).await,
+        Err(error) => Box::pin(after_store_error(&tools, row, error)).await,
     });
 }
 
@@ -116,7 +116,7 @@ async fn see_through(
     let (row, requests, share): (_, Option<Arc<[Request]>>, _) = match row.stage {
         // What was sent once without plugins stays what it was: the same id never carries other bytes.
         Stage::Accepted if row.attempts == 0 && !route.subscription().plugins.is_empty() => {
-            match run_plugins(tools, row, &route, &event, report).await? {
+            match Box::pin(run_plugins(tools, row, &route, &event, report)).await? {
                 Ready::Send(row, requests) => (row, Some(requests), Share::Whole),
                 Ready::Ended(fate) => return Ok(fate),
             }

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::egress::Spelling;
+use url::Url;
+
+use crate::egress::{Spelling, Target};
 use crate::id::SubscriptionId;
 use crate::outbound::{Endpoint, Fault};
 use crate::profile::{self, Edition};
@@ -21,12 +23,33 @@ pub struct Endpoints(Mutex<HashMap<Key, (u64, Arc<Prepared>)>>);
 /// A subscription and the looks of some of its deliveries.
 type Key = (SubscriptionId, profile::Number);
 
-/// An endpoint with the exact names of its headers.
+/// An endpoint with what the way out wants to know of it.
 pub struct Prepared {
     /// What requests are made with.
     pub endpoint: Endpoint,
     /// How the names of their headers are spelled on the wire.
     pub spelling: Spelling,
+    /// Where they go, unless a plugin named another path.
+    target: Target,
+}
+
+impl Prepared {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            spelling: Spelling::of(endpoint.spelled()),
+            target: Arc::clone(endpoint.url()).into(),
+            endpoint,
+        }
+    }
+
+    /// Where a request with this URL goes.
+    pub fn target(&self, url: Arc<Url>) -> Target {
+        if Arc::ptr_eq(&url, self.target.url()) {
+            self.target.clone()
+        } else {
+            url.into()
+        }
+    }
 }
 
 impl Endpoints {
@@ -46,8 +69,7 @@ impl Endpoints {
             return Ok(prepared.clone());
         }
         let endpoint = Endpoint::new(subscription, &look.profile, now)?;
-        let spelling = Spelling::of(endpoint.spelled());
-        let prepared = Arc::new(Prepared { endpoint, spelling });
+        let prepared = Arc::new(Prepared::new(endpoint));
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }

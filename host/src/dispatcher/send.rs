@@ -172,7 +172,7 @@ fn build(
     Ok((
         egress::Outbound {
             method,
-            url,
+            target: prepared.target(url),
             headers,
             spelling: prepared.spelling.clone(),
             body,

@@ -9,21 +9,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
 use rustls::RootCertStore;
 use tokio::time::Instant;
-use url::Url;
 
+use super::connection::{Body, Connection, Unanswered};
 use super::dial::{Dial, public_roots};
-use super::failure::{failed, from_client};
+use super::failure::{failed, from_connection, from_dial};
 use super::guard::{Guard, Lookup, SystemLookup};
-use super::interim::{INTERIM_MAX, too_many};
+use super::interim::INTERIM_MAX;
 use super::policy::Policy;
+use super::pool::Pool;
 use super::spelling::Spelling;
-use super::url::check_parsed;
+use super::target::{Destination, Target};
 use crate::delivery::{AttemptResult, ErrorKind};
 use crate::profile::FRAMING;
 
@@ -31,12 +30,6 @@ use crate::profile::FRAMING;
 pub(super) const REQUEST_HEADERS_MAX: usize = 256;
 /// Most headers of an answer that are kept.
 pub const RESPONSE_HEADERS_MAX: usize = 100;
-/// Most headers of an answer that are read; more are no HTTP answer. As many as hyper reads without
-/// allocating for them.
-const RESPONSE_HEADERS_READ_MAX: usize = 100;
-/// Most bytes of an answer's head that are read; a larger one is no HTTP answer. Common servers write at
-/// most 8 to 32 KiB.
-const RESPONSE_HEAD_BYTES_MAX: usize = 128 * 1_024;
 /// Most bytes of an answer's headers that are kept, names and values together.
 const RESPONSE_HEADERS_BYTES_MAX: usize = 16 * 1_024;
 
@@ -89,8 +82,8 @@ pub enum EgressError {
 pub struct Outbound {
     /// The method; anything but CONNECT.
     pub method: Method,
-    /// Where to, as [`super::check_url`] gave it.
-    pub url: Url,
+    /// Where to.
+    pub target: Target,
     /// The headers; none that is the connection's own. They leave in this order.
     pub headers: HeaderMap,
     /// How their names are spelled.
@@ -113,10 +106,17 @@ pub struct Reply {
 }
 
 /// The way out. Cheap to clone; clones share their connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Egress {
-    client: Client<Dial, Full<Bytes>>,
+    dial: Dial,
+    pool: Arc<Pool>,
     policy: Arc<Policy>,
+}
+
+/// An answer whose body is still to be read, on its connection.
+struct Answer {
+    connection: Box<Connection>,
+    response: Response<Incoming>,
 }
 
 impl Egress {
@@ -142,22 +142,8 @@ impl Egress {
             lookup,
         };
         let dial = Dial::new(guard, roots, limits.connect_timeout)?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one client, with the guard in it"
-        )]
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits.pool_idle_timeout)
-            .pool_max_idle_per_host(limits.pool_idle_per_host_max)
-            // Only requests that were never written: a kept connection turned out to be closed.
-            .retry_canceled_requests(true)
-            .http1_max_headers(RESPONSE_HEADERS_READ_MAX)
-            .http1_max_buf_size(RESPONSE_HEAD_BYTES_MAX)
-            // `Host` is put in front, where it belongs; the client would put it behind the others.
-            .set_host(false)
-            .build(dial);
-        Ok(Self { client, policy })
+        let pool = Pool::new(limits.pool_idle_timeout, limits.pool_idle_per_host_max);
+        Ok(Self { dial, pool, policy })
     }
 
     /// What may be reached.
@@ -170,15 +156,18 @@ impl Egress {
     pub async fn send(&self, outbound: Outbound) -> Reply {
         let watch = Stopwatch::start();
         let timeout = outbound.timeout;
-        let result = match check_parsed(&outbound.url, &self.policy) {
-            Err(fault) => failed(ErrorKind::Refused, fault.to_string()),
-            Ok(()) => match tokio::time::timeout(timeout, self.exchange(outbound)).await {
-                Ok(result) => result,
-                Err(_) => failed(
-                    ErrorKind::Timeout,
-                    format!("no whole answer within {} s", timeout.as_secs_f32()),
-                ),
-            },
+        let judged = outbound.target.judged(&self.policy);
+        let result = match &*judged {
+            Err(refused) => refused.clone(),
+            Ok(destination) => {
+                match tokio::time::timeout(timeout, self.exchange(outbound, destination)).await {
+                    Ok(result) => result,
+                    Err(_) => failed(
+                        ErrorKind::Timeout,
+                        format!("no whole answer within {} s", timeout.as_secs_f32()),
+                    ),
+                }
+            }
         };
         Reply {
             result,
@@ -186,25 +175,18 @@ impl Egress {
         }
     }
 
-    async fn exchange(&self, outbound: Outbound) -> AttemptResult {
+    async fn exchange(&self, outbound: Outbound, destination: &Destination) -> AttemptResult {
         if let Some(detail) = refuse(&outbound) {
             return failed(ErrorKind::Invalid, detail);
         }
         let response_body_max = outbound.response_body_max;
-        let Ok(mut request) = assemble(outbound) else {
-            return failed(ErrorKind::Invalid, "the request could not be built");
-        };
-        let too_many = too_many(&mut request);
-        let response = tokio::select! {
-            biased;
-            answered = self.client.request(request) => match answered {
-                Ok(response) => response,
-                Err(error) => return from_client(&error),
-            },
-            () = too_many => {
-                let detail = format!("more than {INTERIM_MAX} interim answers (1xx) and no answer");
-                return failed(ErrorKind::Protocol, detail);
-            }
+        let answer = self.answer(assemble(outbound, destination), destination).await;
+        let Answer {
+            mut connection,
+            response,
+        } = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return failure,
         };
         let status = response.status().as_u16();
         let headers = kept_headers(response.headers());
@@ -212,7 +194,7 @@ impl Egress {
         let mut body = BytesMut::new();
         let mut truncated = false;
         while !truncated {
-            match incoming.frame().await {
+            match connection.frame(&mut incoming).await {
                 Some(Ok(frame)) => {
                     // Trailers are not kept.
                     let chunk = frame.into_data().unwrap_or_default();
@@ -221,16 +203,55 @@ impl Egress {
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
                 None => break,
-                Some(Err(error)) => return from_client(&error),
+                Some(Err(error)) => return from_connection(&error),
             }
         }
-        // Where the body was cut, dropping the response closes the connection: the rest is never read.
+        // Where the body was cut, the connection is dropped, which closes it: the rest is never read.
+        if !truncated {
+            self.pool.give(&destination.origin, connection).await;
+        }
         AttemptResult::Response {
             status,
             headers,
             body: body.freeze(),
             truncated,
         }
+    }
+
+    /// Sends the request on a connection that was kept, or on a new one.
+    async fn answer(
+        &self,
+        mut request: Request<Body>,
+        destination: &Destination,
+    ) -> Result<Answer, AttemptResult> {
+        loop {
+            let kept = self.pool.take(&destination.origin).await;
+            let was_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                // Rare, and large: it lies in memory of its own, so that the others stay small.
+                None => Box::pin(self.connect(destination)).await?,
+            };
+            match connection.answer(request).await {
+                Ok(response) => return Ok(Answer { connection, response }),
+                // Nothing else is ever sent twice.
+                Err(Unanswered::Unwritten(unwritten, _)) if was_kept => request = *unwritten,
+                Err(Unanswered::Unwritten(_, error) | Unanswered::Broken(error)) => {
+                    return Err(from_connection(&error));
+                }
+                Err(Unanswered::TooManyInterim) => {
+                    let detail = format!("more than {INTERIM_MAX} interim answers (1xx) and no answer");
+                    return Err(failed(ErrorKind::Protocol, detail));
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, destination: &Destination) -> Result<Box<Connection>, AttemptResult> {
+        let socket = self.dial.to(&destination.whole).await;
+        let socket = socket.map_err(|error| from_dial(&*error))?;
+        let connection = Connection::over(socket).await;
+        Ok(Box::new(connection.map_err(|error| from_connection(&error))?))
     }
 }
 
@@ -250,24 +271,20 @@ fn refuse(outbound: &Outbound) -> Option<String> {
 }
 
 /// The request as it leaves.
-fn assemble(outbound: Outbound) -> Result<Request<Full<Bytes>>, http::Error> {
-    let uri = Uri::try_from(String::from(outbound.url))?;
-    // The URL has no user and no password, so that this is the host, and the port where it is not the
-    // scheme's own.
-    let host = uri.authority().map_or("", |authority| authority.as_str());
+fn assemble(outbound: Outbound, destination: &Destination) -> Request<Body> {
     let mut headers = HeaderMap::with_capacity(outbound.headers.len() + 2);
-    headers.insert(HOST, HeaderValue::from_str(host)?);
+    headers.insert(HOST, destination.host.clone());
     headers.extend(outbound.headers);
     // Of an empty body the client says nothing, and some servers want to be told where one could be.
     if outbound.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&outbound.method) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let mut request = Request::new(Full::new(outbound.body));
+    let mut request = Request::new(Body::new(outbound.body));
     *request.method_mut() = outbound.method;
-    *request.uri_mut() = uri;
+    *request.uri_mut() = destination.path.clone();
     *request.headers_mut() = headers;
     *request.extensions_mut() = outbound.spelling.extensions();
-    Ok(request)
+    request
 }
 
 /// The headers of an answer that are kept: not too many, credentials masked, and of `location` not the
@@ -302,37 +319,5 @@ impl Stopwatch {
 
     fn elapsed_ms(&self) -> u32 {
         u32::try_from(self.0.elapsed().as_millis()).unwrap_or(u32::MAX)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_is_that_of_the_url() {
-        for (url, host) in [
-            ("https://hooks.example/a", "hooks.example"),
-            ("https://HOOKS.example:443/a", "hooks.example"),
-            ("https://hooks.example:8443/a", "hooks.example:8443"),
-            ("http://[2001:DB8::1]:80/a", "[2001:db8::1]"),
-            ("http://[2001:db8::1]:8080/a", "[2001:db8::1]:8080"),
-            (
-                "https://b\u{fc}cher.example/\u{e4}?\u{f6}|^{}#x",
-                "xn--bcher-kva.example",
-            ),
-        ] {
-            let outbound = Outbound {
-                method: Method::POST,
-                url: Url::parse(url).unwrap(),
-                headers: HeaderMap::new(),
-                spelling: Spelling::default(),
-                body: Bytes::new(),
-                timeout: Duration::from_secs(1),
-                response_body_max: 1,
-            };
-            let request = assemble(outbound).unwrap();
-            assert_eq!(request.headers().get(HOST).unwrap(), host, "{url}");
-        }
     }
 }

@@ -4,20 +4,16 @@
 //! The certificate is checked for the name in the URL against the roots that browsers have. HTTP/1.1 is
 //! all that is offered. There is no way through a proxy, and no second way to dial.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{DefaultServerNameResolver, HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::{DefaultServerNameResolver, HttpsConnector};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
-use tokio::net::TcpStream;
-use tower::Service;
+use tower::ServiceExt as _;
 
+use super::connection::Socket;
 use super::guard::Guard;
 
 /// After how long a silent connection is probed, and how often. A receiver whose machine is gone answers
@@ -30,7 +26,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections for the client.
 #[derive(Clone)]
@@ -74,20 +70,11 @@ pub(super) fn public_roots() -> RootCertStore {
     }
 }
 
-impl Service<Uri> for Dial {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(context)
-    }
-
-    fn call(&mut self, destination: Uri) -> Self::Future {
-        let connecting = self.connector.call(destination);
-        let timeout = self.timeout;
-        // The lookup and the handshake are in it. A connection that nobody waits for any more, because
-        // another became free first, is finished in the background and has no other limit than this.
-        Box::pin(async move { tokio::time::timeout(timeout, connecting).await? })
+impl Dial {
+    /// Connects to where a URL leads.
+    pub(super) async fn to(&self, url: &Uri) -> Result<Socket, BoxError> {
+        let connecting = self.connector.clone().oneshot(url.clone());
+        // The lookup and the handshake are in it.
+        tokio::time::timeout(self.timeout, connecting).await?
     }
 }

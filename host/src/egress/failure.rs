@@ -4,7 +4,6 @@
 use std::error::Error;
 use std::io;
 
-use hyper_util::client::legacy;
 use rustls::pki_types::InvalidDnsNameError;
 use tokio::time::error::Elapsed;
 
@@ -22,43 +21,67 @@ pub(super) fn failed(kind: ErrorKind, detail: impl Into<String>) -> AttemptResul
     }
 }
 
-/// The result that an error of the client, or of the body of an answer, stands for.
-pub(super) fn from_client(error: &(dyn Error + 'static)) -> AttemptResult {
+/// The result that an error on the way to a connection stands for.
+pub(super) fn from_dial(error: &(dyn Error + 'static)) -> AttemptResult {
     let chain = causes(error);
-    if let Some(guard) = find::<GuardError>(&chain) {
-        return match guard {
+    if let Some(known) = of_the_way(&chain) {
+        return known;
+    }
+    match io_kind(&chain) {
+        Some(io::ErrorKind::TimedOut) => failed(ErrorKind::Timeout, "no connection in time"),
+        _ if find::<Elapsed>(&chain).is_some() => failed(ErrorKind::Timeout, "no connection in time"),
+        io => {
+            let cause = io.map_or("unknown cause", in_words);
+            failed(ErrorKind::Connect, format!("no connection: {cause}"))
+        }
+    }
+}
+
+/// What a refusal, a name or a certificate has to say, at whatever moment.
+fn of_the_way(chain: &[&(dyn Error + 'static)]) -> Option<AttemptResult> {
+    if let Some(guard) = find::<GuardError>(chain) {
+        return Some(match guard {
             GuardError::Refused(refusal) => failed(ErrorKind::Refused, refusal.to_string()),
             GuardError::NoAddress => failed(ErrorKind::Dns, "the name has no address"),
             GuardError::Lookup(_) => failed(ErrorKind::Dns, "the name could not be looked up"),
-        };
+        });
     }
-    if let Some(tls) = find::<rustls::Error>(&chain) {
-        return failed(ErrorKind::Tls, format!("the TLS handshake failed: {tls}"));
+    if let Some(tls) = find::<rustls::Error>(chain) {
+        return Some(failed(ErrorKind::Tls, format!("the TLS handshake failed: {tls}")));
     }
-    if find::<InvalidDnsNameError>(&chain).is_some() {
-        return failed(
+    find::<InvalidDnsNameError>(chain).map(|_| {
+        failed(
             ErrorKind::Tls,
             "the host is not a name that a certificate can have",
-        );
-    }
-    // The innermost is what happened; those around it only say that something did.
-    let io = chain
+        )
+    })
+}
+
+/// The innermost is what happened; those around it only say that something did.
+fn io_kind(chain: &[&(dyn Error + 'static)]) -> Option<io::ErrorKind> {
+    let innermost = chain
         .iter()
         .rev()
-        .find_map(|error| error.downcast_ref::<io::Error>())
-        .map(io::Error::kind);
-    let connecting = find::<legacy::Error>(&chain).is_some_and(legacy::Error::is_connect);
-    let late = find::<Elapsed>(&chain).is_some() || io == Some(io::ErrorKind::TimedOut);
-    match (connecting, late) {
-        (true, true) => return failed(ErrorKind::Timeout, "no connection in time"),
-        (false, true) => return failed(ErrorKind::Timeout, "no answer from the host"),
-        (true, false) => {
-            let cause = io.map_or("unknown cause", in_words);
-            return failed(ErrorKind::Connect, format!("no connection: {cause}"));
-        }
-        (false, false) => {}
+        .find_map(|error| error.downcast_ref::<io::Error>());
+    innermost.map(io::Error::kind)
+}
+
+/// The result that an error of a connection, or of the body of an answer, stands for.
+pub(super) fn from_connection(error: &(dyn Error + 'static)) -> AttemptResult {
+    let chain = causes(error);
+    if let Some(known) = of_the_way(&chain) {
+        return known;
     }
-    let Some(http) = find::<hyper::Error>(&chain) else {
+    let io = io_kind(&chain);
+    if io == Some(io::ErrorKind::TimedOut) {
+        return failed(ErrorKind::Timeout, "no answer from the host");
+    }
+    // Of these too: the outermost may only say that a request was given up for it.
+    let innermost = chain
+        .iter()
+        .rev()
+        .find_map(|error| error.downcast_ref::<hyper::Error>());
+    let Some(http) = innermost else {
         return failed(ErrorKind::Protocol, io.map_or("the connection broke", in_words));
     };
     let detail = if http.is_parse_too_large() {
@@ -73,7 +96,7 @@ pub(super) fn from_client(error: &(dyn Error + 'static)) -> AttemptResult {
     } else if io.is_none() && !http.is_canceled() && !http.is_closed() {
         "the host sent something before it was asked"
     } else {
-        io.map_or("the connection broke", in_words)
+        io.map_or("the other side closed the connection", in_words)
     };
     failed(ErrorKind::Protocol, detail)
 }

@@ -6,27 +6,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::Request;
-use tokio::sync::Notify;
 
 /// Most interim answers to one request. Servers send one `100 Continue`, or a few `103 Early Hints`.
 pub(super) const INTERIM_MAX: u32 = 32;
 
 /// Those of one request so far.
-#[derive(Default)]
-struct Count {
-    seen: AtomicU32,
-    enough: Notify,
-}
+pub(super) struct Interim(Arc<AtomicU32>);
 
-/// Ends when more of them came than may. Before that it waits.
-pub(super) fn too_many<B>(request: &mut Request<B>) -> impl Future<Output = ()> + use<B> {
-    let count = Arc::new(Count::default());
-    let counting = Arc::clone(&count);
-    hyper::ext::on_informational(request, move |_| {
-        // One permit is kept for who waits, so that it does not matter which comes first.
-        if counting.seen.fetch_add(1, Ordering::Relaxed) == INTERIM_MAX {
-            counting.enough.notify_one();
-        }
-    });
-    async move { count.enough.notified().await }
+impl Interim {
+    /// Counts those that come to a request.
+    pub(super) fn of<B>(request: &mut Request<B>) -> Self {
+        let count = Arc::new(AtomicU32::new(0));
+        let counting = Arc::clone(&count);
+        hyper::ext::on_informational(request, move |_| {
+            counting.fetch_add(1, Ordering::Relaxed);
+        });
+        Self(count)
+    }
+
+    /// Whether more came than may.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > INTERIM_MAX
+    }
 }

@@ -103,7 +103,7 @@ fn open() -> Policy {
 fn outbound(url: &str) -> Outbound {
     Outbound {
         method: http::Method::POST,
-        url: ::url::Url::parse(url).unwrap(),
+        target: ::url::Url::parse(url).unwrap().into(),
         headers: http::HeaderMap::from_iter([(
             http::header::CONTENT_TYPE,
             http::HeaderValue::from_static("application/json"),

@@ -111,7 +111,7 @@ impl Certificates {
     async fn fetch(&self, url: &Url) -> Fetched {
         let request = Outbound {
             method: Method::GET,
-            url: url.clone(),
+            target: url.clone().into(),
             headers: HeaderMap::new(),
             spelling: Spelling::default(),
             body: Bytes::new(),

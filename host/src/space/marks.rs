@@ -55,6 +55,8 @@ pub struct Seen {
     pub reusable: u64,
     /// Bytes that the ballast keeps back.
     pub ballast: u64,
+    /// Whether the store found no room: then the disk may say what it likes, a quota is used up.
+    pub full: bool,
 }
 
 impl Marks {
@@ -111,12 +113,18 @@ impl Default for Watching {
 }
 
 impl Watching {
+    /// Whether anything new is refused.
+    pub(super) fn is_low(&self) -> bool {
+        self.level != Level::Plenty
+    }
+
     /// What it means by now.
     pub fn look(&mut self, marks: &Marks, seen: Seen) -> Level {
         let Seen {
             room,
             reusable,
             ballast,
+            full,
         } = seen;
         let mark = marks.mark(room);
         // Reaches the mark with what the file has itself, as long as the log has room.
@@ -126,16 +134,19 @@ impl Watching {
         let wanted = marks.ballast(room);
         // Who has given the ballast up must get it back before anything new may use the room.
         let ballast_missing = wanted > 0 && ballast < wanted;
-        if wanted > 0 && room.free < marks.gone_below(room) {
+        if full || wanted > 0 && room.free < marks.gone_below(room) {
             (self.level, self.good) = (Level::Gone, 0);
         } else if !reaches(mark) || self.level != Level::Plenty && (!reaches(above(mark)) || ballast_missing)
         {
             (self.level, self.good) = (Level::Low, 0);
         } else if self.level != Level::Plenty {
             self.good += 1;
-            if self.good >= LOOKS {
-                self.level = Level::Plenty;
-            }
+            // The ballast is back: it is not given up once more only because that was so before.
+            self.level = if self.good >= LOOKS {
+                Level::Plenty
+            } else {
+                Level::Low
+            };
         }
         self.level
     }
@@ -163,6 +174,7 @@ mod tests {
             room,
             reusable,
             ballast: USUAL.ballast(room),
+            full: false,
         }
     }
 
@@ -237,6 +249,27 @@ mod tests {
     }
 
     #[test]
+    fn a_store_without_room_counts_whatever_the_disk_says() {
+        let mut watching = Watching::default();
+        let mut look = |full, ballast| {
+            let disk = seen(10 * GIB, 100 * GIB, 0);
+            watching.look(
+                &USUAL,
+                Seen {
+                    full,
+                    ballast,
+                    ..disk
+                },
+            )
+        };
+        assert_eq!(look(true, 64 * MIB), Level::Gone);
+        assert_eq!(look(false, 0), Level::Low);
+        assert_eq!(look(true, 0), Level::Gone);
+        assert_eq!(look(false, 64 * MIB), Level::Low);
+        assert_eq!(look(false, 64 * MIB), Level::Plenty);
+    }
+
+    #[test]
     fn with_everything_switched_off_nothing_is_ever_low() {
         let off = Marks {
             bytes: 0,
@@ -248,6 +281,7 @@ mod tests {
             room: disk(0, GIB),
             reusable: 0,
             ballast: 0,
+            full: false,
         };
         assert_eq!(watching.look(&off, nothing), Level::Plenty);
     }

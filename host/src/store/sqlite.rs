@@ -47,6 +47,7 @@ mod schema;
 mod seen;
 mod segments;
 mod source_rows;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -429,6 +430,10 @@ impl Store for SqliteStore {
             let _only = self.expiring.lock().await;
             expire::run(&self.queue, &self.readers, now, retention).await
         })
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.is_full()
     }
 
     fn ended(&self) -> BoxFuture<'_, ()> {

@@ -95,7 +95,7 @@ impl Trial {
         let content_type = outbound.headers.get(CONTENT_TYPE).map(text).unwrap_or_default();
         let (method, url, body, timeout) = (
             outbound.method.to_string(),
-            outbound.url.clone(),
+            Arc::clone(outbound.target.url()),
             outbound.body.clone(),
             outbound.timeout,
         );
@@ -115,7 +115,7 @@ impl Trial {
         });
         Exchange {
             method,
-            url: url.into(),
+            url: url.to_string(),
             headers,
             body,
             result: reply.result,
@@ -162,7 +162,7 @@ fn ready(
     Ok(Ready {
         outbound: egress::Outbound {
             method,
-            url,
+            target: url.into(),
             headers,
             spelling: egress::Spelling::of(endpoint.spelled()),
             body,

@@ -233,6 +233,18 @@ unsafe extern "C" fn open(
     done
 }
 
+/// What a fault says for a write that finds a quota used up: SQLite is told that it failed, and the system's own
+/// number says why.
+pub const QUOTA: c_int = ffi::SQLITE_IOERR_WRITE | 1 << 24;
+/// `EDQUOT` and `EIO`, by their numbers on Linux.
+const DISK_QUOTA: c_int = 122;
+const IO: c_int = 5;
+
+unsafe extern "C" {
+    #[link_name = "__errno_location"]
+    fn errno() -> *mut c_int;
+}
+
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     let done = forward!(file, xClose());
     // SAFETY: `open` made the box, nobody else frees it, and SQLite uses the file no more.
@@ -279,7 +291,16 @@ unsafe extern "C" fn write(
         let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length) };
         watched.disk.wrote(&watched.file, at.unsigned_abs(), bytes);
     }
-    fails.err().unwrap_or(done)
+    let Err(code) = fails else {
+        return done;
+    };
+    // SAFETY: the system gives each thread a place of its own.
+    unsafe { *errno() = if code == QUOTA { DISK_QUOTA } else { IO } };
+    if code == QUOTA {
+        ffi::SQLITE_IOERR_WRITE
+    } else {
+        code
+    }
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, length: i64) -> c_int {

@@ -2,11 +2,11 @@
 //! a slice of the body, byte for byte.
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use serde_json::value::RawValue;
 
 use crate::api::extract::JsonBody;
 use crate::api::problem::Problem;
+use crate::cloudevents::decoded;
 use crate::event::{self, Draft};
 use crate::json::{self, Faults, Fields, Given, Unreadable};
 
@@ -146,20 +146,6 @@ fn data(fields: &mut Fields<'_>, content_type: Option<&str>, body: &Bytes, fault
             Bytes::new()
         }
     }
-}
-
-/// Data that says it is JSON is JSON, whichever way it came: envelopes rely on it.
-fn decoded(text: &str, json: bool, pointer: &str, faults: &mut Faults) -> Bytes {
-    let Ok(bytes) = BASE64.decode(text.as_bytes()) else {
-        faults.add(pointer, "is not base64 (standard alphabet, with padding)");
-        return Bytes::new();
-    };
-    if json && serde_json::from_slice::<&RawValue>(&bytes).is_err() {
-        faults.add(pointer, "is not JSON; say what it is in `datacontenttype`");
-    } else if json && json::check_depth(&bytes).is_err() {
-        faults.add(pointer, json::TooDeep.to_string());
-    }
-    bytes.into()
 }
 
 fn extensions(fields: &mut Fields<'_>, faults: &mut Faults) -> Vec<(String, String)> {

@@ -397,6 +397,14 @@ fn the_document_says_what_bodies_and_parameters_may_be() {
     let upload = operation("/api/v1/plugins/{name}", "put");
     let bytes = &upload["requestBody"]["content"]["application/wasm"]["schema"];
     assert_eq!(*bytes, serde_json::json!({"type": "string", "format": "binary"}));
+    let archive = operation("/api/v1/backup", "get");
+    let archive = &archive["responses"]["200"]["content"]["application/x-tar"]["schema"]["$ref"];
+    assert_eq!(archive, "#/components/schemas/Archive");
+    let bytes = at("/components/schemas/Archive");
+    assert_eq!(
+        (&bytes["type"], &bytes["format"]),
+        (&"string".into(), &"binary".into())
+    );
     for operations in document["paths"].as_object().unwrap().values() {
         for (method, operation) in operations.as_object().unwrap() {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {

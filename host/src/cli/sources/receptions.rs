@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use data_encoding::BASE64;
 use serde_json::Value;
 
+use crate::cli::client::given;
 use crate::cli::output::{Column, Output, Tone, cell, write_bytes};
 use crate::cli::story::{Depth, body_lines, relative};
 use crate::cli::{Context, Failure};
@@ -78,15 +79,11 @@ pub(in crate::cli) struct Show {
 /// Lists what came to a source.
 pub(super) async fn list(args: List, context: &Context) -> Result<(), Failure> {
     let outcome = args.outcome.and_then(|outcome| outcome.to_possible_value());
-    let query = [
+    let query = given([
         ("outcome", outcome.map(|value| value.get_name().to_owned())),
         ("limit", args.limit.map(|limit| limit.to_string())),
         ("cursor", args.cursor),
-    ];
-    let query: Vec<_> = query
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect();
+    ]);
     let output = &context.output;
     let path = ["sources", &args.id, "receptions"];
     let page = context.client()?.get(&path, &query).await?;

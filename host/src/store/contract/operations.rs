@@ -16,7 +16,7 @@ use crate::store::{Counters, OperationQuery, Retention, Store};
 
 const AGE: Duration = Duration::from_secs(3_600);
 
-fn operation(maker: &Maker, kind: Kind) -> Operation {
+pub(in crate::store) fn operation(maker: &Maker, kind: Kind) -> Operation {
     Operation::new(
         maker.requests(Id::from_number(1), 2)[1].id.same_number(),
         TENANT,
@@ -25,7 +25,7 @@ fn operation(maker: &Maker, kind: Kind) -> Operation {
     )
 }
 
-pub(super) fn step(maker: &Maker, operation: &Operation, put: Put) -> Step {
+pub(in crate::store) fn step(maker: &Maker, operation: &Operation, put: Put) -> Step {
     Step {
         operation: operation.id,
         from: operation.progress.position,

@@ -10,7 +10,7 @@ use rusqlite::params;
 use super::fingerprint::{self, Fingerprint, Keyed};
 use super::seen::{self, SeenCall, SeenEvent};
 use super::work::Work;
-use super::{pack, reception_rows};
+use super::{pack, reception_rows, sum};
 use crate::delivery::NewEvent;
 use crate::event::Event;
 use crate::reception::Outcome;
@@ -235,18 +235,28 @@ pub(super) fn insert(work: &mut Work<'_>, new: &NewEvent, hash: &Fingerprint) ->
     work.stored(id.number(), data.len() + headers.as_ref().map_or(0, Vec::len));
     let mut statement = work.statement(
         "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
-                              throttles, runs, due_at, event_type, profile)
-         VALUES (?1, ?1, ?2, ?3, ?4, 0, 0, 0, 0, 0, ?5, ?6, ?7)",
+                              throttles, runs, due_at, event_type, profile, sum)
+         VALUES (?1, ?1, ?2, ?3, ?4, 0, 0, 0, 0, 0, ?5, ?6, ?7, ?8)",
     )?;
     for delivery in &new.deliveries {
+        let fixed = sum::Fixed {
+            request: delivery.id.number(),
+            delivery: delivery.id.number(),
+            event: id.number(),
+            subscription: delivery.subscription.number(),
+            tenant: tenant.number(),
+            event_type: event_type.as_bytes(),
+            profile: Some(delivery.profile.get()),
+        };
         statement.execute(params![
-            delivery.id.number(),
-            id.number(),
-            delivery.subscription.number(),
-            tenant.number(),
+            fixed.delivery,
+            fixed.event,
+            fixed.subscription,
+            fixed.tenant,
             received_at.as_millis(),
             event_type,
-            delivery.profile.get(),
+            fixed.profile,
+            fixed.accepted(received_at.as_millis()),
         ])?;
         work.used(delivery.id.number());
         work.created(delivery.subscription.number());

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::fingerprint::Fingerprint;
 use super::work::Work;
-use super::{pack, row};
+use super::{pack, row, sum};
 use crate::delivery::{Attempt, AttemptResult, Pending, PluginRun, Request};
 use crate::store::Result;
 use crate::time::Timestamp;
@@ -43,7 +43,7 @@ pub(super) fn attempt(work: &mut Work<'_>, attempt: &Attempt) -> Result<()> {
             (None, Some(kind.as_str()), Some(detail.as_str()), None, None, None)
         }
     };
-    work.statement(&work.tally.sql.attempt)?.execute(params![
+    let values = params![
         attempt.delivery.number(),
         attempt.request.number(),
         attempt.number,
@@ -58,7 +58,8 @@ pub(super) fn attempt(work: &mut Work<'_>, attempt: &Attempt) -> Result<()> {
         truncated,
         // An empty body is the common case and needs no value.
         body.filter(|body| !body.is_empty()),
-    ])?;
+    ];
+    sum::insert(&mut *work.statement(&work.tally.sql.attempt)?, values)?;
     work.stored(attempt.delivery.number(), body.map_or(0, <[u8]>::len));
     Ok(())
 }
@@ -68,7 +69,7 @@ pub(super) fn runs(work: &mut Work<'_>, pending: &Pending, runs: &[PluginRun]) -
         let outcome = row::outcome(&run.outcome);
         let logs = row::logs(&run.logs);
         let bytes = logs.as_ref().map_or(0, Vec::len);
-        work.statement(&work.tally.sql.run)?.execute(params![
+        let values = params![
             pending.delivery.number(),
             run.run,
             run.step,
@@ -84,7 +85,8 @@ pub(super) fn runs(work: &mut Work<'_>, pending: &Pending, runs: &[PluginRun]) -
             outcome.reason,
             logs,
             run.logs_dropped,
-        ])?;
+        ];
+        sum::insert(&mut *work.statement(&work.tally.sql.run)?, values)?;
         work.stored(pending.delivery.number(), bytes);
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! vault, what may be secret: its endpoint and the configuration of its plugins. Both are made by the
 //! caller's task. A component is kept as long as a version or a subscription that names its digest
 //! uses it; the one statement that looks after that runs with every change that can end a use.
+//!
+//! Each row has a [`sum`], which is made anew from the row after each change; a row that is damaged is not changed.
 
 use std::borrow::Cow;
 use std::num::NonZeroU16;
@@ -13,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::sum;
 use super::work::Work;
 use crate::digest::Digest;
 use crate::id::{KeyId, SubscriptionId, TenantId};
@@ -22,6 +25,10 @@ use crate::store::{self, Error, Key, PluginVersion, Result, Tenant};
 use crate::subscription::{Endpoint, Envelope, Isolation, PluginStep, Status, Subscription};
 use crate::time::Timestamp;
 use crate::vault::{Nonce, Place, Vault};
+
+/// The rows that a change is about.
+pub(super) const BY_ID: &str = "id = ?";
+pub(super) const BY_NAME: &str = "tenant = ? AND name = ?";
 
 /// The open part of a subscription as it is stored. Fields may be added with a default, never renamed.
 #[derive(Serialize, Deserialize)]
@@ -158,6 +165,7 @@ impl SubscriptionRow {
                 self.sealed
             ],
         )?;
+        sum::give(work.conn, "subscription", BY_ID, [self.id])?;
         work.used_elsewhere(self.id);
         self.write_pins(work)
     }
@@ -173,10 +181,12 @@ impl SubscriptionRow {
             Some(found) if u64::try_from(found).ok() != Some(version) => return Err(Error::Changed),
             Some(_) => self.check_key(work)?,
         }
+        sum::refuse_damaged(work.conn, "subscription", BY_ID, [self.id])?;
         work.conn.execute(
             "UPDATE subscription SET key = ?2, version = ?3, document = ?4, sealed = ?5 WHERE id = ?1",
             params![self.id, self.key, self.version, self.document, self.sealed],
         )?;
+        sum::give(work.conn, "subscription", BY_ID, [self.id])?;
         if failures == store::Row::BeginsAnew {
             work.begin_row_from(self.id, self.updated_at);
         }
@@ -199,8 +209,7 @@ pub(super) fn remove_subscription(work: &mut Work<'_>, id: SubscriptionId) -> Re
 }
 
 pub(super) fn subscriptions(conn: &Connection, vault: &Vault) -> Result<Vec<Subscription>> {
-    let mut query = conn
-        .prepare_cached("SELECT id, tenant, key, version, document, sealed FROM subscription ORDER BY id")?;
+    let mut query = conn.prepare_cached("SELECT * FROM subscription ORDER BY id")?;
     let mut rows = query.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -214,6 +223,7 @@ fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
     let damaged = || Error::Damaged {
         what: SubscriptionId::from_number(id).to_string(),
     };
+    sum::check(row, 6, || SubscriptionId::from_number(id).to_string())?;
     let document: Document = serde_json::from_str(&row.get::<_, String>(4)?).map_err(|_| damaged())?;
     let sealed: Vec<u8> = row.get(5)?;
     let secret = vault.open(place(tenant, id), &sealed).map_err(|_| damaged())?;
@@ -240,18 +250,21 @@ fn subscription(row: &Row<'_>, vault: &Vault) -> Result<Subscription> {
 }
 
 pub(super) fn tenants(conn: &Connection) -> Result<Vec<Tenant>> {
-    let mut query = conn.prepare_cached("SELECT id, name, created_at, document FROM tenant ORDER BY id")?;
-    let tenants = query.query_map([], |row| {
-        let document: String = row.get(3)?;
-        Ok(Tenant {
-            id: TenantId::from_number(row.get(0)?),
+    let mut query = conn.prepare_cached("SELECT * FROM tenant ORDER BY id")?;
+    let mut rows = query.query([])?;
+    let mut tenants = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, document) = (TenantId::from_number(row.get(0)?), row.get::<_, String>(3)?);
+        sum::check(row, 4, || id.to_string())?;
+        tenants.push(Tenant {
+            id,
             name: row.get(1)?,
             created_at: Timestamp::from_millis(row.get(2)?),
             // What a later version wrote and this one cannot read is as if it had not been said.
             settings: serde_json::from_str(&document).unwrap_or_default(),
-        })
-    })?;
-    Ok(tenants.collect::<rusqlite::Result<_>>()?)
+        });
+    }
+    Ok(tenants)
 }
 
 pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
@@ -272,38 +285,43 @@ pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
             serde_json::to_string(&tenant.settings).map_err(backend)?
         ],
     )?;
+    sum::give(work.conn, "tenant", BY_ID, [tenant.id.number()])?;
     work.used_elsewhere(tenant.id.number());
     Ok(())
 }
 
 pub(super) fn update_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
     let settings = serde_json::to_string(&tenant.settings).map_err(backend)?;
+    let id = tenant.id.number();
+    sum::refuse_damaged(work.conn, "tenant", BY_ID, [id])?;
     let changed = work.conn.execute(
         "UPDATE tenant SET document = ?2 WHERE id = ?1",
-        params![tenant.id.number(), settings],
+        params![id, settings],
     )?;
     match changed {
         0 => Err(Error::Missing { what: "tenant" }),
-        _ => Ok(()),
+        _ => Ok(sum::give(work.conn, "tenant", BY_ID, [id])?),
     }
 }
 
 pub(super) fn keys(conn: &Connection) -> Result<Vec<Key>> {
-    let mut query = conn.prepare_cached(
-        "SELECT id, tenant, name, hash, scopes, created_at, revoked_at FROM key ORDER BY id",
-    )?;
-    let keys = query.query_map([], |row| {
-        Ok(Key {
-            id: KeyId::from_number(row.get(0)?),
+    let mut query = conn.prepare_cached("SELECT * FROM key ORDER BY id")?;
+    let mut rows = query.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = KeyId::from_number(row.get(0)?);
+        sum::check(row, 7, || id.to_string())?;
+        keys.push(Key {
+            id,
             tenant: row.get::<_, Option<i64>>(1)?.map(TenantId::from_number),
             name: row.get(2)?,
             hash: Digest::from_bytes(row.get(3)?),
             scopes: row.get(4)?,
             created_at: Timestamp::from_millis(row.get(5)?),
             revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
-        })
-    })?;
-    Ok(keys.collect::<rusqlite::Result<_>>()?)
+        });
+    }
+    Ok(keys)
 }
 
 pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
@@ -315,8 +333,8 @@ pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
             what: "the key".to_owned(),
         });
     }
-    work.conn.execute(
-        "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?, ?)",
+    sum::insert(
+        &mut *work.statement("INSERT INTO key VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?,
         params![
             key.id.number(),
             key.tenant.map(TenantId::number),
@@ -338,30 +356,33 @@ pub(super) fn revoke_key(work: &mut Work<'_>, id: KeyId, now: Timestamp) -> Resu
     {
         return Err(Error::Missing { what: "key" });
     }
+    sum::refuse_damaged(work.conn, "key", BY_ID, [id.number()])?;
     let revoked = work.conn.execute(
         "UPDATE key SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
         params![id.number(), now.as_millis()],
     )?;
+    sum::give(work.conn, "key", BY_ID, [id.number()])?;
     Ok(revoked > 0)
 }
 
 pub(super) fn plugins(conn: &Connection) -> Result<Vec<PluginVersion>> {
-    let mut query = conn.prepare_cached(
-        "SELECT tenant, name, digest, size, manifest, uploaded_at, current FROM plugin
-         ORDER BY tenant, name, uploaded_at, digest",
-    )?;
-    let plugins = query.query_map([], |row| {
-        Ok(PluginVersion {
+    let mut query = conn.prepare_cached("SELECT * FROM plugin ORDER BY tenant, name, uploaded_at, digest")?;
+    let mut rows = query.query([])?;
+    let mut plugins = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(1)?;
+        sum::check(row, 7, || format!("the plugin {name:?}"))?;
+        plugins.push(PluginVersion {
             tenant: TenantId::from_number(row.get(0)?),
-            name: row.get(1)?,
+            name,
             digest: Digest::from_bytes(row.get(2)?),
             size: row.get::<_, i64>(3)?.unsigned_abs(),
             manifest: row.get(4)?,
             uploaded_at: Timestamp::from_millis(row.get(5)?),
             current: row.get(6)?,
-        })
-    })?;
-    Ok(plugins.collect::<rusqlite::Result<_>>()?)
+        });
+    }
+    Ok(plugins)
 }
 
 pub(super) fn add_plugin(work: &mut Work<'_>, version: &PluginVersion, component: &[u8]) -> Result<()> {
@@ -370,12 +391,14 @@ pub(super) fn add_plugin(work: &mut Work<'_>, version: &PluginVersion, component
         "INSERT OR IGNORE INTO component VALUES (?, ?)",
         params![version.digest.as_bytes(), component],
     )?;
+    let others = params![tenant, version.name];
+    sum::refuse_damaged(work.conn, "plugin", BY_NAME, others)?;
     work.conn.execute(
         "UPDATE plugin SET current = 0 WHERE tenant = ? AND name = ?",
-        params![tenant, version.name],
+        others,
     )?;
     work.conn.execute(
-        "INSERT OR REPLACE INTO plugin VALUES (?, ?, ?, ?, ?, ?, 1)",
+        "INSERT OR REPLACE INTO plugin VALUES (?, ?, ?, ?, ?, ?, 1, NULL)",
         params![
             tenant,
             version.name,
@@ -385,7 +408,7 @@ pub(super) fn add_plugin(work: &mut Work<'_>, version: &PluginVersion, component
             version.uploaded_at.as_millis(),
         ],
     )?;
-    Ok(())
+    Ok(sum::give(work.conn, "plugin", BY_NAME, others)?)
 }
 
 pub(super) fn component(conn: &Connection, digest: Digest) -> Result<Option<Bytes>> {

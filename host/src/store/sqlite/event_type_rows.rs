@@ -9,6 +9,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
+use super::config_rows::BY_NAME;
+use super::sum;
 use super::work::Work;
 use crate::event_type::{Definition, EventType};
 use crate::id::TenantId;
@@ -58,11 +60,14 @@ impl Prepared {
     pub(super) fn put(&self, work: &mut Work<'_>) -> Result<()> {
         self.0.iter().try_for_each(|row| row.check(work))?;
         for row in &self.0 {
+            let key = params![row.tenant, row.name];
+            sum::refuse_damaged(work.conn, "event_type", BY_NAME, key)?;
             work.conn.execute(
                 "INSERT INTO event_type (tenant, name, version, document) VALUES (?, ?, ?, ?)
                  ON CONFLICT (tenant, name) DO UPDATE SET version = excluded.version, document = excluded.document",
                 params![row.tenant, row.name, row.version, row.document],
             )?;
+            sum::give(work.conn, "event_type", BY_NAME, key)?;
         }
         Ok(())
     }
@@ -99,12 +104,12 @@ pub(super) fn remove(work: &mut Work<'_>, tenant: TenantId, name: &str) -> Resul
 }
 
 pub(super) fn event_types(conn: &Connection) -> Result<Vec<EventType>> {
-    let mut query =
-        conn.prepare_cached("SELECT tenant, name, version, document FROM event_type ORDER BY tenant, name")?;
+    let mut query = conn.prepare_cached("SELECT * FROM event_type ORDER BY tenant, name")?;
     let mut rows = query.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (name, document): (String, String) = (row.get(1)?, row.get(3)?);
+        sum::check(row, 4, || format!("the event type {name:?}"))?;
         let document: Document<'_> = serde_json::from_str(&document).map_err(|_| Error::Damaged {
             what: format!("the event type {name:?}"),
         })?;

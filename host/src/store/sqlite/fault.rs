@@ -3,22 +3,21 @@
 //! A full disk is survived. A failed read, write or sync, or a damaged file, is not: after a failed
 //! sync the kernel may have dropped the pages and the next sync would succeed without them, so
 //! nothing is tried again in this process and the next start decides by the WAL.
+//!
+//! A quota that is used up is a full disk with another number. SQLite tells the two apart: the one is
+//! `SQLITE_FULL`, the other a failed write. It leaves the file and the transaction the same way in both cases.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::store::files::DATABASE;
 use crate::store::{Error, WHOLE_DATABASE};
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        // The index of the log lies in a file too. Where that finds no room to grow, nothing was written, and
-        // the transaction is undone.
-        let extended = error.sqlite_error().map(|error| error.extended_code);
-        if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+        if wants_room(&error) {
             return Self::Full(error.into());
         }
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(error.into()),
             // A reading that lasted while the log grew too large.
             Some(ErrorCode::OperationInterrupted) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt) => Self::Damaged {
@@ -31,6 +30,23 @@ impl From<rusqlite::Error> for Error {
             None => Self::Backend(error.into()),
         }
     }
+}
+
+/// Whether there was no room for what was to be written. Then nothing was, and the transaction is undone.
+fn wants_room(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        // The index of the log lies in a file too.
+        Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE) => true,
+        Some(ffi::SQLITE_IOERR_WRITE) => quota_is_used_up(),
+        _ => false,
+    }
+}
+
+/// Whether the write that has just failed on this thread did so for a quota. The write itself has set the thread's
+/// error, so it cannot be that of an earlier call; and where a later one has changed it, the write counts as any
+/// other that failed, which is the safe side. (`sqlite3_system_errno` tells the same, read a moment earlier.)
+fn quota_is_used_up() -> bool {
+    std::io::Error::last_os_error().kind() == std::io::ErrorKind::QuotaExceeded
 }
 
 /// Whether a value is not of the kind that its column has. Every value was of that kind when it was written.
@@ -60,19 +76,4 @@ pub(super) fn ends_writer(error: &Error) -> bool {
                 | ErrorCode::OutOfMemory
         )
     )
-}
-
-/// The same error once more, for the next of several who wait for one answer.
-pub(super) fn again(error: &Error) -> Error {
-    match error {
-        Error::Full(source) => Error::Full(source.to_string().into()),
-        Error::Busy => Error::Busy,
-        Error::Fenced => Error::Fenced,
-        Error::Closed => Error::Closed,
-        Error::Taken { what } => Error::Taken { what: what.clone() },
-        Error::Changed => Error::Changed,
-        Error::Missing { what } => Error::Missing { what },
-        Error::Damaged { what } => Error::Damaged { what: what.clone() },
-        Error::Backend(source) => Error::Backend(source.to_string().into()),
-    }
 }

@@ -13,7 +13,8 @@ use crate::delivery::{Attempt, AttemptResult, Pending, PluginRun, Request, State
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
 use crate::store::{
-    Counters, DeliveryDetail, DeliverySummary, EventQuery, InARow, LastAttempt, Result, StoredEvent,
+    Counters, DeliveryDetail, DeliverySummary, Error, EventQuery, InARow, LastAttempt, Result, StoredEvent,
+    WHOLE_DATABASE,
 };
 
 pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
@@ -22,15 +23,30 @@ pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
 
 pub(super) fn pending(conn: &Connection, after: RequestId, limit: usize) -> Result<Vec<Pending>> {
     let columns = ledger::COLUMNS;
-    let sql = format!("SELECT {columns} FROM pending WHERE request > ? ORDER BY request LIMIT ?");
+    let sql = format!("SELECT {columns} FROM pending WHERE request > ? ORDER BY request");
     let mut query = conn.prepare_cached(&sql)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = query.query([after.number(), limit])?;
+    let mut rows = query.query([after.number()])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(ledger::read(row)?);
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        found.extend(unless_damaged(ledger::read(row))?);
     }
     Ok(found)
+}
+
+/// What was read, unless it is damaged: then the log names it, and the others are read all the same.
+pub(super) fn unless_damaged<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(Error::Damaged { what }) if what != WHOLE_DATABASE => {
+            tracing::error!(
+                what,
+                "stored data is damaged and left out; restore a backup if it is needed"
+            );
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 pub(super) fn events_by_id(conn: &Connection, ids: &[EventId]) -> Result<Vec<Option<Arc<Event>>>> {

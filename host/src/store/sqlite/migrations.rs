@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::schema;
+use super::{ledger, schema, sum};
 
 /// One step from a version to the next.
 enum Migration {
@@ -22,6 +22,17 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Code(second),
     Migration::Code(third),
     Migration::Sql(FOURTH),
+    Migration::Code(fifth),
+];
+/// The tables of what is configured, whose rows have a sum in their last column.
+pub(super) const CONFIGURED: [&str; 7] = [
+    "tenant",
+    "subscription",
+    "key",
+    "plugin",
+    "source",
+    "profile",
+    "event_type",
 ];
 /// The version that this binary writes.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
@@ -162,7 +173,7 @@ fn second(step: &Transaction<'_>) -> rusqlite::Result<()> {
     for n in kept_segments(step)? {
         // SQLite reads a strict table once when it adds a column: seconds for 10 GiB.
         step.execute_batch(&format!("ALTER TABLE event_{n} ADD COLUMN headers BLOB"))?;
-        step.execute_batch(&schema::reception_table(n))?;
+        step.execute_batch(&schema::reception_table(n, ""))?;
     }
     Ok(())
 }
@@ -244,6 +255,21 @@ ALTER TABLE seen ADD COLUMN layout INTEGER NOT NULL DEFAULT 0;
 -- Of a table to which nothing is added any more: which keys are certainly not in it.
 ALTER TABLE seen ADD COLUMN filter BLOB;
 ";
+
+/// Sums of rows. What is in the ledger and what is configured gets them here; history has them from here on.
+fn fifth(step: &Transaction<'_>) -> rusqlite::Result<()> {
+    for n in kept_segments(step)? {
+        for table in schema::SUMMED_SEGMENT_TABLES {
+            step.execute_batch(&format!("ALTER TABLE {table}_{n} ADD COLUMN sum INTEGER"))?;
+        }
+    }
+    for table in CONFIGURED {
+        step.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN sum INTEGER"))?;
+        sum::give(step, table, "TRUE", [])?;
+    }
+    step.execute_batch("ALTER TABLE pending ADD COLUMN sum INTEGER")?;
+    ledger::give_sums(step)
+}
 
 /// The segments whose tables are all there. The others were given up; what is left of them is dropped.
 fn kept_segments(step: &Transaction<'_>) -> rusqlite::Result<Vec<i64>> {

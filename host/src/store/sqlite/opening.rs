@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
+use super::config_rows::BY_ID;
 use super::fingerprint::Keyed;
 use super::seen::Keys;
 use super::work::{Fixed, Tally};
-use super::{checkpoint, reach, reseal, schema};
+use super::{checkpoint, reach, reseal, schema, sum};
 use crate::store::files::{self, DataDir};
 use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
@@ -269,6 +270,7 @@ fn take_over(conn: &mut Connection, vault: &Vault, now: Timestamp) -> Result<(i6
             "INSERT INTO tenant (id, name, created_at) VALUES (?, ?, ?)",
             params![DEFAULT_TENANT.number(), DEFAULT_TENANT_NAME, now.as_millis()],
         )?;
+        sum::give(&step, "tenant", BY_ID, [DEFAULT_TENANT.number()])?;
     }
     let open = |name: &str| {
         let sealed = get(name)?.ok_or(OpenError::WrongKey)?;

@@ -15,7 +15,7 @@ use super::work::Work;
 use crate::delivery::{Pending, Stage};
 use crate::id::{DeliveryId, OperationId, TenantId};
 use crate::operation::{Operation, Progress, Put, Renewed, Skipped, State, Step, Stepped};
-use crate::store::{Error, OperationQuery, Result};
+use crate::store::{Error, OperationQuery, Result, WHOLE_DATABASE};
 use crate::time::Timestamp;
 
 const COLUMNS: &str = "id, tenant, state, document, progress, created_at, ended_at";
@@ -207,14 +207,23 @@ fn put_back(
     skipped: &mut Skipped,
     rows: &mut Vec<Pending>,
 ) -> Result<bool> {
-    match resend::reopen_failed(work, operation.tenant.number(), id, now)? {
-        Reopened::Rows(reopened) => {
-            rows.extend(reopened);
-            return Ok(true);
+    let reopened = resend::reopen_failed(work, operation.tenant.number(), id, now);
+    match reopened {
+        // It is read whole before anything of it is written. One must not keep all others from being sent.
+        Err(Error::Damaged { what }) if what != WHOLE_DATABASE => {
+            tracing::error!(what, "stored data is damaged; it is not sent again");
+            skipped.damaged += 1;
+            return Ok(false);
         }
-        Reopened::Pending => skipped.pending += 1,
-        Reopened::EndedOtherwise => skipped.changed += 1,
-        Reopened::Expired => skipped.expired += 1,
+        reopened => match reopened? {
+            Reopened::Rows(reopened) => {
+                rows.extend(reopened);
+                return Ok(true);
+            }
+            Reopened::Pending => skipped.pending += 1,
+            Reopened::EndedOtherwise => skipped.changed += 1,
+            Reopened::Expired => skipped.expired += 1,
+        },
     }
     Ok(false)
 }

@@ -5,7 +5,9 @@
 
 use rusqlite::{Connection, params};
 
+use super::config_rows::BY_NAME;
 use super::segments;
+use super::sum::{self, Moving};
 use super::work::Work;
 use crate::id::{SubscriptionId, TenantId};
 use crate::profile::Number;
@@ -20,22 +22,23 @@ fn owner(tenant: Option<TenantId>) -> i64 {
 }
 
 pub(super) fn profiles(conn: &Connection) -> Result<Vec<StoredProfile>> {
-    let mut query = conn.prepare_cached(
-        "SELECT n, tenant, name, version, document, created_at, removed_at FROM profile ORDER BY n",
-    )?;
-    let profiles = query.query_map([], |row| {
-        let tenant: i64 = row.get(1)?;
-        Ok(StoredProfile {
+    let mut query = conn.prepare_cached("SELECT * FROM profile ORDER BY n")?;
+    let mut rows = query.query([])?;
+    let mut profiles = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (tenant, name): (i64, String) = (row.get(1)?, row.get(2)?);
+        sum::check(row, 7, || format!("the profile {name:?}"))?;
+        profiles.push(StoredProfile {
             number: Number::new(row.get(0)?),
             tenant: (tenant != ROUTER).then(|| TenantId::from_number(tenant)),
-            name: row.get(2)?,
+            name,
             version: row.get(3)?,
             document: row.get(4)?,
             created_at: Timestamp::from_millis(row.get(5)?),
             removed_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis),
-        })
-    })?;
-    Ok(profiles.collect::<rusqlite::Result<_>>()?)
+        });
+    }
+    Ok(profiles)
 }
 
 pub(super) fn add_profile(work: &mut Work<'_>, new: &NewProfile) -> Result<Number> {
@@ -57,6 +60,7 @@ pub(super) fn add_profile(work: &mut Work<'_>, new: &NewProfile) -> Result<Numbe
         new.document,
         new.created_at.as_millis()
     ])?;
+    sum::give(work.conn, "profile", "n = ?", [number])?;
     for subscription in &new.rule_changes {
         work.begin_row_from(subscription.number(), new.created_at);
     }
@@ -90,10 +94,14 @@ pub(super) fn pin_profiles(work: &mut Work<'_>, versions: &[(SubscriptionId, Num
             .map(|segment| format!("delivery_{}", segment.n)),
     );
     for table in tables {
+        let version =
+            format!("(SELECT profile FROM version_of WHERE version_of.subscription = {table}.subscription)");
+        let sum = sum::moved(
+            &[Moving::Profile],
+            &format!("coalesce({version}, 0) * {}", Moving::Profile.weight()),
+        );
         work.conn.execute_batch(&format!(
-            "UPDATE {table} SET profile =
-                 (SELECT profile FROM version_of WHERE version_of.subscription = {table}.subscription)
-             WHERE profile IS NULL"
+            "UPDATE {table} SET profile = {version}, sum = {sum} WHERE profile IS NULL"
         ))?;
     }
     work.conn.execute_batch("DROP TABLE version_of")?;
@@ -108,12 +116,14 @@ pub(super) fn remove_profile(
     name: &str,
     now: Timestamp,
 ) -> Result<()> {
+    let named = params![owner(Some(tenant)), name];
+    sum::refuse_damaged(work.conn, "profile", BY_NAME, named)?;
     let removed = work.conn.execute(
         "UPDATE profile SET removed_at = ?3 WHERE tenant = ?1 AND name = ?2 AND removed_at IS NULL",
         params![owner(Some(tenant)), name, now.as_millis()],
     )?;
     match removed {
         0 => Err(Error::Missing { what: "profile" }),
-        _ => Ok(()),
+        _ => Ok(sum::give(work.conn, "profile", BY_NAME, named)?),
     }
 }

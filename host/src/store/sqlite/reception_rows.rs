@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::newest::{Filter, Newest, by_newest};
 use super::work::Work;
-use super::{pack, segments};
+use super::{pack, segments, sum};
 use crate::digest::Digest;
 use crate::id::{EventId, ReceptionId, SourceId, TenantId};
 use crate::reception::{DETAIL_BYTES_MAX, Outcome, Reception, Refusal};
@@ -111,7 +111,7 @@ pub(super) fn insert(work: &mut Work<'_>, reception: &Reception, outcome: &Outco
         word,
         detail,
     } = columns(outcome);
-    work.statement(&work.tally.sql.reception)?.execute(params![
+    let values = params![
         id.number(),
         tenant.number(),
         source.number(),
@@ -131,7 +131,8 @@ pub(super) fn insert(work: &mut Work<'_>, reception: &Reception, outcome: &Outco
         detail,
         unrecorded,
         body.as_deref(),
-    ])?;
+    ];
+    sum::insert(&mut *work.statement(&work.tally.sql.reception)?, values)?;
     let payload = headers.as_ref().map_or(0, Vec::len)
         + detail.map_or(0, str::len)
         + body.as_ref().map_or(0, Bytes::len);
@@ -157,7 +158,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
-/// A row of `reception_<n>`; the body may be left out.
+/// A row of `reception_<n>`, whole.
+pub(super) fn whole(row: &Row<'_>) -> Result<Reception> {
+    let id = ReceptionId::from_number(row.get(0)?);
+    sum::check(row, 19, || id.to_string())?;
+    read(row)
+}
+
+/// A row of `reception_<n>`; the body may be left out, and with it the check of the sum.
 fn read(row: &Row<'_>) -> Result<Reception> {
     let id: i64 = row.get(0)?;
     let outcome = match row.get::<_, i64>(10)? {
@@ -192,7 +200,7 @@ fn read(row: &Row<'_>) -> Result<Reception> {
 
 pub(super) fn reception(conn: &Connection, id: ReceptionId) -> Result<Option<Reception>> {
     let all = segments::load(conn)?;
-    let found = segments::find(conn, &all, "reception", id.number(), read)?;
+    let found = segments::find(conn, &all, "reception", id.number(), whole)?;
     Ok(found.map(|(_, reception)| reception))
 }
 

@@ -12,6 +12,7 @@
 use rusqlite::params;
 
 use super::fingerprint::{self, Fingerprint};
+use super::sum::{self, Moving};
 use super::work::{End, Work};
 use super::{accept, append, ledger, pack, row};
 use crate::delivery::{
@@ -222,22 +223,23 @@ fn rendered(
     let siblings = pack::numbers(requests.iter().skip(1).map(|request| request.id.number()));
     let siblings = Some(siblings).filter(|siblings| !siblings.is_empty());
     let runs = runs_after(pending, runs);
-    let mut update = work.statement(
-        "UPDATE pending SET stage = 1, runs = ?2, due_at = ?3, siblings = ?4, tries = 0, throttles = 0
-         WHERE request = ?1 AND delivery = ?1 AND stage = 0 AND siblings IS NULL",
-    )?;
-    require_one(update.execute(params![delivery, runs, due(&requests[0]), siblings])?)?;
-    let mut insert = work.statement(
-        "INSERT INTO pending (request, delivery, event, subscription, tenant, stage, attempts, tries,
-                              throttles, runs, due_at, event_type, profile)
-         SELECT ?1, delivery, event, subscription, ?2, 1, 0, 0, 0, runs, ?3, event_type, profile
-         FROM pending WHERE request = ?4",
-    )?;
+    let first_due = due(&requests[0]);
+    let sum = sum::siblings(siblings.as_deref())
+        + sum::moving(&[
+            (Moving::Stage, 1),
+            (Moving::Runs, runs.into()),
+            (Moving::DueAt, first_due),
+        ]);
+    let mut update = work.statement(&ledger::RENDERED)?;
+    require_one(update.execute(params![delivery, runs, first_due, siblings, sum])?)?;
+    let mut insert = work.statement(&ledger::SIBLING)?;
     for (request, hash) in requests.iter().zip(hashes) {
         append::request(work, request, hash)?;
     }
     for request in &requests[1..] {
-        require_one(insert.execute(params![request.id.number(), tenant, due(request), delivery])?)?;
+        let (number, due) = (request.id.number(), due(request));
+        let sum = sum::sibling(delivery, number, siblings.as_deref()) + sum::moving(&[(Moving::DueAt, due)]);
+        require_one(insert.execute(params![number, tenant, due, delivery, sum])?)?;
         work.used(request.id.number());
     }
     Ok(())
@@ -255,10 +257,10 @@ fn ran(
         AfterRun::Filtered { reason } => (End::Filtered, None, reason),
         AfterRun::Failed { cause, reason } => (End::Failed, Some(*cause), reason),
         AfterRun::Again { due_at } => {
-            let mut update =
-                work.statement("UPDATE pending SET runs = ?2, due_at = ?3 WHERE request = ?1")?;
-            let values = params![pending.request.number(), runs, due_at.as_millis()];
-            return require_one(update.execute(values)?);
+            let due = due_at.as_millis();
+            let sum = sum::moving(&[(Moving::Runs, runs.into()), (Moving::DueAt, due)]);
+            let values = params![pending.request.number(), runs, due, sum];
+            return require_one(work.statement(&ledger::RAN)?.execute(values)?);
         }
     };
     let ending = Ending {
@@ -294,13 +296,15 @@ fn attempted(
             tries,
             throttles,
         } => {
-            let mut update = work.statement(
-                "UPDATE pending SET attempts = ?2, due_at = ?3, tries = ?4, throttles = ?5
-                 WHERE request = ?1 AND stage < 2 AND attempts = ?2 - 1",
-            )?;
-            let request = pending.request.number();
-            let values = params![request, attempt.number, due_at.as_millis(), tries, throttles];
-            require_one(update.execute(values)?)?;
+            let (request, due) = (pending.request.number(), due_at.as_millis());
+            let sum = sum::moving(&[
+                (Moving::Attempts, attempt.number.into()),
+                (Moving::DueAt, due),
+                (Moving::Tries, (*tries).into()),
+                (Moving::Throttles, (*throttles).into()),
+            ]);
+            let values = params![request, attempt.number, due, tries, throttles, sum];
+            require_one(work.statement(&ledger::AGAIN)?.execute(values)?)?;
             Ok(Recorded::default())
         }
         Next::Delivered => end_part(work, pending, &ended),
@@ -325,15 +329,20 @@ fn attempted(
 fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Result<Ended> {
     let request = pending.request.number();
     let mut insert = work.statement(&work.tally.sql.delivery_from_ledger)?;
+    let (state, at) = (ending.end.number(), ending.at.as_millis());
+    let cause = ending.cause.map(Cause::as_str);
+    let none = rusqlite::types::Null;
+    let said = sum::of(&[&state, &at, &ending.reason, &none, &cause, &ending.code])?;
     let inserted = insert.execute(params![
         request,
-        ending.end.number(),
-        ending.at.as_millis(),
+        state,
+        at,
         ending.reason,
         ending.attempts,
         ending.runs,
-        ending.cause.map(Cause::as_str),
+        cause,
         ending.code,
+        sum::ending(said, ending.attempts.is_some()),
     ])?;
     if inserted == 0 {
         return Ok(Ended::NoSuchRow);
@@ -389,11 +398,14 @@ fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Outc
     }
     let part = *part;
     if entry.parts.iter().any(|part| ledger::is_open(part.stage)) {
-        let mut update =
-            work.statement("UPDATE pending SET stage = ?2, attempts = ?3, tries = ?4 WHERE request = ?1")?;
         let stage = ledger::stage_number(part.stage);
-        let values = params![part.request.number(), stage, part.attempts, part.tries];
-        require_one(update.execute(values)?)?;
+        let sum = sum::moving(&[
+            (Moving::Stage, stage),
+            (Moving::Attempts, part.attempts.into()),
+            (Moving::Tries, part.tries.into()),
+        ]);
+        let values = params![part.request.number(), stage, part.attempts, part.tries, sum];
+        require_one(work.statement(&ledger::PART)?.execute(values)?)?;
         return Ok(Recorded::default());
     }
     end_whole(work, entry, ending)
@@ -425,22 +437,28 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         _ => ending.blame,
     };
     let first = entry.parts[0];
+    let (state, at) = (end.number(), ending.at.as_millis());
+    let (cause, parts) = (cause.map(Cause::as_str), row::parts(&entry.parts));
+    let sum = sum::of(&[&state, &at, &reason, &parts, &cause, &ending.code])?;
+    let fixed = sum::Fixed::of(&first, entry.tenant, entry.event_type.as_bytes());
+    let sum = fixed.in_history(entry.attempts().into(), first.runs.into(), true, sum);
     work.statement(&work.tally.sql.delivery)?.execute(params![
         first.delivery.number(),
         entry.tenant,
         first.event.number(),
         first.subscription.number(),
         entry.event_type,
-        end.number(),
-        ending.at.as_millis(),
+        state,
+        at,
         reason,
         entry.attempts(),
         first.runs,
         1,
-        row::parts(&entry.parts),
+        parts,
         first.profile.map(profile::Number::get),
-        cause.map(Cause::as_str),
+        cause,
         ending.code,
+        sum,
     ])?;
     let mut delete = work.statement("DELETE FROM pending WHERE request = ?")?;
     for part in &entry.parts {

@@ -7,14 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::resend::Finished;
 use super::segments::{self, Segment};
-use super::{config_rows, ledger, row};
+use super::{config_rows, ledger, migrations, reception_rows, row, sum};
 use crate::checkup::stride::{Area, Payload, Place, Stride};
-use crate::delivery::{Pending, Stage};
+use crate::delivery::{AttemptResult, Pending, Stage};
 use crate::digest::Digest;
-use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
+use crate::id::{DeliveryId, EventId, ReceptionId, RequestId, SubscriptionId};
 use crate::store::{Error, Result};
 
 /// Rows of the ledger, or payloads, in one stride.
@@ -66,20 +67,17 @@ fn behind(place: &Place) -> Option<Place> {
         Place::Ledger { .. } => Some(Place::Counters),
         Place::Counters => Some(Place::Components { after: 0 }),
         Place::Components { .. } => Some(FIRST_PAYLOAD),
-        Place::Payloads {
-            segment,
-            payload: Payload::Event,
-            ..
-        } => Some(Place::Payloads {
-            segment: *segment,
-            payload: Payload::Request,
-            after: 0,
-        }),
-        Place::Payloads { segment, .. } => segment.checked_add(1).map(|segment| Place::Payloads {
-            segment,
-            payload: Payload::Event,
-            after: 0,
-        }),
+        Place::Payloads { segment, payload, .. } => {
+            let (segment, payload) = match payload.next() {
+                Some(payload) => (Some(*segment), payload),
+                None => (segment.checked_add(1), Payload::Event),
+            };
+            segment.map(|segment| Place::Payloads {
+                segment,
+                payload,
+                after: 0,
+            })
+        }
     }
 }
 
@@ -113,7 +111,7 @@ fn structure(conn: &Connection, after: &str) -> Result<Stride> {
     Ok(stride)
 }
 
-/// A page of the ledger: each row has its event, its request where plugins made one, and its siblings.
+/// A page of the ledger: each row is what was written, and has its event, its request where plugins made one, and its siblings.
 fn ledger_page(conn: &Connection, after: i64) -> Result<Stride> {
     let mut stride = Stride::new(Area::Ledger);
     let all = segments::load(conn)?;
@@ -124,9 +122,15 @@ fn ledger_page(conn: &Connection, after: i64) -> Result<Stride> {
     let (mut last, mut bytes, mut event) = (after, 0, None);
     let (mut full, mut count) = (false, 0);
     while let Some(row) = rows.next()? {
-        let pending = ledger::read(row)?;
-        last = pending.request.number();
+        last = row.get(0)?;
         (stride.looked_at, count) = (stride.looked_at + 1, count + 1);
+        let pending = match ledger::read(row) {
+            Err(Error::Damaged { what }) => {
+                stride.fault(format!("{what} is damaged"));
+                continue;
+            }
+            read => read?,
+        };
         // Rows of one event follow one another: it is read once.
         if event != Some(pending.event) {
             event = Some(pending.event);
@@ -134,12 +138,12 @@ fn ledger_page(conn: &Connection, after: i64) -> Result<Stride> {
         }
         bytes += request_of(conn, &all, &pending, &mut stride)?;
         siblings_of(conn, &pending, &mut stride)?;
-        if count >= ROWS || bytes >= BYTES {
+        if bytes >= BYTES {
             full = true;
             break;
         }
     }
-    stride.next = Some(match full {
+    stride.next = Some(match full || count >= ROWS {
         true => Place::Ledger { after: last },
         false => Place::Counters,
     });
@@ -357,11 +361,18 @@ fn compare(
     Ok(())
 }
 
-/// One component.
+/// One component; before the first, everything else that is configured.
 fn component(conn: &Connection, after: i64) -> Result<Stride> {
     let mut stride = Stride::new(Area::Payloads);
+    if after == 0 {
+        for table in migrations::CONFIGURED {
+            for damaged in sum::damaged(conn, table, "TRUE", [])? {
+                stride.fault(format!("{damaged} is damaged"));
+            }
+        }
+    }
     let sql = "SELECT rowid, digest FROM component WHERE rowid > ? ORDER BY rowid LIMIT 1";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
     let Some((number, digest)) = conn.query_row(sql, [after], read).optional()? else {
         stride.next = Some(FIRST_PAYLOAD);
         return Ok(stride);
@@ -389,36 +400,30 @@ fn payloads(conn: &Connection, segment: i64, payload: Payload, after: i64) -> Re
         true => (payload, after),
         false => (Payload::Event, 0),
     };
-    let sql = format!(
-        "SELECT * FROM {}_{there} WHERE id > ? ORDER BY id LIMIT {ROWS}",
-        payload.as_str()
-    );
+    let key = match payload {
+        Payload::Attempt | Payload::Run => "delivery",
+        Payload::Event | Payload::Request | Payload::Delivery | Payload::Reception => "id",
+    };
+    let kind = payload.as_str();
+    let sql = format!("SELECT * FROM {kind}_{there} WHERE {key} > ? ORDER BY {key}");
     let mut query = conn.prepare_cached(&sql)?;
     let mut rows = query.query([after])?;
     let (mut last, mut bytes, mut count) = (after, 0, 0);
     let mut full = false;
     while let Some(found) = rows.next()? {
-        last = found.get(0)?;
-        let read = match payload {
-            Payload::Event => row::event(found).map(|stored| stored.event.data.len()),
-            Payload::Request => row::request(found).map(|request| request.body.len()),
-        };
-        match read {
-            Ok(length) => bytes += length,
-            Err(Error::Damaged { .. } | Error::Backend(_)) => stride.fault(match payload {
-                Payload::Event => format!("{} is damaged", EventId::from_number(last)),
-                Payload::Request => {
-                    let (request, delivery) = (RequestId::from_number(last), found.get(1)?);
-                    format!("{request} of {} is damaged", DeliveryId::from_number(delivery))
-                }
-            }),
-            Err(error) => return Err(error),
-        }
-        count += 1;
-        if count >= ROWS || bytes >= BYTES {
+        let number = found.get(0)?;
+        // A delivery's attempts are in one stride.
+        if number != last && (count >= ROWS || bytes >= BYTES) {
             full = true;
             break;
         }
+        last = number;
+        match length_of(payload, found) {
+            Ok(length) => bytes += length,
+            Err(Error::Damaged { .. } | Error::Backend(_)) => stride.fault(damaged(payload, found)?),
+            Err(error) => return Err(error),
+        }
+        count += 1;
     }
     stride.looked_at = u64::try_from(count).unwrap_or(u64::MAX);
     let here = Place::Payloads {
@@ -428,4 +433,36 @@ fn payloads(conn: &Connection, segment: i64, payload: Payload, after: i64) -> Re
     };
     stride.next = if full { Some(here) } else { behind(&here) };
     Ok(stride)
+}
+
+/// About how many bytes a row has, if it is what was written.
+fn length_of(payload: Payload, found: &Row<'_>) -> Result<usize> {
+    Ok(match payload {
+        Payload::Event => row::event(found)?.event.data.len(),
+        Payload::Request => row::request(found)?.body.len(),
+        Payload::Attempt => match row::attempt(found)?.result {
+            AttemptResult::Response { body, .. } => body.len(),
+            AttemptResult::Error { detail, .. } => detail.len(),
+        },
+        Payload::Run => row::run(found)?.logs.len(),
+        Payload::Delivery => Finished::read(found)?.parts.len(),
+        Payload::Reception => reception_rows::whole(found)?.body.map_or(0, |body| body.len()),
+    })
+}
+
+/// What is said of a damaged row.
+fn damaged(payload: Payload, found: &Row<'_>) -> Result<String> {
+    let number: i64 = found.get(0)?;
+    let delivery = DeliveryId::from_number(number);
+    Ok(match payload {
+        Payload::Event => format!("{} is damaged", EventId::from_number(number)),
+        Payload::Request => {
+            let (request, delivery) = (RequestId::from_number(number), found.get(1)?);
+            format!("{request} of {} is damaged", DeliveryId::from_number(delivery))
+        }
+        Payload::Attempt => format!("an attempt of {delivery} is damaged"),
+        Payload::Run => format!("a run of the plugins of {delivery} is damaged"),
+        Payload::Delivery => format!("what became of {delivery} is damaged"),
+        Payload::Reception => format!("{} is damaged", ReceptionId::from_number(number)),
+    })
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::opening::{self, OpenError, ROUTER_FIELDS, router_place};
-use super::{checkpoint, config_rows, schema, source_rows};
+use super::{checkpoint, config_rows, schema, source_rows, sum};
 use crate::store::files::DataDir;
 use crate::vault::{Nonce, Place, Vault};
 
@@ -81,6 +81,7 @@ fn all(step: &Transaction<'_>, old: &Vault, new: &Vault) -> Result<usize, OpenEr
         ),
         ("source", source_rows::place),
     ] {
+        sum::refuse_damaged(step, table, "TRUE", [])?;
         let mut query = step.prepare(&format!("SELECT id, tenant, sealed FROM {table}"))?;
         let mut update = step.prepare(&format!("UPDATE {table} SET sealed = ?2 WHERE id = ?1"))?;
         let mut found = Vec::new();
@@ -92,6 +93,7 @@ fn all(step: &Transaction<'_>, old: &Vault, new: &Vault) -> Result<usize, OpenEr
         for (id, sealed) in found {
             count += update.execute(params![id, sealed])?;
         }
+        sum::give(step, table, "TRUE", [])?;
     }
     Ok(count)
 }

@@ -8,12 +8,13 @@
 use rusqlite::{Connection, Row, params};
 
 use super::segments::{self, Phase, Segment};
+use super::sum::{self, Moving};
 use super::work::{End, Work};
 use super::{ledger, row};
 use crate::delivery::{Cause, Pending, Stage};
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
 use crate::profile;
-use crate::store::{Resend, Result};
+use crate::store::{Error, Resend, Result};
 use crate::time::Timestamp;
 
 /// A finished delivery.
@@ -37,10 +38,10 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// A row of `delivery_<n>`, whole.
+    /// A row of `delivery_<n>`, whole; [`Error::Damaged`] with its name where it is not what was written.
     pub(super) fn read(row: &Row<'_>) -> Result<Self> {
         let parts: Option<Vec<u8>> = row.get(11)?;
-        Ok(Self {
+        let finished = Self {
             id: row.get(0)?,
             tenant: row.get(1)?,
             event: row.get(2)?,
@@ -60,7 +61,32 @@ impl Finished {
                 .and_then(Cause::parse),
             code: row.get(14)?,
             profile: row.get::<_, Option<i64>>(12)?.map(profile::Number::new),
+        };
+        if finished.fits(row)? {
+            return Ok(finished);
+        }
+        Err(Error::Damaged {
+            what: DeliveryId::from_number(finished.id).to_string(),
         })
+    }
+
+    /// Whether the row is what was written; of one that was written before there were sums, that cannot be told.
+    fn fits(&self, row: &Row<'_>) -> Result<bool> {
+        let Some(sum) = row.get(15)? else {
+            return Ok(true);
+        };
+        let fixed = sum::Fixed {
+            request: self.id,
+            delivery: self.id,
+            event: self.event,
+            subscription: self.subscription,
+            tenant: self.tenant,
+            event_type: self.event_type.as_bytes(),
+            profile: self.profile.map(profile::Number::get),
+        };
+        let end = sum::of_columns(row, &[5, 6, 7, 11, 13, 14])?;
+        let expected = fixed.in_history(self.attempts.into(), self.runs.into(), self.rendered, end);
+        Ok(sum::agree(sum, expected))
     }
 
     /// The requests that plugins made for it.
@@ -128,10 +154,15 @@ pub(super) fn apply(
         if foreign(entry.tenant) {
             return Ok(Resend::Missing);
         }
-        let mut update = work.statement("UPDATE pending SET due_at = ?2 WHERE request = ?1")?;
+        let mut update = work.statement(&ledger::DUE)?;
         for part in entry.parts.iter_mut().filter(|part| ledger::is_open(part.stage)) {
             part.due_at = now;
-            update.execute(params![part.request.number(), now.as_millis()])?;
+            let due = now.as_millis();
+            update.execute(params![
+                part.request.number(),
+                due,
+                sum::moving(&[(Moving::DueAt, due)])
+            ])?;
         }
         return Ok(Resend::Hastened(entry.parts));
     }

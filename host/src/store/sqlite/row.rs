@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rusqlite::Row;
 
 use super::fingerprint::{self, Fingerprint};
-use super::{ledger, pack};
+use super::{ledger, pack, sum};
 use crate::delivery::{
     Attempt, AttemptResult, ErrorKind, FaultKind, LogLevel, LogLine, Pending, PluginRun, Request, RunOutcome,
     Stage,
@@ -81,6 +81,8 @@ pub(super) fn request(row: &Row<'_>) -> Result<Request> {
 
 /// A row of `attempt_<n>`, whole.
 pub(super) fn attempt(row: &Row<'_>) -> Result<Attempt> {
+    let delivery = DeliveryId::from_number(row.get(0)?);
+    sum::check(row, 13, || format!("an attempt of {delivery}"))?;
     let result = match row.get::<_, Option<u16>>(7)? {
         Some(status) => AttemptResult::Response {
             status,
@@ -94,7 +96,7 @@ pub(super) fn attempt(row: &Row<'_>) -> Result<Attempt> {
         },
     };
     Ok(Attempt {
-        delivery: DeliveryId::from_number(row.get(0)?),
+        delivery,
         request: RequestId::from_number(row.get(1)?),
         number: row.get(2)?,
         started_at: Timestamp::from_millis(row.get(3)?),
@@ -203,6 +205,8 @@ const fn fault_word(kind: FaultKind) -> &'static str {
 
 /// A row of `run_<n>`, whole.
 pub(super) fn run(row: &Row<'_>) -> Result<PluginRun> {
+    let delivery = DeliveryId::from_number(row.get(0)?);
+    sum::check(row, 15, || format!("a run of the plugins of {delivery}"))?;
     let reason = || row.get::<_, String>(12);
     let outcome = match row.get::<_, i64>(8)? {
         0 => RunOutcome::Deliver {

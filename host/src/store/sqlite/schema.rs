@@ -73,6 +73,8 @@ CREATE TABLE attempt_{n} (
     headers BLOB,
     truncated INTEGER,
     body BLOB,
+    -- Of all other columns, as in the other tables; NULL in rows from before version 5.
+    sum INTEGER,
     PRIMARY KEY (delivery, request, number),
     CHECK ((status IS NULL) <> (error IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -93,6 +95,7 @@ CREATE TABLE run_{n} (
     reason TEXT,
     logs BLOB,
     logs_dropped INTEGER NOT NULL,
+    sum INTEGER,
     PRIMARY KEY (delivery, run, step)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE delivery_{n} (
@@ -116,18 +119,24 @@ CREATE TABLE delivery_{n} (
     -- Why it failed, as one word; NULL where it did not, or failed before version 3.
     cause TEXT,
     -- The status of the last answer; NULL where there was none, or it came before version 3.
-    code INTEGER
+    code INTEGER,
+    sum INTEGER
 ) STRICT;
 {}",
-        reception_table(n)
+        reception_table(n, ",\n    sum INTEGER")
     )
 }
 
 /// The columns that segments of earlier versions get in the third migration, as above.
 pub(super) const DELIVERY_COLUMNS_OF_VERSION_3: [&str; 3] = ["profile INTEGER", "cause TEXT", "code INTEGER"];
 
-/// The table of receptions of segment `n`; segments of version 1 get it in the migration.
-pub(super) fn reception_table(n: i64) -> String {
+/// The tables whose rows have a sum in their last column; segments of earlier versions get it in the fifth
+/// migration. Events and requests have a hash of their own.
+pub(super) const SUMMED_SEGMENT_TABLES: [&str; 4] = ["attempt", "run", "delivery", "reception"];
+
+/// The table of receptions of segment `n`, with what came later; segments of version 1 get it without that in
+/// the migration.
+pub(super) fn reception_table(n: i64, more: &str) -> String {
     format!(
         "
 CREATE TABLE reception_{n} (
@@ -153,7 +162,7 @@ CREATE TABLE reception_{n} (
     word TEXT,
     detail TEXT,
     unrecorded INTEGER NOT NULL,
-    body BLOB
+    body BLOB{more}
 ) STRICT;
 "
     )

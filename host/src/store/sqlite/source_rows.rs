@@ -10,6 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::config_rows::BY_ID;
+use super::sum;
 use super::work::Work;
 use crate::id::{SourceId, TenantId};
 use crate::secret::Secret;
@@ -146,6 +148,7 @@ impl SourceRow {
                 self.sealed
             ],
         )?;
+        sum::give(work.conn, "source", BY_ID, [self.id])?;
         work.used_elsewhere(self.id);
         Ok(())
     }
@@ -161,11 +164,12 @@ impl SourceRow {
             Some(found) if u64::try_from(found).ok() != Some(version) => return Err(Error::Changed),
             Some(_) => self.check_name(work)?,
         }
+        sum::refuse_damaged(work.conn, "source", BY_ID, [self.id])?;
         work.conn.execute(
             "UPDATE source SET name = ?2, version = ?3, document = ?4, sealed = ?5 WHERE id = ?1",
             params![self.id, self.name, self.version, self.document, self.sealed],
         )?;
-        Ok(())
+        Ok(sum::give(work.conn, "source", BY_ID, [self.id])?)
     }
 }
 
@@ -180,8 +184,7 @@ pub(super) fn remove_source(work: &mut Work<'_>, id: SourceId) -> Result<()> {
 }
 
 pub(super) fn sources(conn: &Connection, vault: &Vault) -> Result<Vec<Source>> {
-    let mut query =
-        conn.prepare_cached("SELECT id, tenant, name, version, document, sealed FROM source ORDER BY id")?;
+    let mut query = conn.prepare_cached("SELECT * FROM source ORDER BY id")?;
     let mut rows = query.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -195,6 +198,7 @@ fn source(row: &Row<'_>, vault: &Vault) -> Result<Source> {
     let damaged = || Error::Damaged {
         what: SourceId::from_number(id).to_string(),
     };
+    sum::check(row, 6, || SourceId::from_number(id).to_string())?;
     let document: String = row.get(4)?;
     let (document, unread) = match serde_json::from_str::<Document<'_>>(&document) {
         Ok(whole) => (whole, None),

@@ -5,6 +5,7 @@ mod expiry;
 mod keys;
 mod migrations;
 mod reach;
+mod sums;
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};

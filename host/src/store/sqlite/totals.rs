@@ -4,7 +4,7 @@
 //! undone is not counted. (The counters in the database say how things stand, so they go back where a dead
 //! letter is sent again; these do not.)
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::work::End;
 use crate::store::Committed;
@@ -15,7 +15,10 @@ pub(super) struct Totals(Committed);
 
 /// The totals as everybody may read them.
 #[derive(Debug, Default)]
-pub(super) struct Told([AtomicU64; 5]);
+pub(super) struct Told {
+    totals: [AtomicU64; 5],
+    full: AtomicBool,
+}
 
 impl Totals {
     /// A transaction is about to be committed.
@@ -49,15 +52,25 @@ impl Told {
             failed,
         } = committed;
         let numbers = [transactions, created, delivered, filtered, failed];
-        for (told, number) in self.0.iter().zip(numbers) {
+        for (told, number) in self.totals.iter().zip(numbers) {
             told.store(number, Ordering::Relaxed);
         }
+    }
+
+    /// Whether there was room for all that was to be written last.
+    pub(super) fn found_room(&self, found: bool) {
+        self.full.store(!found, Ordering::Relaxed);
+    }
+
+    /// Whether there was no room for what was to be written last.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// What was told last.
     pub(super) fn read(&self) -> Committed {
         let [transactions, created, delivered, filtered, failed] =
-            self.0.each_ref().map(|told| told.load(Ordering::Relaxed));
+            self.totals.each_ref().map(|told| told.load(Ordering::Relaxed));
         Committed {
             transactions,
             created,

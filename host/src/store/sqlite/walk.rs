@@ -203,7 +203,7 @@ fn read_chunk(
     let mut values = vec![Value::from(bounds.above), Value::from(bounds.below)];
     let sql = match source.segment {
         None => format!(
-            "SELECT {}, tenant, event_type, siblings FROM pending
+            "SELECT {} FROM pending
              WHERE request > ? AND request < ? ORDER BY request {direction} LIMIT {chunk}",
             ledger::COLUMNS
         ),
@@ -261,8 +261,8 @@ fn pending(
     if !wanted {
         return Ok((id, None));
     }
-    let entry = ledger::entry_of(conn, row)?;
-    Ok((id, Some(history::of_entry(&entry))))
+    let entry = history::unless_damaged(ledger::entry_of(conn, row))?;
+    Ok((id, entry.as_ref().map(history::of_entry)))
 }
 
 /// A row of a segment.
@@ -285,9 +285,9 @@ fn ended(row: &Row<'_>, query: &DeliveryQuery) -> Result<(i64, Option<DeliverySu
     if !wanted {
         return Ok((id, None));
     }
-    let finished = Finished::read(row)?;
-    let fits = query.cause.is_none_or(|cause| finished.cause == Some(cause));
-    Ok((id, fits.then(|| history::of_finished(finished))))
+    let finished = history::unless_damaged(Finished::read(row))?;
+    let fits = |finished: &Finished| query.cause.is_none_or(|cause| finished.cause == Some(cause));
+    Ok((id, finished.filter(fits).map(history::of_finished)))
 }
 
 fn is(wanted: Option<i64>, found: i64) -> bool {

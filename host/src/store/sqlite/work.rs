@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::seen::{self, Keys};
+use super::sum;
 use super::totals::Totals;
 use super::{reach, schema};
 use crate::delivery::GivenUp;
@@ -136,16 +137,17 @@ impl SegmentSql {
         Self {
             event: insert("event", 15),
             request: insert("request", 8),
-            attempt: insert("attempt", 13),
-            run: insert("run", 15),
-            delivery: insert("delivery", 15),
-            reception: insert("reception", 19),
+            attempt: insert("attempt", 14),
+            run: insert("run", 16),
+            delivery: insert("delivery", 16),
+            reception: insert("reception", 20),
             delivery_from_ledger: format!(
                 "INSERT INTO delivery_{n}
                  SELECT request, tenant, event, subscription, event_type, ?2, ?3, ?4,
-                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL, profile, ?7, ?8
+                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL, profile, ?7, ?8, {sum}
                  FROM pending WHERE request = ?1 AND delivery = ?1 AND siblings IS NULL
-                   AND (?5 IS NULL OR attempts = ?5 - 1)"
+                   AND (?5 IS NULL OR attempts = ?5 - 1)",
+                sum = sum::from_ledger("?9", "coalesce(?6, runs)"),
             ),
         }
     }

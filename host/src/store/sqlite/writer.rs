@@ -169,6 +169,11 @@ impl Queue {
         self.pressure.waiting()
     }
 
+    /// Whether there was no room for what was to be written last.
+    pub(super) fn is_full(&self) -> bool {
+        self.told.is_full()
+    }
+
     /// What was committed since the start.
     pub(super) fn committed(&self) -> Committed {
         self.told.read()
@@ -335,11 +340,13 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Box<dyn Command>>) -> Flow {
         let error = match self.together(&mut batch) {
             Ok(()) => {
+                self.told.found_room(true);
                 self.answers.give(batch, Verdicts::Done);
                 return Flow::GoOn;
             }
             Err(error) => error,
         };
+        self.told.found_room(!matches!(error, Error::Full(_)));
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
             return self.refuse_all(batch, &error);
         }
@@ -353,7 +360,7 @@ impl Writer {
     }
 
     fn refuse_all(&self, batch: Vec<Box<dyn Command>>, error: &Error) -> Flow {
-        let verdicts = batch.iter().map(|_| Err(fault::again(error))).collect();
+        let verdicts = batch.iter().map(|_| Err(error.again())).collect();
         self.answers.give(batch, Verdicts::Each(verdicts));
         if fault::ends_writer(error) {
             ended(error);
@@ -389,7 +396,7 @@ impl Writer {
         let mut verdicts = Vec::with_capacity(batch.len());
         for command in batch {
             if matches!(first, Error::Full(_)) && command.kind() == Kind::Ingest {
-                verdicts.push(Err(fault::again(first)));
+                verdicts.push(Err(first.again()));
                 continue;
             }
             let before = work.tally.clone();

@@ -335,3 +335,91 @@ async fn a_segment_that_was_half_dropped_hinders_nothing() {
         .query_row("SELECT count(*) FROM segment", [], |row| row.get(0));
     assert_eq!(segments, Ok(0));
 }
+
+/// Makes a database of today one of version 4: without sums.
+fn as_version_4(directory: &Directory) {
+    let conn = directory.database();
+    let tables: Vec<String> = {
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%sum INTEGER%'";
+        let mut query = conn.prepare(sql).unwrap();
+        let names = query.query_map([], |row| row.get(0)).unwrap();
+        names.map(Result::unwrap).collect()
+    };
+    assert!(tables.len() >= 1 + 7 + 4, "{tables:?}");
+    for table in tables {
+        conn.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN sum"))
+            .unwrap();
+    }
+    conn.pragma_update(None, "user_version", 4).unwrap();
+}
+
+#[tokio::test]
+async fn rows_of_version_4_get_their_sums() {
+    let directory = Directory::new(Size::Usual);
+    let mut maker = Maker::new();
+    let store = directory.sqlite();
+    let source = contract::sources::source(&maker, "deploys");
+    store.add_source(Arc::new(source)).await.unwrap();
+    let subscriptions: Vec<_> = (0..4).map(|_| maker.subscription()).collect();
+    let new = maker.matched(maker.event(None, "{}"), &subscriptions);
+    let ids: Vec<_> = new.deliveries.iter().map(|delivery| delivery.id).collect();
+    contract::done(store.accept(maker.call(vec![new])).await.unwrap());
+    let rows = contract::all_pending(&store).await;
+    let again = Next::Again {
+        due_at: maker.now.plus(std::time::Duration::from_secs(9)),
+        tries: 1,
+        throttles: 0,
+    };
+    let changes = vec![
+        maker.attempted(&rows[0], Next::Delivered),
+        maker.attempted(&rows[1], again),
+        maker.rendered(&rows[2], maker.requests(ids[2], 3)),
+    ];
+    store.record(store.epoch(), changes).await.unwrap();
+    let before = contract::all_pending(&store).await;
+    assert_eq!(before.len(), 5);
+    drop(store);
+    as_version_4(&directory);
+    // One that no reader takes any more: it gets no sum, and hinders nothing.
+    let damage = "UPDATE pending SET attempts = 70000 WHERE request = ?";
+    directory.database().execute(damage, [ids[3].number()]).unwrap();
+
+    let store = directory.sqlite();
+    let left = contract::all_pending(&store).await;
+    assert_eq!(
+        left,
+        before[..2]
+            .iter()
+            .chain(&before[3..])
+            .copied()
+            .collect::<Vec<_>>()
+    );
+    let shown = store.delivery(ids[3]).await;
+    assert!(
+        matches!(&shown, Err(Error::Damaged { what }) if what.contains(&ids[3].to_string())),
+        "{shown:?}"
+    );
+    let unsummed = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table} WHERE sum IS NULL");
+        let count = directory.database().query_row(&sql, [], |row| row.get(0));
+        count.unwrap_or(-1_i64)
+    };
+    assert_eq!(unsummed("pending"), 1);
+    for table in migrations::CONFIGURED {
+        assert_eq!(unsummed(table), 0, "{table}");
+    }
+    // History is read without; what comes has one, and leaves with what has none.
+    assert_eq!((unsummed("delivery_1"), unsummed("attempt_1")), (1, 2));
+    let told = store.delivery(ids[0]).await.unwrap().unwrap();
+    assert_eq!(told.attempts.len(), 1);
+    let row = *left.iter().find(|row| row.delivery == ids[1]).unwrap();
+    maker.pass(std::time::Duration::from_secs(10));
+    store
+        .record(store.epoch(), vec![maker.attempted(&row, Next::Delivered)])
+        .await
+        .unwrap();
+    assert_eq!((unsummed("delivery_1"), unsummed("attempt_1")), (1, 2));
+    assert_eq!(store.delivery(ids[1]).await.unwrap().unwrap().attempts.len(), 2);
+    store.resend(None, ids[0], maker.now).await.unwrap();
+    assert_eq!(contract::all_pending(&store).await.len(), 4);
+}
