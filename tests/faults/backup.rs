@@ -5,16 +5,16 @@
 //! copied under the same load, where the same check must find events missing.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::extent::Extent;
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::{ADMIN_KEY, Client};
+use crate::support::process::program;
 use crate::support::{Process, Receiver, Reply};
 
 /// Producers at once.
@@ -28,7 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Loaded {
     dir: tempfile::TempDir,
     router: Process,
-    client: reqwest::Client,
     receiver: Receiver,
     gate: watch::Sender<bool>,
     accepted: Arc<Mutex<Vec<String>>>,
@@ -36,34 +35,18 @@ struct Loaded {
     producers: Vec<tokio::task::JoinHandle<()>>,
 }
 
-fn client() -> reqwest::Client {
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-async fn post(client: &reqwest::Client, url: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-    let request = client
-        .post(format!("{url}{path}"))
-        .bearer_auth(ADMIN_KEY)
-        .json(body);
-    let answer = request.send().await.ok()?;
-    Some((answer.status().as_u16(), answer.json().await.ok()?))
-}
-
 impl Loaded {
     async fn begin() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let router = Process::start(&dir.path().join("data"));
-        let (client, receiver) = (client(), Receiver::start().await);
+        let receiver = Receiver::start().await;
         let (gate, closed) = watch::channel(false);
         receiver.now_answer(Reply::Once(closed));
         let subscription = json!({ "name": "all", "url": receiver.url(), "events": ["*"] });
-        let made = post(&client, &router.url, "/api/v1/subscriptions", &subscription).await;
-        assert_eq!(made.unwrap().0, 201);
+        router.subscribe(&subscription).await;
         let mut loaded = Self {
             dir,
             router,
-            client,
             receiver,
             gate,
             accepted: Arc::default(),
@@ -71,15 +54,17 @@ impl Loaded {
             producers: Vec::new(),
         };
         for _ in 0..PRODUCERS {
-            let (client, url) = (loaded.client.clone(), loaded.router.url.clone());
+            let client = Client::clone(&loaded.router);
             let (accepted, stop) = (loaded.accepted.clone(), loaded.stop.clone());
             loaded.producers.push(tokio::spawn(async move {
                 while !stop.load(Ordering::SeqCst) {
                     let filler = format!("{:0900x}", rand::random::<u128>());
                     let event = json!({ "type": "backup.test", "data": { "filler": filler } });
-                    if let Some((202, answer)) = post(&client, &url, "/api/v1/events", &event).await {
-                        let id = answer["id"].as_str().expect("an id").to_owned();
-                        accepted.lock().unwrap().push(id);
+                    match client.try_post("/api/v1/events", &event).await {
+                        Ok(answer) if answer.status == 202 => {
+                            accepted.lock().unwrap().push(answer.str("/id"));
+                        }
+                        _ => {}
                     }
                 }
             }));
@@ -108,10 +93,9 @@ impl Loaded {
     /// The command line beside it: it finds the lock taken and asks the router.
     async fn hookway(&self, args: &[&str]) -> String {
         let listen = self.router.url.trim_start_matches("http://").to_owned();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+        let mut command = program();
         command
             .args(args)
-            .env_remove("HOOKWAY_FAULTS")
             .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
             .env("HOOKWAY_LISTEN", listen);
         let output = tokio::task::spawn_blocking(move || command.output())
@@ -125,33 +109,25 @@ impl Loaded {
     }
 
     /// The end of the load, and of this router, without a word.
-    async fn end(
-        self,
-    ) -> (
-        Vec<String>,
-        Receiver,
-        watch::Sender<bool>,
-        reqwest::Client,
-        tempfile::TempDir,
-    ) {
+    async fn end(self) -> (Vec<String>, Receiver, watch::Sender<bool>, tempfile::TempDir) {
         self.stop.store(true, Ordering::SeqCst);
         for producer in self.producers {
             producer.await.unwrap();
         }
         self.router.kill();
+        // What the kernel still holds of it came before whatever the next one sends.
+        self.receiver.rest().await;
         let accepted = self.accepted.lock().unwrap().clone();
-        (accepted, self.receiver, self.gate, self.client, self.dir)
+        (accepted, self.receiver, self.gate, self.dir)
     }
 }
 
 /// The check: how many of these events a router on this data directory does not know.
-async fn missing(client: &reqwest::Client, url: &str, events: &[String]) -> usize {
+async fn missing(router: &Process, events: &[String]) -> usize {
     let mut missing = 0;
     for id in events {
-        let request = client
-            .get(format!("{url}/api/v1/events/{id}"))
-            .bearer_auth(ADMIN_KEY);
-        missing += usize::from(request.send().await.expect("an answer").status().as_u16() != 200);
+        let answer = router.get(&format!("/api/v1/events/{id}")).await;
+        missing += usize::from(answer.status != 200);
     }
     missing
 }
@@ -183,11 +159,11 @@ async fn a_backup_under_load_holds_everything_that_was_accepted_before() {
             restore.extend(["--key", text(key)]);
         }
         loaded.hookway(&restore).await;
-        let (all, receiver, gate, client, dir) = loaded.end().await;
+        let (all, receiver, gate, dir) = loaded.end().await;
         let old: usize = receiver.received().len();
 
         let restored = Process::start(&new);
-        lost += missing(&client, &restored.url, &before).await;
+        lost += missing(&restored, &before).await;
         // The URL of the subscription is sealed: what arrives shows that the key is right.
         gate.send_replace(true);
         receiver.now_answer(Reply::Status(200));
@@ -195,14 +171,7 @@ async fn a_backup_under_load_holds_everything_that_was_accepted_before() {
         receiver
             .wait_until(PATIENCE, |received| received.len() >= old + expected)
             .await;
-        let after = post(
-            &client,
-            &restored.url,
-            "/api/v1/events",
-            &json!({ "type": "a", "data": 1 }),
-        )
-        .await;
-        let after = after.unwrap().1["id"].as_str().expect("an id").to_owned();
+        let after = restored.send(&json!({ "type": "a", "data": 1 })).await;
         assert!(!all.contains(&after), "an id was used twice: {after}");
         let mut ids: Vec<String> = receiver.received()[old..]
             .iter()
@@ -232,9 +201,9 @@ async fn control_the_file_of_the_database_alone_lacks_events() {
     for name in ["hookway.db", "secrets.key"] {
         std::fs::copy(loaded.data().join(name), new.join(name)).unwrap();
     }
-    let (_, _receiver, _gate, client, _dir) = loaded.end().await;
+    let (_, _receiver, _gate, _dir) = loaded.end().await;
     let restored = Process::start(&new);
-    let missing = missing(&client, &restored.url, &before).await;
+    let missing = missing(&restored, &before).await;
     println!(
         "backup, control with the file alone: {} events accepted before, {missing} missing (must not be 0)",
         before.len()

@@ -3,15 +3,14 @@
 //!
 //! The process runs on the time of this machine and is killed when this is dropped.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::router::{ADMIN_KEY, Answer};
+use crate::support::Process;
+use crate::support::router::Answer;
 
 /// How long a test waits for what must happen before it says that it does not.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,65 +35,33 @@ pub struct Held {
     pub cpu_ms: u64,
 }
 
-/// A running router.
+/// A running router, on a data directory that goes with it or one that stays.
 pub struct Daemon {
-    child: Child,
-    /// Where it listens.
-    pub address: SocketAddr,
-    client: reqwest::Client,
-    own_data: Option<tempfile::TempDir>,
+    process: Process,
+    _own_data: Option<tempfile::TempDir>,
 }
 
 impl Daemon {
     /// Starts one that may deliver to this machine, with these settings (`plugins.threads=4`).
     pub fn start(settings: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        let mut daemon = Self::on(data.path(), settings);
-        daemon.own_data = Some(data);
-        daemon
+        Self {
+            process: Process::start_with(data.path(), settings),
+            _own_data: Some(data),
+        }
     }
 
     /// The same on a data directory that stays.
     pub fn on(data: &Path, settings: &[&str]) -> Self {
-        let mut command = crate::support::process::program();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--allow-http"])
-            .args(["--allow-private-networks", "--data-dir"])
-            .arg(data)
-            .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
-            .env("HOOKWAY_LOG_FORMAT", "json")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        for setting in settings {
-            command.args(["--set", setting]);
-        }
-        let mut child = command.spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut said = Vec::new();
-        let mut address = None;
-        for line in lines.by_ref().map_while(Result::ok) {
-            let json: Value = serde_json::from_str(&line).unwrap_or_default();
-            said.push(line);
-            if let Some(text) = json["server.address"].as_str() {
-                address = Some(text.parse().expect("an address"));
-                break;
-            }
-        }
-        let address = address.unwrap_or_else(|| panic!("it does not say where it listens: {said:#?}"));
-        // Nobody needs the rest, but the process must be able to write it.
-        std::thread::spawn(move || lines.for_each(drop));
-        let _installed = rustls::crypto::ring::default_provider().install_default();
         Self {
-            child,
-            address,
-            client: reqwest::Client::builder().no_proxy().build().expect("a client"),
-            own_data: None,
+            process: Process::start_with(data, settings),
+            _own_data: None,
         }
     }
 
     /// What it holds now.
     pub fn held(&self) -> Held {
-        let of_process = |name: &str| format!("/proc/{}/{name}", self.child.id());
+        let of_process = |name: &str| format!("/proc/{}/{name}", self.process.id());
         let status = std::fs::read_to_string(of_process("status")).expect("the router lives");
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -121,7 +88,7 @@ impl Daemon {
 
     /// Lets the peak of its memory begin anew.
     pub fn forget_peak(&self) {
-        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a number is taken");
+        std::fs::write(format!("/proc/{}/clear_refs", self.process.id()), "5").expect("a number is taken");
     }
 
     /// Waits until it holds no more than this, and gives what it holds.
@@ -136,58 +103,13 @@ impl Daemon {
         self.held()
     }
 
-    /// Whether it has not ended.
-    pub fn lives(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// A call of its API with bytes.
-    pub async fn call(&self, method: &str, path: &str, media: &str, body: Vec<u8>) -> Answer {
-        let url = format!("http://{}{path}", self.address);
-        let request = self.client.request(method.parse().expect("a method"), url);
-        let request = request.header("content-type", media).bearer_auth(ADMIN_KEY);
-        let response = request.body(body).send().await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("a body");
-        Answer {
-            status,
-            headers,
-            body: serde_json::from_str(&text).unwrap_or_default(),
-            text,
-        }
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.call("GET", path, "application/json", Vec::new()).await
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call("POST", path, "application/json", body.to_string().into_bytes())
-            .await
-    }
-
-    /// Makes a subscription and gives its id.
-    pub async fn subscribe(&self, body: &Value) -> String {
-        self.post("/api/v1/subscriptions", body)
-            .await
-            .expect(201)
-            .str("/id")
-    }
-
-    /// Sends an event and gives its id.
-    pub async fn send(&self, event: &Value) -> String {
-        self.post("/api/v1/events", event).await.expect(202).str("/id")
-    }
-
     /// Stores a component under a name.
     pub async fn push(&self, name: &str, component: Vec<u8>) -> Answer {
-        self.call(
-            "PUT",
-            &format!("/api/v1/plugins/{name}"),
-            "application/wasm",
-            component,
-        )
-        .await
+        let (path, wasm) = (
+            format!("/api/v1/plugins/{name}"),
+            [("content-type", "application/wasm")],
+        );
+        self.call_raw("PUT", &path, &wasm, component).await
     }
 
     /// The newest delivery of a subscription once it satisfies a condition, read singly.
@@ -216,8 +138,16 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _gone = self.child.kill().and_then(|()| self.child.wait());
+impl Deref for Daemon {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }

@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::extent::Extent;
 use crate::small_disk::{SmallDisk, inside};
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::Answer;
 use crate::support::{Process, Receiver, Reply};
 
 /// The size of the disk: small, so that filling it takes no time.
@@ -32,14 +32,12 @@ struct Scene {
     disk: SmallDisk,
     router: Process,
     receiver: Receiver,
-    client: reqwest::Client,
     accepted: Vec<String>,
     refused: BTreeMap<u16, usize>,
 }
 
 impl Scene {
     async fn begin(settings: &[&str]) -> Self {
-        let _installed = rustls::crypto::ring::default_provider().install_default();
         let disk = SmallDisk::of(DISK);
         let mut all =
             vec!["dispatch.retry_waits=1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"];
@@ -51,56 +49,39 @@ impl Scene {
             disk,
             router,
             receiver,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
             accepted: Vec::new(),
             refused: BTreeMap::new(),
         };
         let subscription = json!({ "name": "all", "url": scene.receiver.url(), "events": ["*"] });
-        assert_eq!(scene.post("/api/v1/subscriptions", &subscription).await.0, 201);
+        scene.router.subscribe(&subscription).await;
         let source = json!({ "name": "plain", "verification": { "kind": "none" } });
-        let made = scene.post("/api/v1/sources", &source).await;
-        assert_eq!(made.0, 201, "{}", made.1);
+        scene.router.post("/api/v1/sources", &source).await.expect(201);
         scene
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value, http::HeaderMap) {
-        let request = self.client.post(format!("{}{path}", self.router.url));
-        let answer = request
-            .bearer_auth(ADMIN_KEY)
-            .json(body)
-            .send()
-            .await
-            .expect("an answer");
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        (status, answer.json().await.unwrap_or_default(), headers)
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        let request = self.client.get(format!("{}{path}", self.router.url));
-        let answer = request.bearer_auth(ADMIN_KEY).send().await.expect("an answer");
-        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
-    }
-
-    /// Sends so many events and gives what the last one was told. Which were accepted is remembered.
-    async fn send(&mut self, count: usize) -> (u16, Value, http::HeaderMap) {
-        let mut last = (0, Value::Null, http::HeaderMap::new());
-        for _ in 0..count {
-            let id = format!("{:032x}", rand::random::<u128>());
-            let event =
-                json!({ "type": "room.test", "id": id, "data": { "id": id, "filler": "x".repeat(900) } });
-            last = self.post("/api/v1/events", &event).await;
-            match last.0 {
-                202 => self.accepted.push(id),
-                other => *self.refused.entry(other).or_default() += 1,
-            }
+    /// Sends an event and gives what was answered. Which were accepted is remembered.
+    async fn send_one(&mut self) -> Answer {
+        let id = format!("{:032x}", rand::random::<u128>());
+        let event = json!({ "type": "room.test", "id": id, "data": { "id": id, "filler": "x".repeat(900) } });
+        let answer = self.router.post("/api/v1/events", &event).await;
+        match answer.status {
+            202 => self.accepted.push(id),
+            other => *self.refused.entry(other).or_default() += 1,
         }
-        last
+        answer
+    }
+
+    /// Sends so many.
+    async fn send(&mut self, count: usize) {
+        for _ in 0..count {
+            self.send_one().await;
+        }
     }
 
     /// Sends events until the answer is this one; how long that took.
     async fn send_until(&mut self, status: u16, patience: Duration) -> Duration {
         let began = now();
-        while self.send(1).await.0 != status {
+        while self.send_one().await.status != status {
             assert!(
                 began.elapsed() < patience,
                 "no {status} within {patience:?}; {} bytes free, refused {:?}",
@@ -129,8 +110,8 @@ impl Scene {
     async fn nothing_pending(&self, patience: Duration) -> bool {
         let began = now();
         loop {
-            let (status, page) = self.get("/api/v1/deliveries?status=pending&limit=1").await;
-            if status == 200 && page["data"].as_array().is_some_and(Vec::is_empty) {
+            let page = self.router.get("/api/v1/deliveries?status=pending&limit=1").await;
+            if page.status == 200 && page.body["data"].as_array().is_some_and(Vec::is_empty) {
                 return true;
             }
             if began.elapsed() > patience {
@@ -199,33 +180,29 @@ fn below_the_mark_events_are_refused_and_deliveries_go_on() {
             scene.send(100).await;
             scene.disk.fill_to(6 << 20);
             slowest_stop = slowest_stop.max(scene.send_until(507, SOON).await);
-            let (status, problem, headers) = scene.send(1).await;
-            assert_eq!(
-                (status, problem["type"].as_str()),
-                (507, Some("/problems/storage-full"))
-            );
-            assert!(headers.contains_key("retry-after"), "{headers:?}");
-            let (status, _, headers) = scene.post("/webhooks/plain", &json!({ "a": 1 })).await;
-            assert_eq!(status, 503);
-            assert!(headers.contains_key("retry-after"), "{headers:?}");
-            assert_eq!(scene.get("/readyz").await.0, 503);
-            assert_eq!(scene.get("/api/v1/events?limit=1").await.0, 200);
+            let refused = scene.send_one().await.expect(507);
+            assert_eq!(refused.str("/type"), "/problems/storage-full");
+            let unheard = scene.router.post("/webhooks/plain", &json!({ "a": 1 })).await;
+            for answer in [refused, unheard.expect(503)] {
+                assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+            }
+            scene.router.get("/readyz").await.expect(503);
+            scene.router.get("/api/v1/events?limit=1").await.expect(200);
             // It is up again: everything that was accepted is delivered while the disk stays full.
             scene.receiver.now_answer(Reply::Status(200));
             assert!(scene.nothing_pending(PATIENCE).await, "deliveries do not go on");
-            assert_eq!(scene.send(1).await.0, 507, "it was still full");
+            assert_eq!(scene.send_one().await.status, 507, "it was still full");
             scene.disk.make_room();
             slowest_start = slowest_start.max(scene.send_until(202, SOON).await);
-            assert_eq!(scene.get("/readyz").await.0, 200);
+            scene.router.get("/readyz").await.expect(200);
         }
-        let told = scene
-            .get("/api/v1/events?type=hookway.alert.disk_space&limit=10")
-            .await
-            .1;
+        let alerts = "/api/v1/events?type=hookway.alert.disk_space&limit=10";
+        let told = scene.router.get(alerts).await;
         assert_eq!(
-            told["data"].as_array().map(Vec::len),
+            told.body["data"].as_array().map(Vec::len),
             Some(1),
-            "one alert for all of it: {told}"
+            "one alert for all of it: {}",
+            told.text
         );
         // What arrived while the receiver was down was refused by it, so only the last arrival counts.
         let (lost, _) = scene.account().await;
@@ -260,7 +237,7 @@ async fn to_the_last_byte(scene: &mut Scene, rounds: usize, patience: Duration) 
         if !scene.nothing_pending(patience).await {
             unrecorded += 1;
         }
-        assert_eq!(scene.send(1).await.0, 507, "it was still full");
+        assert_eq!(scene.send_one().await.status, 507, "it was still full");
         scene.disk.make_room();
         scene.send_until(202, SOON + SOON).await;
         assert!(

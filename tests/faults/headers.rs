@@ -13,12 +13,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::extent::Extent;
 use crate::support::TestRouter;
+use crate::support::wire::answering;
 
 /// Between two tests: there are thirty in a minute.
 const BETWEEN_TESTS: Duration = Duration::from_secs(3);
@@ -147,40 +146,12 @@ fn wrong(request: &[u8], host: &str, sets: &Sets) -> Option<String> {
 
 /// Where requests arrive, as bytes.
 async fn raw() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound").to_string();
     let (arrived, requests) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = Vec::new();
-            while !is_whole(&request) {
-                match stream.read_buf(&mut request).await {
-                    Ok(0) | Err(_) => break,
-                    Ok(_) => {}
-                }
-            }
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            let _gone = stream.write_all(answer).await;
-            let _nobody_waits = arrived.send(request);
-        }
+    let address = answering(move |request| {
+        let _nobody_waits = arrived.send(request.to_vec());
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
     });
-    (address, requests)
-}
-
-/// Whether head and body are there, by the length that the head says last: the router's own.
-fn is_whole(request: &[u8]) -> bool {
-    let Some(head) = request.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return false;
-    };
-    let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
-    let length = text.rsplit_once("\r\ncontent-length:").map(|(_, rest)| rest);
-    let digits = length
-        .and_then(|rest| rest.split("\r\n").next())
-        .unwrap_or_default();
-    digits
-        .trim()
-        .parse()
-        .is_ok_and(|length: usize| request.len() >= head + 4 + length)
+    (address.await.to_string(), requests)
 }
 
 #[tokio::test]

@@ -65,7 +65,6 @@ async fn what_was_acknowledged_survives_kill_9() {
 
 #[tokio::test]
 async fn control_a_router_that_acknowledges_before_it_stores_loses() {
-    let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut seed = Seed::wanted("kill -9, control");
     let account = Arc::new(Account::default());
     let receiver = Counting::start(account.clone()).await;

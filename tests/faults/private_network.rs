@@ -11,10 +11,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::namespaces;
+use crate::support::wire::read_request;
 
 /// Where canaries listen: plain HTTP, HTTPS and the port that so many inner services have.
 const PORTS: [u16; 3] = [80, HTTPS, 8080];
@@ -199,13 +200,8 @@ impl PrivateNetwork {
 /// Answers requests until the other side goes. `/30x` leads to a forbidden address, `/loop` to itself, and
 /// so on; everything else fails.
 async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut request = Vec::new();
     loop {
-        while !request.windows(4).any(|window| window == b"\r\n\r\n") {
-            if stream.read_buf(&mut request).await? == 0 {
-                return Ok(());
-            }
-        }
+        let request = read_request(&mut stream).await?;
         let text = String::from_utf8_lossy(&request).into_owned();
         let path = text.split(' ').nth(1).unwrap_or_default();
         let (status, headers) = match path {
@@ -237,8 +233,6 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             "/close" => ("500 No", "connection: close\r\n"),
             _ => ("500 No", ""),
         };
-        // Bodies are small and come with their head or right behind it; what is left of one is no request.
-        request.clear();
         let reply = format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\n\r\n");
         stream.write_all(reply.as_bytes()).await?;
         if path == "/close" {

@@ -17,6 +17,7 @@ use self::kinds::{CANARY, Ends, Kind, NEVER, TIMEOUT_SECONDS, kinds};
 use self::stage::{Stage, Step};
 use crate::daemon::Daemon;
 use crate::extent::Extent;
+use crate::support::client::http;
 
 /// How much later than its time-out an attempt may end.
 const LATE_MAX: Duration = Duration::from_secs(1);
@@ -255,8 +256,7 @@ async fn control_a_client_without_the_caps_is_caught() {
         Step::Write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()),
     ])
     .await;
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = http();
     let must_be_caught = [
         "never answers",
         "head by the byte",

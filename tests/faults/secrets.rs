@@ -16,6 +16,7 @@ use std::time::Duration;
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
+use crate::support;
 use crate::support::receiver::{Receiver, Reply};
 use canaries::Canaries;
 use process::{Process, eventually};
@@ -315,12 +316,11 @@ async fn no_secret_is_anywhere() {
         bytes::Bytes::from_static(b"fine"),
     );
     let receiver = Receiver::scripted([], answers).await;
-    let process = Process::start(dir.path()).await;
+    let process = Process::start(dir.path());
     let mut canaries = Canaries::default();
     canaries.know("cookie", cookie);
     let tail = format!("{}/api/v1/tail", process.url);
-    let tail = process
-        .client
+    let tail = support::client::http()
         .get(tail)
         .bearer_auth(ADMIN_KEY)
         .send()

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::account::{Account, token};
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::{ADMIN_KEY, builder};
 
 /// The type of every event.
 pub const TYPE: &str = "alert.created";
@@ -43,11 +43,7 @@ impl Producers {
         let router = watch::Sender::new(None);
         let stop = watch::Sender::new(false);
         let (numbers, again) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(ANSWER_MAX)
-            .build()
-            .expect("a client");
+        let client = builder().timeout(ANSWER_MAX).build().expect("a client");
         let mut working = JoinSet::new();
         for _ in 0..count {
             let producer = Producer {

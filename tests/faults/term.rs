@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::counting::{FLAKY, HUNG, PLAIN, SHAPED, SLOW};
 use crate::extent::Extent;
 use crate::seed::Seed;
-use crate::support::router::ADMIN_KEY;
+use crate::support::wire::post_events;
 use crate::under_load::{SLOW_IN_FLIGHT, UnderLoad};
 
 /// Lanes that answer within the time for draining.
@@ -90,13 +90,11 @@ async fn an_endpoint_that_hangs_and_a_slow_producer_cost_one_drain_time() {
     let mut longest = Duration::ZERO;
     for cycle in 0..cycles {
         live(&mut seed).await;
-        let address = load.process().url.trim_start_matches("http://").to_owned();
         // A request that begins and does not end.
-        let mut slow = TcpStream::connect(&address).await.expect("a connection");
-        let head = format!(
-            "POST /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_KEY}\r\n\
-             content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 100\r\n\r\n"
-        );
+        let mut slow = TcpStream::connect(load.process().address)
+            .await
+            .expect("a connection");
+        let head = post_events("expect: 100-continue\r\ncontent-length: 100", "");
         slow.write_all(head.as_bytes()).await.expect("it is read");
         let mut go_on = [0_u8; 12];
         slow.read_exact(&mut go_on).await.expect("an answer");
@@ -134,11 +132,11 @@ async fn a_second_sigterm_ends_it_at_once_and_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut process = load.take_process();
-    let address = process.url.trim_start_matches("http://").to_owned();
+    let address = process.address;
     process.terminate();
     // It has heard the first when it accepts no more.
     let heard = async {
-        while TcpStream::connect(&address).await.is_ok() {
+        while TcpStream::connect(address).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };

@@ -13,8 +13,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::extent::Extent;
-use crate::support::router::ADMIN_KEY;
-use crate::support::{Process, TestRouter};
+use crate::support::Process;
+use crate::support::client::{ADMIN_KEY, builder};
 
 /// Racers in a round, and among them those that say something else.
 const RACERS: usize = 64;
@@ -56,8 +56,8 @@ struct Race {
 impl Race {
     fn at(url: &str) -> Self {
         let client = || {
-            let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
-            builder.build().expect("a client")
+            let patient = builder().timeout(PATIENCE);
+            patient.build().expect("a client")
         };
         Self {
             url: format!("{url}/api/v1/events"),
@@ -137,37 +137,27 @@ fn one_winner(round: &Round, others: usize) -> Result<(), String> {
 }
 
 /// The events that the router has of this type.
-async fn stored(url: &str) -> usize {
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+async fn stored(process: &Process) -> usize {
     let (mut count, mut cursor) = (0, String::new());
     loop {
-        let page = format!("{url}/api/v1/events?type=raced&limit=100{cursor}");
-        let answer = client
-            .get(page)
-            .bearer_auth(ADMIN_KEY)
-            .send()
-            .await
-            .expect("an answer");
-        let text = answer.text().await.expect("a body");
-        let page: Value = serde_json::from_str(&text).expect("JSON");
-        count += page["data"].as_array().unwrap_or_else(|| panic!("{text}")).len();
-        match page["next"].as_str() {
+        let page = format!("/api/v1/events?type=raced&limit=100{cursor}");
+        let page = process.get(&page).await.expect(200);
+        count += page.body["data"].as_array().expect("a list").len();
+        match page.body["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return count,
         }
     }
 }
 
-async fn router() -> (Process, tempfile::TempDir) {
-    // Installs what the test's own client needs.
-    let _provider = TestRouter::start().await;
+fn router() -> (Process, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     (Process::start(&dir.path().join("data")), dir)
 }
 
 #[tokio::test]
 async fn of_the_same_event_from_many_at_once_there_is_one() {
-    let (process, _dir) = router().await;
+    let (process, _dir) = router();
     let race = Race::at(&process.url);
     let rounds = Extent::wanted().of(ROUNDS.0, ROUNDS.1);
     let (mut conflicts, mut expected) = (0, 0);
@@ -181,7 +171,7 @@ async fn of_the_same_event_from_many_at_once_there_is_one() {
             expected += events;
         }
     }
-    let found = stored(&process.url).await;
+    let found = stored(&process).await;
     assert_eq!(found, expected, "events that nobody was told of");
     println!(
         "twins: {rounds} rounds of {RACERS} with the same event id and as many with the same Idempotency-Key, \
@@ -194,10 +184,10 @@ async fn of_the_same_event_from_many_at_once_there_is_one() {
 
 #[tokio::test]
 async fn control_without_names_every_racer_has_an_event_of_its_own() {
-    let (process, _dir) = router().await;
+    let (process, _dir) = router();
     let seen = Race::at(&process.url).run(Named::Nothing, 0, 0).await;
     let fault = one_winner(&seen, 0).expect_err("the check sees no difference");
-    assert_eq!(stored(&process.url).await, RACERS);
+    assert_eq!(stored(&process).await, RACERS);
     println!("twins, control: {fault}");
     process.kill();
 }

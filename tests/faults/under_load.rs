@@ -12,7 +12,6 @@ use crate::account::Account;
 use crate::counting::{Counting, FLAKY, HUNG, PLAIN, SHAPED, SLOW};
 use crate::senders::{Believe, Producers, TYPE};
 use crate::support::Process;
-use crate::support::router::ADMIN_KEY;
 
 /// Producers that send at the same time.
 const PRODUCERS: u32 = 8;
@@ -31,7 +30,6 @@ pub struct UnderLoad {
     process: Option<Process>,
     settings: Vec<String>,
     lanes: Vec<&'static str>,
-    client: reqwest::Client,
     dir: tempfile::TempDir,
 }
 
@@ -49,8 +47,6 @@ impl UnderLoad {
     /// A router with a subscription for each lane, each with so many requests in flight at the most
     /// ([`SLOW_IN_FLIGHT`] of the slow one), and producers that have begun to send.
     pub async fn start(lanes: &[&'static str], in_flight: usize, settings: &[&str]) -> Self {
-        // The client needs one; another test of this process may have installed it already.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
         let account = Arc::new(Account::default());
         let receiver = Counting::start(account.clone()).await;
         let producers = Producers::start(PRODUCERS, &account, Believe::Answers);
@@ -63,7 +59,6 @@ impl UnderLoad {
             process: None,
             settings,
             lanes: lanes.to_vec(),
-            client: reqwest::Client::builder().no_proxy().build().expect("a client"),
             dir: tempfile::tempdir().expect("a directory"),
         };
         load.begin_quietly();
@@ -76,7 +71,7 @@ impl UnderLoad {
             if *lane == SHAPED {
                 wish["plugins"] = json!([{"name": "slack", "config": {}}]);
             }
-            load.call("POST", "subscriptions", wish).await;
+            load.call("POST", "subscriptions", &wish).await;
         }
         load.let_in();
         load
@@ -139,25 +134,23 @@ impl UnderLoad {
     }
 
     /// A call of the API that succeeds.
-    pub async fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let url = format!("{}/api/v1/{path}", self.process().url);
-        let request = self
-            .client
-            .request(method.parse().unwrap(), url)
-            .bearer_auth(ADMIN_KEY);
-        let request = request
-            .header("content-type", "application/json")
-            .body(body.to_string());
-        let answer = request.send().await.expect("an answer");
-        let (status, text) = (answer.status(), answer.text().await.expect("a body"));
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
-        serde_json::from_str(&text).expect("JSON")
+    pub async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = self
+            .process()
+            .call(method, &format!("/api/v1/{path}"), body)
+            .await;
+        assert!(
+            (200..300).contains(&answer.status),
+            "{method} {path}: {}",
+            answer.text
+        );
+        answer.body
     }
 
     /// What the router itself has counted for a lane.
     pub async fn counters(&self, lane: &str) -> Counters {
         let shown = self
-            .call("GET", &format!("subscriptions/{lane}"), json!({}))
+            .call("GET", &format!("subscriptions/{lane}"), &json!({}))
             .await;
         let count = |name: &str| shown["deliveries"][name].as_u64().expect("a count");
         Counters {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::{ADMIN_KEY, http};
 use crate::support::{Receiver, Reply, TestRouter};
 
 /// An operation and what it declares.
@@ -118,10 +118,6 @@ async fn status(
     request.send().await.expect("an answer").status().as_u16()
 }
 
-fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client")
-}
-
 async fn key(router: &TestRouter, scopes: &[&str], for_router: bool) -> String {
     let wish = json!({"name": "role", "scopes": scopes, "router": for_router});
     router.post("/api/v1/keys", &wish).await.expect(201).str("/key")
@@ -195,7 +191,7 @@ async fn every_operation_lets_in_whom_it_declares() {
             scopes: has,
         });
     }
-    let (client, operations) = (client(), operations(&router).await);
+    let (client, operations) = (http(), operations(&router).await);
     let mut counts = BTreeMap::new();
     for operation in &operations {
         // Ids that nobody has: whether one may is said before.
@@ -349,7 +345,7 @@ async fn nothing_of_another_tenant_is_there() {
             listed += 1;
         }
         // Nor does naming the tenant help.
-        let client = client();
+        let client = http();
         let got = status(&client, &router, one, &one.path, Some(&foreign), Some("acme")).await;
         assert_eq!(got, 404, "{} {} for acme", one.method, one.path);
     }

@@ -3,13 +3,13 @@
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
 use crate::support::TestRouter;
+use crate::support::process::{Leashed, program};
+use crate::support::wire::answering;
 use crate::terminal::{call, text};
 
 fn health(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+    let mut command = program();
     command
         .arg("health")
         .args(arguments)
@@ -45,26 +45,18 @@ async fn a_router_is_well_as_long_as_it_serves() {
 /// A router that is alive, and not ready: it says so as one that shuts down does.
 #[tokio::test]
 async fn who_lives_and_is_not_ready_is_told_apart() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = vec![0; 4_096];
-            let read = stream.read(&mut head).await.unwrap_or(0);
-            let ready = String::from_utf8_lossy(&head[..read]).starts_with("GET /readyz ");
-            let status = if ready {
-                "503 Service Unavailable"
-            } else {
-                "200 OK"
-            };
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
-            let _gone = stream.write_all(answer.as_bytes()).await;
-        }
+    let address = answering(|request| {
+        let status = if request.starts_with(b"GET /readyz ") {
+            "503 Service Unavailable"
+        } else {
+            "200 OK"
+        };
+        format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}")
     });
+    let url = format!("http://{}", address.await);
     assert_eq!(code(health(&url, &[])).await, Some(0));
     assert_eq!(code(health(&url, &["--ready"])).await, Some(1));
     assert_eq!(code(health(&url, &["--ready", "--wait", "300ms"])).await, Some(1));
-    serving.abort();
 }
 
 /// As `ExecStartPost` of a unit does it: it asks before anybody listens.
@@ -76,18 +68,15 @@ async fn whoever_waits_is_told_when_it_is_ready() {
     drop(free);
     let url = format!("http://{address}");
     let waiting = tokio::spawn(code(health(&url, &["--ready", "--wait", "60s"])));
-    let mut router = Command::new(env!("CARGO_BIN_EXE_hookway"))
+    let mut router = program();
+    router
         .args(["serve", "--listen", &address.to_string(), "--data-dir"])
         .arg(dir.path().join("data"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let told = waiting.await.unwrap();
-    router.kill().unwrap();
-    router.wait().unwrap();
-    assert_eq!(told, Some(0));
+        .stderr(Stdio::null());
+    let _router = Leashed::start(&mut router);
+    assert_eq!(waiting.await.unwrap(), Some(0));
 }
 
 /// A small image has no certificates, and asks on 127.0.0.1 all the same.

@@ -1,18 +1,13 @@
 //! API keys with a prefix that the operator chose, and the calls of a product's own documentation.
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::TestRouter;
+use crate::support::wire::exchange;
 
 /// Sends these bytes and gives status and body of the answer.
 async fn raw(router: &TestRouter, request: &str) -> (u16, Value) {
-    let mut stream = tokio::net::TcpStream::connect(router.router().address())
-        .await
-        .expect("it listens");
-    stream.write_all(request.as_bytes()).await.expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("it answers");
+    let answer = exchange(router.router().address(), request).await;
     let status = answer.split(' ').nth(1).and_then(|text| text.parse().ok());
     let body = answer.split_once("\r\n\r\n").expect("a head").1;
     (

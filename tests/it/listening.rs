@@ -1,27 +1,18 @@
 //! `hookway listen` as a script and as a person uses it: beside a router, against senders of its own.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::process::Leashed;
 use crate::support::{Receiver, TestRouter};
 use crate::terminal::hookway;
 
-/// A child that does not outlive its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _reaped_already = self.0.wait();
-    }
-}
-
 /// A running `hookway listen`, and the lines that it writes.
 struct Listening {
-    child: Running,
+    child: Leashed,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
     url: String,
 }
@@ -34,7 +25,7 @@ impl Listening {
             command.env("MY_SECRET", secret);
         }
         tokio::task::spawn_blocking(move || {
-            let mut child = Running(command.spawn().expect("it starts"));
+            let mut child = Leashed::start(&mut command);
             let mut lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
             let first = lines.next().expect("a line").expect("text");
             let first: Value = serde_json::from_str(&first).expect("JSON");
@@ -121,7 +112,7 @@ async fn listen_answers_by_its_script() {
 async fn listen_ends_at_an_interrupt_with_success() {
     let router = TestRouter::start().await;
     let listening = Listening::start(&router, &["--status", "204"], None).await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client::http();
     let answered = client.get(&listening.url).send().await.unwrap();
     assert_eq!(answered.status().as_u16(), 204);
     let interrupt = Command::new("kill")

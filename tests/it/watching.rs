@@ -19,7 +19,7 @@ pub struct Watching {
 
 impl Watching {
     pub async fn start(router: &TestRouter, query: &str) -> Self {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = crate::support::client::http();
         let request = client.get(router.url(&format!("/api/v1/tail{query}")));
         let response = request.bearer_auth(ADMIN_KEY).send().await.expect("an answer");
         assert_eq!(response.status().as_u16(), 200);

@@ -37,13 +37,20 @@ pub(super) type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// An HTTP/1.1 connection. Dropping it closes it, whatever it is doing.
 pub(super) struct Connection {
     sender: SendRequest<Body>,
+    driver: Driver,
+}
+
+/// What reads and writes.
+struct Driver {
     /// Nothing when it has ended.
-    driver: Option<http1::Connection<Socket, Body>>,
+    open: Option<http1::Connection<Socket, Body>>,
+    /// What ended it, where nobody was told.
+    trouble: Option<hyper::Error>,
 }
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
-    /// Nothing of the request was written: it may be sent on another connection.
+    /// Nothing of the request was written: it may be sent on another connection. With it what ended this one.
     Unwritten(Box<Request<Body>>, hyper::Error),
     /// The connection broke, or what came back is no answer.
     Broken(hyper::Error),
@@ -61,7 +68,10 @@ impl Connection {
         let (sender, driver) = builder.handshake(socket).await?;
         Ok(Self {
             sender,
-            driver: Some(driver),
+            driver: Driver {
+                open: Some(driver),
+                trouble: None,
+            },
         })
     }
 
@@ -74,11 +84,12 @@ impl Connection {
         let mut answer = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
         poll_fn(|context| {
-            drive(driver, context);
+            driver.drive(context);
             if interim.are_too_many() {
                 return Poll::Ready(Err(Unanswered::TooManyInterim));
             }
-            answer.as_mut().poll(context).map_err(unanswered)
+            let answer = answer.as_mut().poll(context);
+            answer.map_err(|error| unanswered(error, driver))
         })
         .await
     }
@@ -92,7 +103,7 @@ impl Connection {
             match Pin::new(&mut *body).poll_frame(context) {
                 Poll::Ready(frame) => Poll::Ready(frame),
                 Poll::Pending => {
-                    drive(driver, context);
+                    driver.drive(context);
                     Pin::new(&mut *body).poll_frame(context)
                 }
             }
@@ -103,25 +114,29 @@ impl Connection {
     /// Whether another request may follow now: it is open, and nothing of the one before is left, neither to
     /// read nor to write.
     pub(super) fn is_ready(&mut self, context: &mut Context<'_>) -> bool {
-        drive(&mut self.driver, context);
-        self.driver.is_some() && self.sender.is_ready()
+        self.driver.drive(context);
+        self.driver.open.is_some() && self.sender.is_ready()
     }
 }
 
-/// Lets the socket read and write what it can. When the connection has ended it goes, and with it goes what was
-/// handed to it and not begun: who waits for that hears of it.
-fn drive(driver: &mut Option<http1::Connection<Socket, Body>>, context: &mut Context<'_>) {
-    if let Some(driving) = driver
-        && Pin::new(driving).poll(context).is_ready()
-    {
-        // An error that concerns a request has been told to it.
-        *driver = None;
+impl Driver {
+    /// Lets the socket read and write what it can. When the connection has ended it goes, and with it goes
+    /// what was handed to it and not begun: who waits for that hears of it.
+    fn drive(&mut self, context: &mut Context<'_>) {
+        if let Some(driving) = &mut self.open
+            && let Poll::Ready(ended) = Pin::new(driving).poll(context)
+        {
+            self.open = None;
+            self.trouble = ended.err();
+        }
     }
 }
 
-fn unanswered(mut error: TrySendError<Request<Body>>) -> Unanswered {
-    match error.take_message() {
-        Some(request) => Unanswered::Unwritten(Box::new(request), error.into_error()),
-        None => Unanswered::Broken(error.into_error()),
-    }
+/// A request that was not begun may know only that; then its driver was told why the connection ended.
+fn unanswered(mut error: TrySendError<Request<Body>>, driver: &mut Driver) -> Unanswered {
+    let Some(request) = error.take_message() else {
+        return Unanswered::Broken(error.into_error());
+    };
+    let trouble = driver.trouble.take();
+    Unanswered::Unwritten(Box::new(request), trouble.unwrap_or_else(|| error.into_error()))
 }

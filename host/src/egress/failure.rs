@@ -76,7 +76,12 @@ pub(super) fn from_connection(error: &(dyn Error + 'static)) -> AttemptResult {
     if io == Some(io::ErrorKind::TimedOut) {
         return failed(ErrorKind::Timeout, "no answer from the host");
     }
-    let Some(http) = find::<hyper::Error>(&chain) else {
+    // Of these too: the outermost may only say that a request was given up for it.
+    let innermost = chain
+        .iter()
+        .rev()
+        .find_map(|error| error.downcast_ref::<hyper::Error>());
+    let Some(http) = innermost else {
         return failed(ErrorKind::Protocol, io.map_or("the connection broke", in_words));
     };
     let detail = if http.is_parse_too_large() {
@@ -91,7 +96,7 @@ pub(super) fn from_connection(error: &(dyn Error + 'static)) -> AttemptResult {
     } else if io.is_none() && !http.is_canceled() && !http.is_closed() {
         "the host sent something before it was asked"
     } else {
-        io.map_or("the connection broke", in_words)
+        io.map_or("the other side closed the connection", in_words)
     };
     failed(ErrorKind::Protocol, detail)
 }

@@ -35,6 +35,7 @@ mod operations;
 mod pace;
 mod pack;
 mod profile_rows;
+mod reach;
 mod readers;
 mod reception_rows;
 mod record;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::mutate::{mutated, reshaped, runner};
 use crate::extent::Extent;
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::{ADMIN_KEY, http};
 use crate::support::{Receiver, Reply, TestRouter};
 
 /// What services send, and which source takes it.
@@ -25,7 +25,7 @@ async fn send(
     cases: u32,
 ) {
     let mut runner = runner(1);
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = http();
     for _ in 0..cases {
         let body = bodies.new_tree(&mut runner).expect("an input").current();
         let mut request = client.request(method.parse().expect("a method"), router.url(path));

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::account::event_in;
+use crate::support::client::http;
 
 /// Events in memory; whoever comes when it is full is told to come again.
 const QUEUE_MAX: usize = 10_000;
@@ -87,7 +88,7 @@ async fn take(
 
 /// One after another, so that something always waits under load.
 async fn forward(mut events: mpsc::Receiver<Bytes>, to: String, waiting: watch::Sender<usize>) {
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = http();
     while let Some(body) = events.recv().await {
         let id = event_in(&body).map(|event| event.to_string()).unwrap_or_default();
         let _sent: Result<_, _> = client.post(&to).header("webhook-id", id).body(body).send().await;

@@ -1,5 +1,8 @@
 //! Requests with two opinions about where they end, and bodies that are too much. As data.
 
+use crate::support::client::ADMIN_KEY;
+use crate::support::wire::post_events;
+
 /// What must become of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
@@ -22,34 +25,26 @@ pub struct Case {
 const EVENT: &str = r#"{"type":"smuggled","data":1}"#;
 
 /// A whole request, which is never one where it stands.
-fn inside(key: &str) -> String {
-    format!(
-        "POST /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{EVENT}",
-        EVENT.len()
-    )
+fn inside() -> String {
+    post_events(&format!("content-length: {}", EVENT.len()), EVENT)
 }
 
 /// A request with these lines in its head and this behind it.
-fn with(key: &str, lines: &str, rest: &str) -> Vec<u8> {
-    format!(
-        "POST /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
-         content-type: application/json\r\n{lines}\r\n\r\n{rest}"
-    )
-    .into_bytes()
+fn with(lines: &str, rest: &str) -> Vec<u8> {
+    post_events(lines, rest).into_bytes()
 }
 
 /// Two requests on one connection, as they may be.
-pub fn honest_pair(key: &str) -> Vec<u8> {
+pub fn honest_pair() -> Vec<u8> {
     let good = r#"{"type":"good","data":1}"#;
-    let mut bytes = with(key, &format!("content-length: {}", good.len()), good);
-    bytes.extend_from_slice(inside(key).as_bytes());
+    let mut bytes = with(&format!("content-length: {}", good.len()), good);
+    bytes.extend_from_slice(inside().as_bytes());
     bytes
 }
 
 /// All of them.
-pub fn cases(key: &str) -> Vec<Case> {
-    let inside = inside(key);
+pub fn cases() -> Vec<Case> {
+    let inside = inside();
     let good = r#"{"type":"good","data":1}"#;
     let length = good.len();
     let chunked = format!("{length:x}\r\n{good}\r\n0\r\n\r\n");
@@ -57,24 +52,23 @@ pub fn cases(key: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name, then, bytes: Vec<u8>| cases.push(Case { name, bytes, then });
     let behind = |body: &str| format!("{body}{inside}");
-    let w = |lines: &str, rest: &str| with(key, lines, rest);
 
     // Length and chunks: who believes the length sees one request, who believes the chunks two.
     let te = "transfer-encoding: chunked";
     add(
         "length, then chunks",
         Then::Any,
-        w(&format!("content-length: {whole}\r\n{te}"), &behind(&chunked)),
+        with(&format!("content-length: {whole}\r\n{te}"), &behind(&chunked)),
     );
     add(
         "chunks, then length",
         Then::Any,
-        w(&format!("{te}\r\ncontent-length: {whole}"), &behind(&chunked)),
+        with(&format!("{te}\r\ncontent-length: {whole}"), &behind(&chunked)),
     );
     add(
         "length 4 and chunks",
         Then::Any,
-        w(&format!("content-length: 4\r\n{te}"), &behind(&chunked)),
+        with(&format!("content-length: 4\r\n{te}"), &behind(&chunked)),
     );
     for (name, line) in [
         (
@@ -96,7 +90,7 @@ pub fn cases(key: &str) -> Vec<Case> {
         } else {
             Then::Refused
         };
-        add(name, then, w(&lines, &behind(&chunked)));
+        add(name, then, with(&lines, &behind(&chunked)));
     }
     for (name, line) in [
         ("two lengths", "content-length: 24\r\ncontent-length: 5"),
@@ -109,23 +103,23 @@ pub fn cases(key: &str) -> Vec<Case> {
         ("empty length", "content-length:"),
         ("length of letters", "content-length: many"),
     ] {
-        add(name, Then::Refused, w(line, good));
+        add(name, Then::Refused, with(line, good));
     }
     add(
         "the same length twice",
         Then::Any,
-        w(
+        with(
             &format!("content-length: {length}\r\ncontent-length: {length}"),
             good,
         ),
     );
-    add("no length", Then::Refused, w("x-a: b", ""));
+    add("no length", Then::Refused, with("x-a: b", ""));
     add(
         "a length, and it is right",
         Then::Taken,
-        w(&format!("content-length: {length}"), good),
+        with(&format!("content-length: {length}"), good),
     );
-    add("chunks, and they are right", Then::Taken, w(te, &chunked));
+    add("chunks, and they are right", Then::Taken, with(te, &chunked));
 
     // Chunks.
     for (name, chunks) in [
@@ -144,18 +138,18 @@ pub fn cases(key: &str) -> Vec<Case> {
             format!("{length:x};\n{good}\r\n0\r\n\r\n"),
         ),
     ] {
-        add(name, Then::Refused, w(te, &behind(&chunks)));
+        add(name, Then::Refused, with(te, &behind(&chunks)));
     }
     // A reader that takes trailers for headers would see another length.
     let trailers = format!(
         "{length:x}\r\n{good}\r\n0\r\ncontent-length: {}\r\n\r\n",
         inside.len()
     );
-    add("length in the trailers", Then::Any, w(te, &trailers));
+    add("length in the trailers", Then::Any, with(te, &trailers));
 
     // Heads.
     let cl = format!("content-length: {length}");
-    let text = String::from_utf8(w(&cl, good)).expect("text");
+    let text = String::from_utf8(with(&cl, good)).expect("text");
     add(
         "lines that end in LF",
         Then::Any,
@@ -169,32 +163,32 @@ pub fn cases(key: &str) -> Vec<Case> {
     add(
         "NUL in a value",
         Then::Refused,
-        w(&format!("x-a: a\0b\r\n{cl}"), good),
+        with(&format!("x-a: a\0b\r\n{cl}"), good),
     );
     add(
         "CR in a value",
         Then::Refused,
-        w(&format!("x-a: a\rb\r\n{cl}"), good),
+        with(&format!("x-a: a\rb\r\n{cl}"), good),
     );
     add(
         "folded value",
         Then::Refused,
-        w(&format!("x-a: a\r\n b\r\n{cl}"), good),
+        with(&format!("x-a: a\r\n b\r\n{cl}"), good),
     );
     add(
         "name with a space",
         Then::Refused,
-        w(&format!("x a: b\r\n{cl}"), good),
+        with(&format!("x a: b\r\n{cl}"), good),
     );
     add(
         "line without a colon",
         Then::Refused,
-        w(&format!("nonsense\r\n{cl}"), good),
+        with(&format!("nonsense\r\n{cl}"), good),
     );
     add(
         "line that begins with a colon",
         Then::Refused,
-        w(&format!(": b\r\n{cl}"), good),
+        with(&format!(": b\r\n{cl}"), good),
     );
     add(
         "first line folded",
@@ -222,7 +216,7 @@ pub fn cases(key: &str) -> Vec<Case> {
         add(name, Then::Refused, bytes.into_bytes());
     }
     add("chunks in HTTP/1.0", Then::Refused, {
-        let old = String::from_utf8(w(te, &behind(&chunked))).expect("text");
+        let old = String::from_utf8(with(te, &behind(&chunked))).expect("text");
         old.replacen("HTTP/1.1", "HTTP/1.0", 1).into_bytes()
     });
     add(
@@ -238,29 +232,29 @@ pub fn cases(key: &str) -> Vec<Case> {
     add(
         "upgrade to HTTP/2",
         Then::Taken,
-        w(
+        with(
             &format!("connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n{cl}"),
             good,
         ),
     );
     // Refused by their heads, with a body that is a request.
     let unread = format!("content-length: {}", inside.len());
-    let stranger = String::from_utf8(w(&unread, &inside))
+    let stranger = String::from_utf8(with(&unread, &inside))
         .expect("text")
-        .replacen(key, "nobody", 1);
+        .replacen(ADMIN_KEY, "nobody", 1);
     add("body of a stranger", Then::Refused, stranger.into_bytes());
     let nowhere =
-        String::from_utf8(w(&unread, &inside))
+        String::from_utf8(with(&unread, &inside))
             .expect("text")
             .replacen("/api/v1/events", "/nowhere", 1);
     add("body for nobody", Then::Refused, nowhere.into_bytes());
-    let get = String::from_utf8(w(&unread, &inside)).expect("text").replacen(
+    let get = String::from_utf8(with(&unread, &inside)).expect("text").replacen(
         "POST /api/v1/events",
         "GET /healthz",
         1,
     );
     add("body of a GET", Then::Any, get.into_bytes());
-    let head = String::from_utf8(w(&unread, &inside)).expect("text").replacen(
+    let head = String::from_utf8(with(&unread, &inside)).expect("text").replacen(
         "POST /api/v1/events",
         "HEAD /healthz",
         1,
@@ -269,7 +263,7 @@ pub fn cases(key: &str) -> Vec<Case> {
     add(
         "expectation that nobody has",
         Then::Any,
-        w(&format!("expect: 200-ok\r\n{cl}"), good),
+        with(&format!("expect: 200-ok\r\n{cl}"), good),
     );
     cases
 }
@@ -385,18 +379,18 @@ pub fn heavy() -> Vec<(&'static str, &'static str, Vec<u8>, &'static [u16])> {
 }
 
 /// A tebibyte is announced, and a little sent.
-pub fn announced(key: &str) -> Vec<u8> {
-    with(key, "content-length: 1099511627776", &"x".repeat(100_000))
+pub fn announced() -> Vec<u8> {
+    with("content-length: 1099511627776", &"x".repeat(100_000))
 }
 
 /// Chunks beyond every limit.
-pub fn endless(key: &str) -> Vec<u8> {
+pub fn endless() -> Vec<u8> {
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
-    with(key, "transfer-encoding: chunked", &chunk.repeat(64))
+    with("transfer-encoding: chunked", &chunk.repeat(64))
 }
 
 /// Ten thousand headers.
-pub fn many_headers(key: &str) -> Vec<u8> {
+pub fn many_headers() -> Vec<u8> {
     let lines: Vec<_> = (0..10_000).map(|n| format!("x-{n}: y")).collect();
-    with(key, &lines.join("\r\n"), "")
+    with(&lines.join("\r\n"), "")
 }

@@ -13,11 +13,11 @@ const DRIP: Duration = Duration::from_millis(700);
 const WATCHED: Duration = Duration::from_secs(30);
 
 /// What a client does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Attack {
     pub name: &'static str,
     /// What it says at once.
-    pub opening: &'static str,
+    pub opening: String,
     /// What it goes on with, a byte at a time; nothing where it is empty.
     pub drip: &'static str,
 }
@@ -41,7 +41,7 @@ impl Fleet {
         for attack in attacks {
             for _ in 0..each {
                 let stream = TcpStream::connect(address).await.expect("a connection");
-                clients.spawn(hold(stream, *attack));
+                clients.spawn(hold(stream, attack.clone()));
             }
         }
         Self { clients }

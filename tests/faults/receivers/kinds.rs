@@ -305,12 +305,12 @@ fn elsewhere() -> Vec<Kind> {
     vec![
         kind(
             "redirect to a private address",
-            redirect("302 Found", "http://canary.invalid:1/"),
+            redirect("302 Found", &format!("http://{CANARY}/")),
             Answer(302),
         ),
         kind(
             "permanent redirect that keeps the method",
-            redirect("308 Permanent Redirect", "http://canary.invalid:1/"),
+            redirect("308 Permanent Redirect", &format!("http://{CANARY}/")),
             Answer(308),
         ),
         kind(

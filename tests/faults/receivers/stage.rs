@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::wire::read_request;
 
 /// One thing that a receiver does.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ async fn act(mut stream: TcpStream, script: Vec<Step>) -> std::io::Result<()> {
     while let Some(step) = steps.next().cloned() {
         match step {
             Step::Again => steps = script.iter(),
-            Step::Read => read_request(&mut stream).await?,
+            Step::Read => drop(read_request(&mut stream).await?),
             Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Step::Write(bytes) => stream.write_all(&bytes).await?,
             Step::Flood(bytes) => {
@@ -112,25 +114,5 @@ fn shake_hands(mut stream: std::net::TcpStream, config: Arc<rustls::ServerConfig
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut session = rustls::ServerConnection::new(config).map_err(std::io::Error::other)?;
     session.complete_io(&mut stream)?;
-    Ok(())
-}
-
-/// Reads a head and as much of a body as it says.
-async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    let mut whole = None;
-    while whole.is_none_or(|whole| request.len() < whole) {
-        if stream.read_buf(&mut request).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let head = request.windows(4).position(|end| end == b"\r\n\r\n");
-        whole = head.map(|end| {
-            let text = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
-            let length = text
-                .split("\r\n")
-                .find_map(|line| line.strip_prefix("content-length:"));
-            end + 4 + length.and_then(|length| length.trim().parse().ok()).unwrap_or(0)
-        });
-    }
     Ok(())
 }

@@ -1,62 +1,34 @@
 //! The router as a process at its most talkative, with its log in a file.
 
 use std::fs::File;
+use std::ops::Deref;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::ADMIN_KEY;
+use crate::support;
+use crate::support::process::serve;
 
 /// How long something may take before the test says that it does not happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The router as a process, with its log in a file.
-pub struct Process {
-    child: Child,
-    pub url: String,
-    pub client: reqwest::Client,
-}
+pub struct Process(support::Process);
 
 impl Process {
-    pub async fn start(dir: &Path) -> Self {
-        let log = dir.join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_hookway"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--allow-http",
-                "--allow-private-networks",
-            ])
-            .arg("--data-dir")
-            .arg(dir.join("data"))
+    pub fn start(dir: &Path) -> Self {
+        let mut command = serve(&dir.join("data"));
+        command
             .env("HOOKWAY_ADMIN_KEY", ADMIN_KEY)
             // The machine is busy with other tests.
             .env("HOOKWAY_PLUGINS__COMPILE_WALL_MS", "120s")
-            .env("HOOKWAY_LOG", "trace")
-            .env("HOOKWAY_LOG_FORMAT", "json")
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a file"))
-            .spawn()
-            .expect("it starts");
-        // Another test of this process may have installed it already.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
-        let mut process = Self {
-            child,
-            url: String::new(),
-            client: reqwest::Client::builder().no_proxy().build().expect("a client"),
-        };
-        process.url = eventually("it says where it listens", || async {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let mut lines = text
-                .lines()
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find_map(|line| Some(format!("http://{}", line["server.address"].as_str()?)))
-        })
-        .await;
-        process
+            .env("HOOKWAY_LOG", "trace");
+        let log = File::create(dir.join("log")).expect("a file");
+        let mut process = support::Process::launch(command, Some(log));
+        process.use_key(ADMIN_KEY);
+        Self(process)
     }
 
     pub async fn ask(
@@ -67,16 +39,13 @@ impl Process {
         headers: &[(&str, &str)],
         body: &str,
     ) -> (u16, String) {
-        let method = method.parse().expect("a method");
-        let mut request = self.client.request(method, format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
+        let bearer = format!("Bearer {key}");
+        let mut headers = headers.to_vec();
         if !key.is_empty() {
-            request = request.bearer_auth(key);
+            headers.push(("authorization", &bearer));
         }
-        let answer = request.body(body.to_owned()).send().await.expect("an answer");
-        (answer.status().as_u16(), answer.text().await.expect("a body"))
+        let answer = self.0.call_open(method, path, &headers, body.to_owned()).await;
+        (answer.status, answer.text)
     }
 
     /// A call of the operator's, whose answer is JSON or nothing.
@@ -97,18 +66,20 @@ impl Process {
         answer
     }
 
+    /// Ends it in order; its log is whole then.
     pub async fn end(mut self) {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is there");
-        let child = &mut self.child;
-        let waited = tokio::task::block_in_place(|| child.wait()).expect("it ends");
-        assert!(waited.success(), "{waited}");
+        self.0.terminate();
+        let ended = self.0.ended(PATIENCE).await.expect("it ends by itself");
+        assert!(ended.success(), "{ended}");
+        self.0.log_is_whole();
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _gone = self.child.kill().and_then(|()| self.child.wait());
+impl Deref for Process {
+    type Target = support::client::Client;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 

@@ -4,20 +4,12 @@ use serde_json::{Value, json};
 
 use super::program::{Author, Dev, edit, target};
 use crate::support::Receiver;
-use crate::support::router::ADMIN_KEY;
+use crate::support::client::Client;
 
 /// A call of the router that `hookway dev` runs.
 async fn call(base: &str, path: &str, body: &Value) -> Value {
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let request = client
-        .post(format!("{base}/api/v1/{path}"))
-        .bearer_auth(ADMIN_KEY)
-        .header("content-type", "application/json")
-        .body(body.to_string());
-    let response = request.send().await.expect("an answer");
-    let text = response.text().await.expect("a body");
-    serde_json::from_str(&text).expect("JSON")
+    let client = Client::at(base.to_owned());
+    client.post(&format!("/api/v1/{path}"), body).await.body
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::receiver::Received;
-use crate::support::router::ADMIN_KEY;
-use crate::support::{Process, Receiver, TestRouter};
+use crate::support::{Process, Receiver};
 
 const CYCLES: u32 = 4;
 const SENDERS: u32 = 8;
@@ -16,49 +15,26 @@ const REQUESTS_MIN: usize = 40;
 
 #[tokio::test]
 async fn what_a_source_acknowledged_survives_kill_9() {
-    // Installs what the test's own client needs.
-    let _provider = TestRouter::start().await;
     let receiver = Receiver::start().await;
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let post = |url: String, body: Value| {
-        let request = client
-            .post(url)
-            .bearer_auth(ADMIN_KEY)
-            .header("content-type", "application/json");
-        request.body(body.to_string()).send()
-    };
     let mut process = Process::start(&data);
     let source = json!({"name": "s", "preset": "none", "events": {"type": "came", "id": "{json:/id}"}});
-    assert_eq!(
-        post(format!("{}/api/v1/sources", process.url), source)
-            .await
-            .unwrap()
-            .status(),
-        201
-    );
+    process.post("/api/v1/sources", &source).await.expect(201);
     let subscription = json!({"name": "r", "url": receiver.url(), "events": ["came"], "profile": "plain", "max_in_flight": 64});
-    assert_eq!(
-        post(format!("{}/api/v1/subscriptions", process.url), subscription)
-            .await
-            .unwrap()
-            .status(),
-        201
-    );
+    process.subscribe(&subscription).await;
 
     let mut acknowledged = Vec::new();
     for cycle in 0..CYCLES {
         let mut senders = tokio::task::JoinSet::new();
         for sender in 0..SENDERS {
-            let (client, url) = (client.clone(), format!("{}/webhooks/s", process.url));
+            let client = process.stranger();
             senders.spawn(async move {
                 let mut done = Vec::new();
                 for n in 0..10_000 {
                     let id = format!("{cycle}-{sender}-{n}");
-                    let request = client.post(&url).header("content-type", "application/json");
-                    match request.body(json!({ "id": id }).to_string()).send().await {
-                        Ok(answer) if answer.status() == 200 => done.push(id),
+                    match client.try_post("/webhooks/s", &json!({ "id": id })).await {
+                        Ok(answer) if answer.status == 200 => done.push(id),
                         _ => break,
                     }
                 }
@@ -86,21 +62,14 @@ async fn what_a_source_acknowledged_survives_kill_9() {
 
     // And a service that repeats the last ones, not knowing better, makes no second events of them.
     for id in acknowledged.iter().rev().take(10) {
-        let request = client
-            .post(format!("{}/webhooks/s", process.url))
-            .header("content-type", "application/json");
-        let answer = request
-            .body(json!({ "id": id }).to_string())
-            .send()
+        process
+            .stranger()
+            .post("/webhooks/s", &json!({ "id": id }))
             .await
-            .unwrap();
-        assert_eq!(answer.status(), 200);
+            .expect(200);
     }
-    let request = client
-        .get(format!("{}/api/v1/receptions?limit=10", process.url))
-        .bearer_auth(ADMIN_KEY);
-    let page: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
-    let outcomes: Vec<&str> = page["data"]
+    let page = process.get("/api/v1/receptions?limit=10").await.expect(200);
+    let outcomes: Vec<&str> = page.body["data"]
         .as_array()
         .unwrap()
         .iter()

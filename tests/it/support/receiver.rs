@@ -66,6 +66,15 @@ struct State {
     then: Mutex<Reply>,
     received: Mutex<Vec<Received>>,
     count: watch::Sender<usize>,
+    open: watch::Sender<Open>,
+}
+
+/// Connections.
+#[derive(Default)]
+struct Open {
+    count: usize,
+    /// Who was accepted last.
+    last: Option<SocketAddr>,
 }
 
 impl Receiver {
@@ -83,15 +92,21 @@ impl Receiver {
             then: Mutex::new(then),
             received: Mutex::new(Vec::new()),
             count: watch::Sender::new(0),
+            open: watch::Sender::default(),
         });
         let serving = state.clone();
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = serving.clone();
+            while let Ok((stream, from)) = listener.accept().await {
+                let (state, closing) = (serving.clone(), serving.clone());
+                state.open.send_modify(|open| {
+                    open.count += 1;
+                    open.last = Some(from);
+                });
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(state.clone(), request));
                     let http = hyper::server::conn::http1::Builder::new();
                     let _closed = http.serve_connection(TokioIo::new(stream), service).await;
+                    closing.open.send_modify(|open| open.count -= 1);
                 });
             }
         });
@@ -124,6 +139,27 @@ impl Receiver {
             "{} requests came, and not those",
             self.received().len()
         );
+    }
+
+    /// Waits until all is seen that somebody has sent who is no more.
+    #[allow(
+        dead_code,
+        reason = "for the fault tests, which share this with the end-to-end tests"
+    )]
+    pub async fn rest(&self) {
+        let resting = async {
+            // Connections are accepted one after another: behind this one there are none of theirs.
+            let mark = tokio::net::TcpStream::connect(self.address)
+                .await
+                .expect("it listens");
+            let mark_is = mark.local_addr().expect("connected");
+            let mut open = self.state.open.subscribe();
+            let _here = open.wait_for(|open| open.last == Some(mark_is)).await.map(drop);
+            drop(mark);
+            let _none = open.wait_for(|open| open.count == 0).await.map(drop);
+        };
+        let rested = tokio::time::timeout(PATIENCE, resting).await;
+        assert!(rested.is_ok(), "connections stay open");
     }
 
     /// Waits until so many requests have come, and gives them.

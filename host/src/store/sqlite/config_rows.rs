@@ -166,7 +166,7 @@ impl SubscriptionRow {
             ],
         )?;
         sum::give(work.conn, "subscription", BY_ID, [self.id])?;
-        work.used(self.id);
+        work.used_elsewhere(self.id);
         self.write_pins(work)
     }
 
@@ -286,7 +286,7 @@ pub(super) fn add_tenant(work: &mut Work<'_>, tenant: &Tenant) -> Result<()> {
         ],
     )?;
     sum::give(work.conn, "tenant", BY_ID, [tenant.id.number()])?;
-    work.used(tenant.id.number());
+    work.used_elsewhere(tenant.id.number());
     Ok(())
 }
 
@@ -345,7 +345,7 @@ pub(super) fn add_key(work: &mut Work<'_>, key: &Key) -> Result<()> {
             key.revoked_at.map(Timestamp::as_millis),
         ],
     )?;
-    work.used(key.id.number());
+    work.used_elsewhere(key.id.number());
     Ok(())
 }
 

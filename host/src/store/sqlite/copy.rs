@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, OptionalExtension as _, params};
 
 use super::opening::{OpenError, key_fits};
-use super::{SqliteStore, migrations, schema};
+use super::{SqliteStore, migrations, reach, schema};
 use crate::store::files::{self, DataDir};
 use crate::store::{Copies, Error, Result, Snapshot};
 use crate::vault::{KEY_BYTES, Vault};
@@ -126,7 +126,7 @@ pub fn check(path: &Path) -> std::result::Result<Snapshot, OpenError> {
     if found != "ok" {
         return Err(OpenError::Damaged { what: found });
     }
-    let newest = conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?;
+    let newest = reach::newest(&conn)?;
     let bytes = std::fs::metadata(path).map(|about| about.len()).unwrap_or(0);
     Ok(Snapshot {
         schema: version,

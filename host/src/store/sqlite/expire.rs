@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
+use super::reach;
 use super::readers::Readers;
 use super::schema::{self, SEGMENT_TABLES};
 use super::seen;
@@ -82,13 +83,14 @@ where
 
 fn close_where_old(work: &mut Work<'_>, now: Timestamp, retention: Retention) -> Result<()> {
     work.tally.latest = work.tally.latest.max(now);
+    if !work.tally.holds_rows() {
+        return Ok(());
+    }
     let opened: Option<i64> = work
         .conn
-        .query_row(
-            "SELECT opened_at FROM segment WHERE state = 0 AND bytes > 0",
-            [],
-            |row| row.get(0),
-        )
+        .query_row("SELECT opened_at FROM segment WHERE state = 0", [], |row| {
+            row.get(0)
+        })
         .optional()?;
     // One that was opened as far ahead, before the clock was set back, would stay open for as long.
     let old = |opened| {
@@ -206,12 +208,7 @@ fn carry(work: &mut Work<'_>, kind: &str, key: &str, from: i64, ids: &[i64]) -> 
     let latest = work.tally.latest;
     work.begin(latest)?;
     let into = work.tally.open;
-    let payload = match kind {
-        "event" => "length(data) + coalesce(length(headers), 0)",
-        "request" => "length(body)",
-        "attempt" => "coalesce(length(body), 0)",
-        _ => "coalesce(length(logs), 0)",
-    };
+    let payload = reach::payload_of(kind);
     let mut size = work.statement(&format!(
         "SELECT coalesce(sum({payload}), 0) FROM {kind}_{from} WHERE {key} = ?"
     ))?;

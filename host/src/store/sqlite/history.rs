@@ -8,7 +8,7 @@ use super::newest::{Filter, Newest, by_newest};
 use super::resend::Finished;
 use super::segments::{self, Segment};
 use super::work::End;
-use super::{ledger, row};
+use super::{ledger, reach, row};
 use crate::delivery::{Attempt, AttemptResult, Pending, PluginRun, Request, State};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId, TenantId};
@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 pub(super) fn newest_id(conn: &Connection) -> Result<i64> {
-    Ok(conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?)
+    Ok(reach::newest(conn)?)
 }
 
 pub(super) fn pending(conn: &Connection, after: RequestId, limit: usize) -> Result<Vec<Pending>> {

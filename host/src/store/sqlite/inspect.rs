@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::recount::{self, Company};
-use super::{SqliteStore, config_rows, migrations, opening, schema};
+use super::{SqliteStore, config_rows, migrations, opening, reach, schema};
 use crate::checkup::stride::{Place, Stride};
 use crate::checkup::{self, Check};
 use crate::id::EventId;
@@ -184,8 +184,7 @@ fn wal(dir: &Path) -> Check {
 
 /// Ids carry their time and never go back: a clock that was wrong once shows in them.
 fn clock(conn: &Connection, now: Timestamp) -> Result<Check> {
-    let newest: i64 = conn.query_row("SELECT newest FROM owner", [], |row| row.get(0))?;
-    let newest = EventId::from_number(newest).time();
+    let newest = EventId::from_number(reach::newest(conn)?).time();
     let ahead = newest.since(now);
     Ok(match ahead <= AHEAD_WELL {
         true => Check::ok("clock", format!("it is {now}, behind all ids")),

@@ -37,7 +37,8 @@ pub(super) const CONFIGURED: [&str; 7] = [
 /// The version that this binary writes.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
 
-/// Events, deliveries and what is configured.
+/// Events, deliveries and what is configured. How far ids go is written less often since than its comments
+/// say: of `owner.newest` and of the open segment's bounds, see [`reach`](super::reach).
 pub(super) const FIRST: &str = "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,

@@ -3,7 +3,8 @@
 //! In this order, each step refusing with a reason before anything is changed: the SQLite in the
 //! binary is new enough, the directory is ours alone, there is a key, the database is where it was (one
 //! that is gone is never made anew), it is ours and not newer than we are, its structure is whole, the key
-//! fits it. Then the next epoch is taken, which is also the proof that the file can be written and synced.
+//! fits it. Then the next epoch is taken and the greatest number of an id noted ([`reach`]), which is also the
+//! proof that the file can be written and synced.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use super::config_rows::BY_ID;
 use super::fingerprint::Keyed;
 use super::seen::Keys;
 use super::work::{Fixed, Tally};
-use super::{checkpoint, reseal, schema, sum};
+use super::{checkpoint, reach, reseal, schema, sum};
 use crate::store::files::{self, DataDir};
 use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
@@ -249,7 +250,7 @@ pub(super) fn key_fits(conn: &Connection, vault: &Vault) -> Result<bool, Error> 
     Ok(opened.is_some_and(|opened| opened.as_slice() == CANARY))
 }
 
-/// Takes the next epoch. The first time it also leaves the canary by which a wrong key is noticed,
+/// Takes the next epoch and brings the greatest number of an id up to date. The first time it also leaves the canary by which a wrong key is noticed,
 /// the secret for keys that were seen, and the default tenant.
 fn take_over(conn: &mut Connection, vault: &Vault, now: Timestamp) -> Result<(i64, Keyed), OpenError> {
     let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -281,8 +282,9 @@ fn take_over(conn: &mut Connection, vault: &Vault, now: Timestamp) -> Result<(i6
         return Err(OpenError::WrongKey);
     }
     let secret = <[u8; 32]>::try_from(open("seen_key")?.as_slice()).map_err(|_| OpenError::WrongKey)?;
-    let sql = "UPDATE owner SET epoch = epoch + 1 RETURNING epoch";
-    let epoch = step.query_row(sql, [], |row| row.get(0))?;
+    let newest = reach::newest(&step)?;
+    let sql = "UPDATE owner SET epoch = epoch + 1, newest = ? RETURNING epoch";
+    let epoch = step.query_row(sql, [newest], |row| row.get(0))?;
     step.commit()?;
     Ok((epoch, Keyed::new(secret)))
 }

@@ -83,7 +83,7 @@ pub(super) fn add(
         operation.created_at.as_millis(),
         operation.ended_at.map(Timestamp::as_millis),
     ])?;
-    work.used(operation.id.number());
+    work.used_elsewhere(operation.id.number());
     work.statement(
         "DELETE FROM operation WHERE tenant = ?1 AND state > 0 AND id NOT IN
              (SELECT id FROM operation WHERE tenant = ?1 AND state > 0 ORDER BY id DESC LIMIT ?2)",

@@ -2,7 +2,8 @@
 //!
 //! A segment is a set of tables that is written until it has reached a size, then gets its indexes,
 //! and is dropped whole in the end. The row of each says which id numbers its tables can hold, so
-//! that a look-up asks few of them. An event and a request lie in one place; while a segment is
+//! that a look-up asks few of them. That of the open one is written only now and then, for its bounds
+//! change with every transaction: until it is closed, any number can be in it. An event and a request lie in one place; while a segment is
 //! leaving they may lie in two, with the same content.
 
 use rusqlite::Connection;
@@ -29,6 +30,7 @@ pub(super) struct Segment {
     pub(super) phase: Phase,
     pub(super) low: i64,
     pub(super) high: i64,
+    /// Of the open one, what had been counted when its row was written last.
     pub(super) bytes: u64,
     pub(super) closed_at: Option<i64>,
 }
@@ -47,16 +49,21 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Segment>> {
          WHERE state < 4 ORDER BY n DESC",
     )?;
     let segments = query.query_map([], |row| {
+        let phase = match row.get::<_, i64>(1)? {
+            0 => Phase::Open,
+            1 => Phase::Closed,
+            2 => Phase::Sealed,
+            _ => Phase::Leaving,
+        };
+        let (low, high) = match phase {
+            Phase::Open => (0, i64::MAX),
+            Phase::Closed | Phase::Sealed | Phase::Leaving => (row.get(2)?, row.get(3)?),
+        };
         Ok(Segment {
             n: row.get(0)?,
-            phase: match row.get::<_, i64>(1)? {
-                0 => Phase::Open,
-                1 => Phase::Closed,
-                2 => Phase::Sealed,
-                _ => Phase::Leaving,
-            },
-            low: row.get(2)?,
-            high: row.get(3)?,
+            phase,
+            low,
+            high,
             bytes: row.get::<_, i64>(4)?.unsigned_abs(),
             closed_at: row.get(5)?,
         })

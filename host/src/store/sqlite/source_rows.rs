@@ -149,7 +149,7 @@ impl SourceRow {
             ],
         )?;
         sum::give(work.conn, "source", BY_ID, [self.id])?;
-        work.used(self.id);
+        work.used_elsewhere(self.id);
         Ok(())
     }
 

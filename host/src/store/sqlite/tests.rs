@@ -4,6 +4,7 @@ mod damage;
 mod expiry;
 mod keys;
 mod migrations;
+mod reach;
 mod sums;
 
 use std::path::Path;
@@ -362,6 +363,20 @@ async fn a_second_owner_fences_the_first() {
         .accept(maker.call(vec![maker.matched(maker.event(None, "{}"), &[])]))
         .await;
     assert!(matches!(refused, Err(Error::Fenced)), "{refused:?}");
+    // Not even for a moment, within the transaction.
+    let begun = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = Arc::clone(&begun);
+    let run = move |_: &mut super::work::Work<'_>| {
+        seen.store(true, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    };
+    let refused = store.queue.call(Kind::Outcome, 0, run).await;
+    assert!(matches!(refused, Err(Error::Fenced)), "{refused:?}");
+    assert!(!begun.load(std::sync::atomic::Ordering::SeqCst));
+    let left = directory
+        .database()
+        .query_row("SELECT count(*) FROM segment", [], |row| row.get(0));
+    assert_eq!(left, Ok(0));
 }
 
 #[tokio::test]

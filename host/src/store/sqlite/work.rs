@@ -1,34 +1,46 @@
 //! One write transaction in the making: the connection, the open segment, and what is added up over
 //! the batch and written once at its end.
 //!
-//! Counters, the bounds of the open segment and the greatest id change with nearly every command;
-//! each is kept in memory while the batch runs and costs one statement for the whole of it. What is
-//! in [`Tally`] becomes the writer's own only after the commit.
+//! Counters and the bounds of the open segment change with nearly every command; each is kept in memory
+//! while the batch runs and costs one statement for the whole of it. What is in [`Tally`] becomes the
+//! writer's own only after the commit. The greatest id is written where nothing else would tell it; see
+//! [`reach`](super::reach). That we still own what we write is read first: nobody else can take it over
+//! before the end of a transaction that may write.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
-use super::schema;
 use super::seen::{self, Keys};
 use super::sum;
 use super::totals::Totals;
+use super::{reach, schema};
 use crate::delivery::GivenUp;
 use crate::store::{Error, InARow, Result};
 use crate::time::Timestamp;
 
 /// What a row costs beside its payload, for the size of a segment (bytes; a guess that is never far
 /// off, and the byte budget of retention is not an exact science).
-const ROW_BYTES: i64 = 64;
+pub(super) const ROW_BYTES: i64 = 64;
+/// The row of the open segment is written when so much was added since it was written last (bytes): a 32nd
+/// of a segment of the usual size. Retention knows of no more than that too late, and no start has to count
+/// more anew.
+const UNCOUNTED_MAX: i64 = 1 << 20;
 
 /// What the writer knows between batches; the database says the same.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     /// The open segment.
     pub(super) open: i64,
-    /// Bytes in it.
-    pub(super) open_bytes: i64,
+    /// Bytes in it, as its row says.
+    open_bytes: i64,
+    /// Bytes that have been added since its row was written.
+    bytes: i64,
+    /// The least number among its keys.
+    low: i64,
+    /// The greatest.
+    high: i64,
     /// The tables of keys that were seen, of all series, oldest first.
     pub(super) seen: Vec<seen::Table>,
     /// Keys that this batch has brought: the row of each by its table and tag.
@@ -44,10 +56,10 @@ pub(super) struct Tally {
     /// its rule changed since the start. No attempt outlives the process, so no restart needs it. Shared
     /// with the batch: it changes rarely.
     rows_from: Arc<HashMap<i64, Timestamp>>,
-    low: i64,
-    high: i64,
-    bytes: i64,
+    /// The greatest number of an id that was used since the start.
     newest: i64,
+    /// The greatest of this transaction that has to be noted with it; 0 where none has.
+    to_note: i64,
 }
 
 /// How the counters of one subscription move.
@@ -160,11 +172,14 @@ pub(super) struct Work<'c> {
 }
 
 impl Tally {
-    /// Reads it from the database; makes the first segment where there is none.
+    /// Reads it from the database. Of the open segment's bounds its tables know more than its row.
     pub(super) fn load(conn: &Connection) -> Result<Self> {
         let mut tally = Self {
             open: 0,
             open_bytes: 0,
+            bytes: 0,
+            low: i64::MAX,
+            high: 0,
             seen: seen::load(conn)?,
             fresh: HashMap::new(),
             latest: Timestamp::from_millis(0),
@@ -172,32 +187,47 @@ impl Tally {
             counters: HashMap::new(),
             totals: Totals::default(),
             rows_from: Arc::default(),
-            low: i64::MAX,
-            high: 0,
-            bytes: 0,
             newest: 0,
+            to_note: 0,
         };
-        let mut query = conn.prepare("SELECT n, bytes, opened_at FROM segment WHERE state = 0")?;
+        let sql = "SELECT n, bytes, opened_at, low, high FROM segment WHERE state = 0";
+        let mut query = conn.prepare(sql)?;
         let mut rows = query.query([])?;
         if let Some(row) = rows.next()? {
             tally.open = row.get(0)?;
             tally.sql = Arc::new(SegmentSql::new(tally.open));
             tally.open_bytes = row.get(1)?;
             tally.latest = Timestamp::from_millis(row.get(2)?);
+            (tally.low, tally.high) = (row.get(3)?, row.get(4)?);
+            tally.bytes = reach::bytes_above(conn, tally.open, tally.high)?;
+            if let Some((low, high)) = reach::of_segment(conn, tally.open)? {
+                tally.low = tally.low.min(low);
+                tally.high = tally.high.max(high);
+            }
         }
         Ok(tally)
+    }
+
+    /// Whether any row was written to the open segment.
+    pub(super) const fn holds_rows(&self) -> bool {
+        self.low <= self.high
     }
 }
 
 impl<'c> Work<'c> {
-    /// Begins with what the writer knows.
-    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, keys: &'c Keys, tally: &Tally) -> Self {
-        Self {
+    /// Begins with what the writer knows, if we still own what we write. In a transaction that may write.
+    pub(super) fn new(conn: &'c Connection, fixed: &'c Fixed, keys: &'c Keys, tally: &Tally) -> Result<Self> {
+        let mut owner = conn.prepare_cached("SELECT epoch FROM owner")?;
+        let epoch: i64 = owner.query_row([], |row| row.get(0))?;
+        if epoch != fixed.epoch {
+            return Err(Error::Fenced);
+        }
+        Ok(Self {
             conn,
             fixed,
             keys,
             tally: tally.clone(),
-        }
+        })
     }
 
     /// A statement, prepared once.
@@ -207,8 +237,9 @@ impl<'c> Work<'c> {
 
     /// Closes the open segment, if there is one, and opens the next.
     pub(super) fn roll(&mut self, now: Timestamp) -> Result<()> {
-        self.flush_segment()?;
         if self.tally.open > 0 {
+            self.write_segment()?;
+            self.note_newest()?;
             self.conn.execute(
                 "UPDATE segment SET state = 1, closed_at = ?2 WHERE n = ?1",
                 params![self.tally.open, now.as_millis()],
@@ -225,7 +256,8 @@ impl<'c> Work<'c> {
             params![n, i64::MAX, now.as_millis()],
         )?;
         self.tally.open = n;
-        self.tally.open_bytes = 0;
+        (self.tally.open_bytes, self.tally.bytes) = (0, 0);
+        (self.tally.low, self.tally.high) = (i64::MAX, 0);
         self.tally.sql = Arc::new(SegmentSql::new(n));
         Ok(())
     }
@@ -249,9 +281,16 @@ impl<'c> Work<'c> {
         self.used(id);
     }
 
-    /// Takes note of an id number, so that it is never used again.
+    /// Takes note of an id number, so that it is never used again: one of a row in the ledger or in the
+    /// open segment.
     pub(super) fn used(&mut self, id: i64) {
         self.tally.newest = self.tally.newest.max(id);
+    }
+
+    /// Takes note of the id number of any other row, which may be gone at the next start.
+    pub(super) fn used_elsewhere(&mut self, id: i64) {
+        self.tally.to_note = self.tally.to_note.max(id);
+        self.used(id);
     }
 
     /// A delivery was created.
@@ -339,9 +378,11 @@ impl<'c> Work<'c> {
         }
     }
 
-    /// Writes what was added up, and makes sure that we still own what we write.
+    /// Writes what was added up.
     pub(super) fn finish(mut self) -> Result<Tally> {
-        self.flush_segment()?;
+        if self.tally.bytes >= UNCOUNTED_MAX {
+            self.write_segment()?;
+        }
         let mut update = self.statement(
             "UPDATE counter SET created = created + ?2, delivered = delivered + ?3,
                  filtered = filtered + ?4, failed = failed + ?5, pending = pending + ?6,
@@ -378,25 +419,29 @@ impl<'c> Work<'c> {
                 insert.execute(values)?;
             }
         }
-        let mut own = self.statement("UPDATE owner SET newest = max(newest, ?1) WHERE epoch = ?2")?;
-        if own.execute(params![self.tally.newest, self.fixed.epoch])? == 0 {
-            return Err(Error::Fenced);
+        if self.tally.to_note > 0 {
+            self.note_newest()?;
         }
         self.tally.totals.transaction();
         Ok(self.tally)
     }
 
-    fn flush_segment(&mut self) -> Result<()> {
+    fn note_newest(&mut self) -> Result<()> {
+        let mut note = self
+            .conn
+            .prepare_cached("UPDATE owner SET newest = max(newest, ?)")?;
+        note.execute([self.tally.newest])?;
+        self.tally.to_note = 0;
+        Ok(())
+    }
+
+    /// Writes the row of the open segment.
+    fn write_segment(&mut self) -> Result<()> {
         let tally = &mut self.tally;
-        if tally.bytes > 0 {
-            let mut update = self.conn.prepare_cached(
-                "UPDATE segment SET low = min(low, ?2), high = max(high, ?3), bytes = bytes + ?4
-                 WHERE n = ?1",
-            )?;
-            update.execute(params![tally.open, tally.low, tally.high, tally.bytes])?;
-            tally.open_bytes += tally.bytes;
-            (tally.low, tally.high, tally.bytes) = (i64::MAX, 0, 0);
-        }
+        tally.open_bytes += std::mem::take(&mut tally.bytes);
+        let sql = "UPDATE segment SET low = ?2, high = ?3, bytes = ?4 WHERE n = ?1";
+        let mut update = self.conn.prepare_cached(sql)?;
+        update.execute(params![tally.open, tally.low, tally.high, tally.open_bytes])?;
         Ok(())
     }
 }

@@ -372,7 +372,7 @@ impl Writer {
 
     fn together(&mut self, batch: &mut [Box<dyn Command>]) -> Result<()> {
         let transaction = Transaction::begin(&self.conn)?;
-        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally);
+        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally)?;
         for command in batch {
             command.apply(&mut work)?;
         }
@@ -392,7 +392,7 @@ impl Writer {
 
     fn one_by_one(&mut self, batch: &mut [Box<dyn Command>], first: &Error) -> Result<Vec<Result<()>>> {
         let transaction = Transaction::begin(&self.conn)?;
-        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally);
+        let mut work = Work::new(&self.conn, &self.fixed, &self.keys, &self.tally)?;
         let mut verdicts = Vec::with_capacity(batch.len());
         for command in batch {
             if matches!(first, Error::Full(_)) && command.kind() == Kind::Ingest {
