@@ -136,6 +136,18 @@ pub(super) fn of_finished(finished: Finished) -> DeliverySummary {
     }
 }
 
+/// What lists say of a delivery's last attempt.
+pub(super) fn of_attempt(last: &Attempt) -> LastAttempt {
+    LastAttempt {
+        started_at: last.started_at,
+        duration_ms: last.duration_ms,
+        status: match &last.result {
+            AttemptResult::Response { status, .. } => Some(*status),
+            AttemptResult::Error { .. } => None,
+        },
+    }
+}
+
 pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryDetail>> {
     let all = segments::load(conn)?;
     let number = id.number();
@@ -168,14 +180,7 @@ pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<Deliv
     let mut attempts: Vec<Attempt> = every(conn, &all, "attempt", number, row::attempt)?;
     attempts.sort_by_key(|attempt| (attempt.started_at, attempt.request, attempt.number));
     attempts.dedup_by_key(|attempt| (attempt.request, attempt.number));
-    summary.last_attempt = attempts.last().map(|last| LastAttempt {
-        started_at: last.started_at,
-        duration_ms: last.duration_ms,
-        status: match &last.result {
-            AttemptResult::Response { status, .. } => Some(*status),
-            AttemptResult::Error { .. } => None,
-        },
-    });
+    summary.last_attempt = attempts.last().map(of_attempt);
     Ok(Some(DeliveryDetail {
         summary,
         requests: kept,

@@ -9,12 +9,12 @@
 use std::collections::VecDeque;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::resend::Finished;
 use super::segments::{self, Phase, Segment};
 use super::work::End;
-use super::{history, ledger};
+use super::{history, ledger, row};
 use crate::delivery::State;
 use crate::id::{DeliveryId, EventId, SubscriptionId, TenantId};
 use crate::store::{DeliveryPage, DeliveryQuery, DeliverySummary, LastAttempt, Order, Result, StateFilter};
@@ -314,19 +314,18 @@ fn last_attempt(
     let id = delivery.id.number();
     let mut last: Option<LastAttempt> = None;
     for segment in all.iter().filter(|segment| segment.may_hold(id)) {
+        // Whole, for only then it tells whether it is what was written.
         let sql = format!(
-            "SELECT started_at, duration_ms, status FROM attempt_{} WHERE delivery = ?
-             ORDER BY started_at DESC, number DESC LIMIT 1",
+            "SELECT * FROM attempt_{} WHERE delivery = ? ORDER BY started_at DESC, number DESC LIMIT 1",
             segment.n
         );
-        let found = conn.prepare_cached(&sql)?.query_row([id], |row| {
-            Ok(LastAttempt {
-                started_at: Timestamp::from_millis(row.get(0)?),
-                duration_ms: row.get(1)?,
-                status: row.get(2)?,
-            })
-        });
-        if let Some(found) = found.optional()?
+        let mut query = conn.prepare_cached(&sql)?;
+        let mut rows = query.query([id])?;
+        let found = match rows.next()? {
+            Some(row) => history::unless_damaged(row::attempt(row))?,
+            None => None,
+        };
+        if let Some(found) = found.as_ref().map(history::of_attempt)
             && last.is_none_or(|known| known.started_at < found.started_at)
         {
             last = Some(found);
