@@ -263,6 +263,8 @@ impl Journey {
             }
         }
         self.faults.extend(self.account.judge(&LANES).verdict(0).err());
+        // One that is only dropped keeps its threads, and the next journey begins beside it.
+        self.router.stop().await;
         Travelled {
             events: self.events,
             jumps: self.jumps,

@@ -2,7 +2,7 @@
 
 use crate::steps::{Done, Steps, become_command, run, say};
 use crate::workspace::{cargo, has, target};
-use crate::{plugins as components, workspace};
+use crate::{faults, plugins as components, workspace};
 use std::process::Command;
 
 /// `demo`: a running Hookway that shows itself.
@@ -47,20 +47,21 @@ pub(crate) fn test(arguments: &[String]) -> Done {
 /// `faults`: the fault tests, all or those that are named.
 pub(crate) fn faults(arguments: &[String]) -> Done {
     need_linker()?;
-    let mut steps = Steps::new(3);
-    build_plugins(&mut steps)?;
     let (long, named): (Vec<&String>, Vec<&String>) =
         arguments.iter().partition(|argument| *argument == "--long");
+    // Who names tests may have chosen those that do without; the others say themselves what is missing.
+    if named.is_empty() {
+        faults::need_namespaces()?;
+    }
+    let mut steps = Steps::new(3);
+    build_plugins(&mut steps)?;
+    let extent = if long.is_empty() {
+        faults::Extent::Quick
+    } else {
+        faults::Extent::Long
+    };
     steps.step("taking the world away (fault tests)", || {
-        let mut command = if has("cargo-nextest") {
-            cargo(&["nextest", "run", "--package", "hookway", "--test", "faults"])
-        } else {
-            cargo(&["test", "--package", "hookway", "--test", "faults"])
-        };
-        if !long.is_empty() {
-            command.env("HOOKWAY_FAULTS", "long");
-        }
-        run(command.args(named))
+        faults::run_each(extent, &named)
     })
 }
 
