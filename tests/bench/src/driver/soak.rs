@@ -17,8 +17,12 @@ const SAMPLE: Duration = Duration::from_secs(10);
 const SETTLING: Duration = Duration::from_secs(180);
 /// Of which at most this part of a short soak.
 const SETTLING_PART: u32 = 4;
-/// History is dropped during the soak, as it is in a router that runs for weeks.
-const RETENTION: (&str, &str) = ("HOOKWAY_STORE__RETENTION_BYTES", "1 GiB");
+/// History is dropped during the soak, and ids are forgotten, as in a router that has run for weeks: what is
+/// remembered of an id takes a byte of memory, so within a longer window memory grows with what came.
+const SETTINGS: [(&str, &str); 2] = [
+    ("HOOKWAY_STORE__RETENTION_BYTES", "1 GiB"),
+    ("HOOKWAY_INGEST__IDEMPOTENCY_WINDOW", "1min"),
+];
 
 /// What the process held, after it had settled.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +44,7 @@ pub(super) async fn run(workload: Workload, minutes: u64, known: Known<'_>) -> a
     let rate = known.half_rate()?;
     let whole = Duration::from_secs(minutes * 60);
     let events = in_seconds(rate, whole.as_secs());
-    let stage = Stage::set(workload, WARM_UP + events, &[RETENTION]).await?;
+    let stage = Stage::set(workload, WARM_UP + events, &SETTINGS).await?;
     let warm = Pace::Closed {
         connections: CONNECTIONS,
     };
