@@ -12,8 +12,9 @@
 //! has the warmest caches.
 //!
 //! Several that loop would still hold all threads. So whose last run was long runs on the second half of
-//! them only, which have a lower priority: those that are quick find the first half free, and the processor
-//! too. One quick run, and an owner is quick again. Answers are given by one task of the runtime, as many as there are at a time.
+//! them only, which have a lower priority, and one processor is left free of such runs, for priority alone does
+//! not keep a kernel from letting who runs finish a slice: those that are quick find the first half free, and a
+//! processor too. One quick run, and an owner is quick again. Answers are given by one task of the runtime, as many as there are at a time.
 //!
 //! The queue is bounded; who finds it full waits for a place, in order.
 
@@ -90,9 +91,18 @@ enum Half {
     Any,
 }
 
+/// What an owner was when its run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Quick,
+    Slow,
+}
+
 struct Shared {
     queue: Mutex<Queue>,
     awake: usize,
+    /// Runs at once of owners that are slow.
+    slow_most: usize,
     plugin_most: usize,
     subscription_most: usize,
     answers: mpsc::Sender<Answer>,
@@ -105,6 +115,8 @@ struct Queue {
     subscriptions: HashMap<SubscriptionId, usize>,
     /// Owners whose last run was long.
     slow: HashSet<Owner>,
+    /// Runs of such owners that are under way.
+    slow_running: usize,
     /// Of each thread, since when it runs work of an owner that is quick, or was woken to.
     busy: Vec<Option<Instant>>,
     /// Threads of the first half that sleep, the last that fell asleep at the end.
@@ -146,6 +158,7 @@ impl Threads {
                 ..Queue::default()
             }),
             awake: awake.clamp(1, count.max(1)),
+            slow_most: awake.saturating_sub(1).max(1),
             plugin_most: (count / 2).max(1),
             subscription_most: (count / 4).max(1),
             answers,
@@ -287,7 +300,8 @@ impl Shared {
     /// as busy from now on.
     fn wake(&self, queue: &mut Queue, owner: Owner) -> Option<Sleeper> {
         if queue.slow.contains(&owner) {
-            return queue.asleep_any.pop();
+            let may_begin = queue.slow_running < self.slow_most;
+            return may_begin.then(|| queue.asleep_any.pop()).flatten();
         }
         if queue.asleep_quick.is_empty() && queue.asleep_any.is_empty() {
             return None;
@@ -307,7 +321,7 @@ impl Shared {
         // will do, and it starts no threads of its own.
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let _entered = runtime.as_ref().ok().map(|runtime| runtime.enter());
-        while let Some(work) = self.next(number, half) {
+        while let Some((work, pace)) = self.next(number, half) {
             let (owner, started) = (work.owner, stopwatch::now());
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work.run)) {
                 // A runtime that has ended has nobody left who waits.
@@ -318,12 +332,16 @@ impl Shared {
                     tracing::error!(plugin.digest = %owner.plugin, "a plugin thread panicked; please report it");
                 }
             }
-            self.done(owner, stopwatch::now().saturating_duration_since(started) > LONG);
+            self.done(
+                owner,
+                pace,
+                stopwatch::now().saturating_duration_since(started) > LONG,
+            );
         }
     }
 
     /// The next work for this thread, which sleeps while there is none. Nothing when all is over.
-    fn next(&self, number: usize, half: Half) -> Option<Work> {
+    fn next(&self, number: usize, half: Half) -> Option<(Work, Pace)> {
         let mut queue = self.lock();
         loop {
             if queue.ended {
@@ -333,7 +351,8 @@ impl Shared {
                 let slow = queue.slow.contains(&work.owner);
                 let is_mine = match half {
                     Half::Quick => !slow,
-                    Half::Any => slow || queue.asleep_quick.is_empty(),
+                    Half::Any if slow => queue.slow_running < self.slow_most,
+                    Half::Any => queue.asleep_quick.is_empty(),
                 };
                 is_mine && self.may_run(&queue, work.owner)
             });
@@ -342,9 +361,13 @@ impl Shared {
                 if let Some(subscription) = work.owner.subscription {
                     *queue.subscriptions.entry(subscription).or_default() += 1;
                 }
-                let quick = !queue.slow.contains(&work.owner);
-                queue.busy[number] = quick.then(stopwatch::now);
-                return Some(work);
+                let pace = match queue.slow.contains(&work.owner) {
+                    true => Pace::Slow,
+                    false => Pace::Quick,
+                };
+                queue.busy[number] = (pace == Pace::Quick).then(stopwatch::now);
+                queue.slow_running += usize::from(pace == Pace::Slow);
+                return Some((work, pace));
             }
             queue.busy[number] = None;
             // What this thread leaves to the other half must find somebody awake there.
@@ -374,8 +397,9 @@ impl Shared {
         of_plugin < self.plugin_most && of_subscription.unwrap_or(0) < self.subscription_most
     }
 
-    fn done(&self, owner: Owner, long: bool) {
+    fn done(&self, owner: Owner, pace: Pace, long: bool) {
         let mut queue = self.lock();
+        queue.slow_running -= usize::from(pace == Pace::Slow);
         release(&mut queue.plugins, &owner.plugin);
         if let Some(subscription) = owner.subscription {
             release(&mut queue.subscriptions, &subscription);

@@ -1,5 +1,6 @@
 //! The shares, the halves and the waking of threads.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, mpsc};
 
 use super::*;
@@ -87,7 +88,7 @@ async fn a_run_that_is_not_brief_is_replaced_with_the_next_tick() {
     assert_eq!(long.await.unwrap(), Ok(()));
 }
 
-/// Eight owners that are slow hold one half and leave the other, whoever they are.
+/// Eight owners that are slow hold no more than one half of the threads and all processors but one.
 #[expect(clippy::disallowed_methods, reason = "a run is long by taking long")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_that_are_slow_together_leave_half() {
@@ -97,10 +98,12 @@ async fn all_that_are_slow_together_leave_half() {
         threads.run(owner(number, number.into()), long).await.unwrap();
     }
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let began = Arc::new(AtomicUsize::new(0));
     let mut stuck = Vec::new();
     for number in 0..8 {
-        let (threads, gate) = (Arc::clone(&threads), Arc::clone(&gate));
+        let (threads, gate, began) = (Arc::clone(&threads), Arc::clone(&gate), Arc::clone(&began));
         let run = move || {
+            began.fetch_add(1, Ordering::SeqCst);
             let mut open = gate.0.lock().unwrap();
             while !*open {
                 open = gate.1.wait(open).unwrap();
@@ -110,9 +113,17 @@ async fn all_that_are_slow_together_leave_half() {
             threads.run(owner(number, number.into()), run).await
         }));
     }
+    while began.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
     for number in 0..100 {
         assert_eq!(threads.run(owner(100, 100 + number), || 42).await, Ok(42));
     }
+    assert_eq!(
+        began.load(Ordering::SeqCst),
+        1,
+        "of two processors one is left free"
+    );
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
     for task in stuck {
