@@ -4,7 +4,7 @@
 //! Counters and the bounds of the open segment change with nearly every command; each is kept in memory
 //! while the batch runs and costs one statement for the whole of it. What is in [`Tally`] becomes the
 //! writer's own only after the commit. The greatest id is written where nothing else would tell it; see
-//! [`reach`](super::reach). That we still own what we write is read first: nobody else can take it over
+//! [`reach`]. That we still own what we write is read first: nobody else can take it over
 //! before the end of a transaction that may write.
 
 use std::collections::HashMap;
