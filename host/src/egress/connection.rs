@@ -113,7 +113,12 @@ impl Connection {
 
     /// Whether another request may follow now: it is open, and nothing of the one before is left, neither to
     /// read nor to write.
-    pub(super) fn is_ready(&mut self, context: &mut Context<'_>) -> bool {
+    pub(super) async fn is_ready(&mut self) -> bool {
+        poll_fn(|context| Poll::Ready(self.is_ready_now(context))).await
+    }
+
+    /// The same where nobody is woken when that changes.
+    pub(super) fn is_ready_now(&mut self, context: &mut Context<'_>) -> bool {
         self.driver.drive(context);
         self.driver.open.is_some() && self.sender.is_ready()
     }

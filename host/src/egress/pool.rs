@@ -5,9 +5,8 @@
 //! those that are too old, and lets go of those that the other side has closed. The round ends when none waits.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -49,8 +48,7 @@ impl Pool {
     /// A connection that may take a request now.
     pub(super) async fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
         while let Some(mut idle) = self.last_of(origin) {
-            let is_ready = poll_fn(|context| Poll::Ready(idle.connection.is_ready(context))).await;
-            if is_ready && !self.is_old(&idle) {
+            if idle.connection.is_ready().await && !self.is_old(&idle) {
                 return Some(idle.connection);
             }
         }
@@ -63,7 +61,7 @@ impl Pool {
 
     /// Keeps a connection for the next request, if one may follow.
     pub(super) async fn give(self: &Arc<Self>, origin: &Origin, mut connection: Box<Connection>) {
-        if !poll_fn(|context| Poll::Ready(connection.is_ready(context))).await {
+        if !connection.is_ready().await {
             return;
         }
         let since = Instant::now();
@@ -104,7 +102,7 @@ impl Pool {
         let Some(waiting) = kept.origins.get_mut(origin) else {
             return Vec::new();
         };
-        let mut of_use = |idle: &mut Idle| !self.is_old(idle) && idle.connection.is_ready(&mut context);
+        let mut of_use = |idle: &mut Idle| !self.is_old(idle) && idle.connection.is_ready_now(&mut context);
         let gone = waiting.extract_if(.., |idle| !of_use(idle)).collect();
         if waiting.is_empty() {
             kept.origins.remove(origin);

@@ -58,8 +58,8 @@ pub(super) struct Tally {
     rows_from: Arc<HashMap<i64, Timestamp>>,
     /// The greatest number of an id that was used since the start.
     newest: i64,
-    /// The greatest of this transaction that has to be noted with it; 0 where none has.
-    to_note: i64,
+    /// Whether it has to be noted with this transaction.
+    note_newest: bool,
 }
 
 /// How the counters of one subscription move.
@@ -188,7 +188,7 @@ impl Tally {
             totals: Totals::default(),
             rows_from: Arc::default(),
             newest: 0,
-            to_note: 0,
+            note_newest: false,
         };
         let sql = "SELECT n, bytes, opened_at, low, high FROM segment WHERE state = 0";
         let mut query = conn.prepare(sql)?;
@@ -289,7 +289,7 @@ impl<'c> Work<'c> {
 
     /// Takes note of the id number of any other row, which may be gone at the next start.
     pub(super) fn used_elsewhere(&mut self, id: i64) {
-        self.tally.to_note = self.tally.to_note.max(id);
+        self.tally.note_newest = true;
         self.used(id);
     }
 
@@ -419,7 +419,7 @@ impl<'c> Work<'c> {
                 insert.execute(values)?;
             }
         }
-        if self.tally.to_note > 0 {
+        if self.tally.note_newest {
             self.note_newest()?;
         }
         self.tally.totals.transaction();
@@ -431,7 +431,7 @@ impl<'c> Work<'c> {
             .conn
             .prepare_cached("UPDATE owner SET newest = max(newest, ?)")?;
         note.execute([self.tally.newest])?;
-        self.tally.to_note = 0;
+        self.tally.note_newest = false;
         Ok(())
     }
 
