@@ -169,6 +169,11 @@ impl Queue {
         self.pressure.waiting()
     }
 
+    /// Waits until a segment was closed since the last time that this was waited for.
+    pub(super) async fn closed_segment(&self) {
+        self.told.closed_segment().await;
+    }
+
     /// Whether there was no room for what was to be written last.
     pub(super) fn is_full(&self) -> bool {
         self.told.is_full()
@@ -387,6 +392,9 @@ impl Writer {
     fn committed(&mut self, mut tally: Tally, sealed: Option<Sealed>) {
         self.keys.follow(tally.fresh.drain(), sealed, &tally.seen);
         self.told.tell(tally.totals);
+        if tally.open != self.tally.open {
+            self.told.segment_was_closed();
+        }
         self.tally = tally;
     }
 
