@@ -131,8 +131,9 @@ settings! {
 
     /// The database and how long things stay in it.
     store: Store {
-        /// Size at which a segment of events, requests and attempts is sealed. Whole segments are
-        /// dropped, so this is also the grain of retention.
+        /// Size at which a segment of events, requests and attempts is full. Whole segments are dropped, so this is
+        /// also the grain of retention. Later each gets its indexes, for which all that is written waits some 30 ms
+        /// at a time, the longer the larger it is. Each takes some memory, so very long histories want larger ones.
         segment_bytes: u64 = Size, "32 MiB", in MIB..=4 * GIB;
         /// Events and history older than this may go; never what is still to be delivered.
         retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;

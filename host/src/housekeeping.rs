@@ -1,7 +1,8 @@
 //! What has to be done now and then: dropping old segments, and failing what was held too long.
 //!
 //! A round runs at the start and then every [`EVERY`], on the clock. History is looked after whenever a segment
-//! has been closed, too, so that it keeps up with whatever comes: the more is written, the more often.
+//! has been closed, too, so that it keeps up with whatever comes: the more is written, the more often. Its indexes
+//! are made at leisure: where much is written for long they wait for quieter hours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,9 @@ const EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often the time that history took is waited before it is looked after again: the more is pending, the
 /// longer it takes, and it is not to keep a processor busy.
 const REST_PER_WORK: u32 = 4;
+/// The same of an index, for which the writer stands still: so few acknowledgements wait for one that not even
+/// the slowest hundredth of them shows it.
+const REST_PER_INDEX: u32 = 250;
 /// Rows of the ledger that are looked at in one go.
 const PAGE: usize = 1_000;
 
@@ -56,49 +60,84 @@ pub struct Keeping {
 enum Due {
     /// Everything.
     Round,
-    /// Only what history needs.
+    /// What is over the bounds of history.
     History,
+    /// An index of history.
+    Index,
+}
+
+/// When it may be done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    round: Timestamp,
+    history: Timestamp,
+    /// `None` while no index is missing.
+    index: Option<Timestamp>,
+}
+
+impl Times {
+    /// Something was done, from then until now.
+    fn after(&mut self, done: Due, unindexed: bool, began: Timestamp, now: Timestamp) {
+        let took = now.since(began);
+        let mut rested = now;
+        match done {
+            Due::Round => self.round = began.plus(EVERY),
+            Due::History => self.history = now.plus(took * REST_PER_WORK),
+            Due::Index => {
+                self.index = None;
+                rested = now.plus(took * REST_PER_INDEX);
+            }
+        }
+        if unindexed {
+            self.index.get_or_insert(rested);
+        }
+    }
 }
 
 impl Housekeeping {
     /// Runs until it is told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut due = Due::Round;
-        let mut next = self.clock.now();
+        let mut times = Times::default();
         loop {
             let began = self.clock.now();
-            let done = match due {
-                Due::Round => {
-                    next = began.plus(EVERY);
-                    self.round().await
-                }
-                Due::History => self.expire().await,
+            // A segment may have been closed, which has no indexes yet.
+            let unindexed = match due {
+                Due::Round => self.round().await.map(|()| true),
+                Due::History => self.expire().await.map(|()| true),
+                Due::Index => self.store.index_history().await,
             };
-            if let Err(error) = done {
+            let unindexed = unindexed.unwrap_or_else(|error| {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "housekeeping could not finish its round"
                 );
-            }
-            let now = self.clock.now();
-            let rested = now.plus(now.since(began) * REST_PER_WORK);
+                false
+            });
+            times.after(due, unindexed, began, self.clock.now());
             due = tokio::select! {
-                due = self.next_due(next, rested) => due,
+                due = self.next_due(&times) => due,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
         }
     }
 
-    /// Waits for what has to be done next: a round then, or history as soon as a segment was closed and it has
-    /// rested.
-    async fn next_due(&self, next: Timestamp, rested: Timestamp) -> Due {
+    /// Waits for what has to be done next.
+    async fn next_due(&self, times: &Times) -> Due {
         let closed = async {
-            self.clock.sleep_until(rested).await;
+            self.clock.sleep_until(times.history).await;
             self.store.closed_segment().await;
         };
+        let index = async {
+            match times.index {
+                Some(at) => self.clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            () = self.clock.sleep_until(next) => Due::Round,
+            () = self.clock.sleep_until(times.round) => Due::Round,
             () = closed => Due::History,
+            () = index => Due::Index,
         }
     }
 
@@ -195,6 +234,27 @@ fn is_held(status: &Status, time: Timestamp, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_rests_after_what_it_did() {
+        let at = Timestamp::from_millis;
+        let mut times = Times::default();
+        times.after(Due::Round, true, at(1_000), at(1_500));
+        let next_round = at(1_000).plus(EVERY);
+        assert_eq!((times.round, times.history), (next_round, Timestamp::default()));
+        assert_eq!(times.index, Some(at(1_500)), "an index may be missing");
+        // One that took 10 ms is followed by another one 2.5 s later, whatever else is done meanwhile.
+        times.after(Due::Index, true, at(2_000), at(2_010));
+        assert_eq!(times.index, Some(at(4_510)));
+        times.after(Due::History, true, at(3_000), at(3_100));
+        assert_eq!((times.round, times.history), (next_round, at(3_500)));
+        assert_eq!(times.index, Some(at(4_510)));
+        times.after(Due::Index, false, at(4_510), at(4_511));
+        assert_eq!(times.index, None);
+        // What fails is not tried at once, and again after the next segment.
+        times.after(Due::History, false, at(5_000), at(5_000));
+        assert_eq!(times.index, None);
+    }
 
     #[test]
     fn what_may_be_tried_now_is_left_alone() {

@@ -377,7 +377,11 @@ pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     /// that this was waited for.
     fn closed_segment(&self) -> BoxFuture<'_, ()>;
 
-    /// Rolls and seals segments and drops what may go; work bounded per call.
+    /// Gives complete history the next of its indexes, which holds up everything else that is written for a
+    /// moment. False where none is missing.
+    fn index_history(&self) -> BoxFuture<'_, Result<bool>>;
+
+    /// Rolls segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
 
     /// Whether there was no room for what was to be written last: on the disk, or in a quota, of which the disk

@@ -44,6 +44,7 @@ mod reseal;
 mod resend;
 mod row;
 mod schema;
+mod sealing;
 mod seen;
 mod segments;
 mod source_rows;
@@ -100,7 +101,7 @@ pub struct SqliteStore {
     queue: Queue,
     readers: Arc<Readers>,
     closed: AtomicBool,
-    /// Two expiries at once would carry and drop the same segments.
+    /// Two expiries at once would carry and drop the same segments, and a segment that is dropped needs no indexes.
     expiring: tokio::sync::Mutex<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -427,6 +428,13 @@ impl Store for SqliteStore {
 
     fn closed_segment(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.queue.closed_segment())
+    }
+
+    fn index_history(&self) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move {
+            let _only = self.expiring.lock().await;
+            sealing::step(&self.queue, &self.readers).await
+        })
     }
 
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {

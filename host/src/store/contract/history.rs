@@ -290,6 +290,7 @@ pub(in crate::store) async fn lists_are_filtered_and_paged<B: Backend>() {
             }
         }
         store.expire(maker.now, retention).await.unwrap();
+        while store.index_history().await.unwrap() {}
     }
     let stranger = DeliveryQuery {
         tenant: Some(crate::id::TenantId::from_number(2)),

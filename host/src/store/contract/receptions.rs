@@ -294,6 +294,7 @@ pub(in crate::store) async fn receptions_are_filtered_and_paged<B: Backend>() {
         for _ in 0..10 {
             store.expire(maker.now, keep).await.unwrap();
         }
+        while store.index_history().await.unwrap() {}
     }
 }
 

@@ -216,6 +216,7 @@ pub(in crate::store) async fn deliveries_are_walked_through_from_either_end<B: B
             }
         }
         store.expire(maker.now, retention).await.unwrap();
+        while store.index_history().await.unwrap() {}
     }
     let query = DeliveryQuery {
         last_attempts: true,

@@ -1,7 +1,7 @@
-//! Expiry: segments close by age, get their indexes, and leave when they are too old or too many.
+//! Expiry: segments close by age, and leave when they are too old or too many.
 //!
 //! Everything here runs in small steps, each a command of its own among all others, so that no step
-//! holds the writer for long: one index, a few dozen carried events, one dropped table. What has to
+//! holds the writer for long: a few dozen carried events, one dropped table. What has to
 //! be carried is found by a reader. Before that the segment is marked as leaving; from then on a
 //! resend from it is refused, so what is pending in it can only become less, and no step can miss
 //! anything. A crash between two steps leaves a segment that the next call goes on with.
@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::reach;
 use super::readers::Readers;
-use super::schema::{self, SEGMENT_TABLES};
+use super::schema::SEGMENT_TABLES;
 use super::seen;
 use super::segments::{self, Phase, Segment};
 use super::work::Work;
@@ -21,8 +21,6 @@ use super::writer::{Kind, Queue};
 use crate::store::{Expired, Result, Retention};
 use crate::time::Timestamp;
 
-/// Segments sealed by one call.
-const SEALED_AT_ONCE: usize = 4;
 /// Segments dropped by one call.
 const DROPPED_AT_ONCE: usize = 4;
 /// Segments looked at by one call in search of some that can be dropped.
@@ -57,7 +55,6 @@ pub(super) async fn run(
 ) -> Result<Expired> {
     let mut expired = Expired::default();
     step(queue, move |work| close_where_old(work, now, retention)).await?;
-    expired.more |= seal(queue, readers).await?;
     drop_tables(queue, readers).await?;
     let chosen = choose(readers, now, retention).await?;
     expired.more |= !chosen.is_empty();
@@ -112,28 +109,6 @@ fn close_where_old(work: &mut Work<'_>, now: Timestamp, retention: Retention) ->
     }
 }
 
-/// Gives closed segments their indexes. Whether more of them wait for theirs.
-async fn seal(queue: &Queue, readers: &Arc<Readers>) -> Result<bool> {
-    let mut closed = readers.read(segments::load).await?;
-    closed.retain(|segment| segment.phase == Phase::Closed);
-    for segment in closed.iter().rev().take(SEALED_AT_ONCE) {
-        let n = segment.n;
-        for index in schema::segment_indexes(n) {
-            step(queue, move |work| Ok(work.conn.execute_batch(&index)?)).await?;
-        }
-        step(queue, move |work| mark(work, n, 2)).await?;
-    }
-    Ok(closed.len() > SEALED_AT_ONCE)
-}
-
-fn mark(work: &mut Work<'_>, n: i64, state: i64) -> Result<()> {
-    work.conn.execute(
-        "UPDATE segment SET state = ?2 WHERE n = ?1 AND state BETWEEN 1 AND 3",
-        params![n, state],
-    )?;
-    Ok(())
-}
-
 /// Which segments leave in this call, oldest first.
 async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) -> Result<Vec<i64>> {
     let all = readers.read(segments::load).await?;
@@ -186,7 +161,12 @@ fn count_what_came(conn: &Connection, n: i64) -> Result<usize> {
 
 /// Carries what is needed out of a segment and gives it up. Gives how many events were carried.
 async fn leave(queue: &Queue, readers: &Arc<Readers>, n: i64) -> Result<u64> {
-    step(queue, move |work| mark(work, n, 3)).await?;
+    step(queue, move |work| {
+        let sql = "UPDATE segment SET state = 3 WHERE n = ? AND state BETWEEN 1 AND 3";
+        work.conn.execute(sql, [n])?;
+        Ok(())
+    })
+    .await?;
     let mut leaving = readers.read(segments::load).await?;
     leaving.retain(|segment| segment.n == n);
     let needed = search(readers, leaving).await?.remove(&n).unwrap_or_default();

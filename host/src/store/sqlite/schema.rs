@@ -168,17 +168,29 @@ CREATE TABLE reception_{n} (
     )
 }
 
-/// The indexes that a segment gets when it is sealed, one statement each: history is found by them,
-/// and nothing pays for them while the segment is written.
-pub(super) fn segment_indexes(n: i64) -> [String; 6] {
+/// An index of a segment.
+pub(super) struct Index {
+    pub(super) name: String,
+    /// What makes it.
+    pub(super) sql: String,
+}
+
+/// The indexes that a segment gets when it is sealed: history is found by them, and nothing pays for them while
+/// the segment is written.
+pub(super) fn segment_indexes(n: i64) -> [Index; 6] {
+    let index = |kind: &str, name: &str, of: &str| {
+        let name = format!("{kind}_{n}_{name}");
+        let sql = format!("CREATE INDEX IF NOT EXISTS {name} ON {kind}_{n} {of}");
+        Index { name, sql }
+    };
     [
         // Dead letters are few among many, and what people look for.
-        format!("CREATE INDEX IF NOT EXISTS delivery_{n}_failed ON delivery_{n} (id) WHERE state = 3"),
-        format!("CREATE INDEX IF NOT EXISTS delivery_{n}_subscription ON delivery_{n} (subscription)"),
-        format!("CREATE INDEX IF NOT EXISTS delivery_{n}_event ON delivery_{n} (event)"),
-        format!("CREATE INDEX IF NOT EXISTS event_{n}_type ON event_{n} (tenant, event_type)"),
-        format!("CREATE INDEX IF NOT EXISTS event_{n}_source ON event_{n} (tenant, source)"),
-        format!("CREATE INDEX IF NOT EXISTS reception_{n}_source ON reception_{n} (source)"),
+        index("delivery", "failed", "(id) WHERE state = 3"),
+        index("delivery", "subscription", "(subscription)"),
+        index("delivery", "event", "(event)"),
+        index("event", "type", "(tenant, event_type)"),
+        index("event", "source", "(tenant, source)"),
+        index("reception", "source", "(source)"),
     ]
 }
 

@@ -92,6 +92,37 @@ async fn an_expiry_that_was_interrupted_goes_on() {
 }
 
 #[tokio::test]
+async fn full_segments_get_their_indexes_one_by_one_the_newest_first() {
+    let directory = Directory::new(Size::Tiny);
+    let (store, _) = segments(&directory).await;
+    let number = |sql: &str| -> i64 {
+        let database = directory.database();
+        database.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let full = number("SELECT count(*) FROM segment WHERE state = 1");
+    assert!(full >= 3, "{full}");
+    let newest = number("SELECT max(n) FROM segment WHERE state = 1");
+    // Those that SQLite makes by itself are not counted.
+    let indexes = || number("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL");
+    for made in 1..=6 {
+        assert!(store.index_history().await.unwrap());
+        assert_eq!(indexes(), made);
+    }
+    assert!(store.index_history().await.unwrap());
+    assert_eq!(number("SELECT n FROM segment WHERE state = 2"), newest);
+    // What was begun goes on where it stopped.
+    assert!(store.index_history().await.unwrap());
+    drop(store);
+    let store = directory.sqlite();
+    let mut steps = 1;
+    while store.index_history().await.unwrap() {
+        steps += 1;
+    }
+    assert_eq!((steps, indexes()), ((full - 1) * 7, full * 6));
+    assert_eq!(number("SELECT count(*) FROM segment WHERE state = 1"), 0);
+}
+
+#[tokio::test]
 async fn keys_that_left_the_window_take_no_room() {
     let directory = Directory::new(Size::Usual);
     let mut maker = Maker::new();
