@@ -131,7 +131,8 @@ impl Build {
 
     fn order(&mut self, conn: &Connection, after: Pair, steps: usize) -> Result<Place> {
         let Run { n, filter, .. } = &mut self.run;
-        let mut insert = conn.prepare_cached(&format!("INSERT INTO order_{n} VALUES (?, ?)"))?;
+        // Nothing is there twice; if it were, it would hinder every transaction from here on.
+        let mut insert = conn.prepare_cached(&format!("INSERT OR IGNORE INTO order_{n} VALUES (?, ?)"))?;
         let mut last = None;
         let mut write = |(tag, row): Pair| -> Result<()> {
             insert.execute(params![tag, row])?;

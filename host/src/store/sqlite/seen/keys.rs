@@ -297,6 +297,10 @@ impl Keys {
     pub(super) fn is_merging(&self) -> bool {
         self.merging.is_some()
     }
+
+    pub(super) fn is_sealing(&self) -> bool {
+        self.sealing.is_some()
+    }
 }
 
 fn read_rows(conn: &Connection, n: i64, rows: &mut Unsealed) -> Result<()> {
