@@ -1,6 +1,7 @@
 //! What has to be done now and then: dropping old segments, and failing what was held too long.
 //!
-//! It runs at the start and then every [`EVERY`], on the clock; work per round is bounded.
+//! A round runs at the start and then every [`EVERY`], on the clock. History is looked after whenever a segment
+//! has been closed, too, so that it keeps up with whatever comes: the more is written, the more often.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::time::Timestamp;
 
 /// Time between rounds.
 const EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often the time that history took is waited before it is looked after again: the more is pending, the
+/// longer it takes, and it is not to keep a processor busy.
+const REST_PER_WORK: u32 = 4;
 /// Rows of the ledger that are looked at in one go.
 const PAGE: usize = 1_000;
 
@@ -47,37 +51,75 @@ pub struct Keeping {
     pub held_max: Duration,
 }
 
+/// What has to be done.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// Everything.
+    Round,
+    /// Only what history needs.
+    History,
+}
+
 impl Housekeeping {
     /// Runs until it is told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut due = Due::Round;
+        let mut next = self.clock.now();
         loop {
-            let next = self.clock.now().plus(EVERY);
-            if let Err(error) = self.round().await {
+            let began = self.clock.now();
+            let done = match due {
+                Due::Round => {
+                    next = began.plus(EVERY);
+                    self.round().await
+                }
+                Due::History => self.expire().await,
+            };
+            if let Err(error) = done {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "housekeeping could not finish its round"
                 );
             }
-            tokio::select! {
-                () = self.clock.sleep_until(next) => {}
+            let now = self.clock.now();
+            let rested = now.plus(now.since(began) * REST_PER_WORK);
+            due = tokio::select! {
+                due = self.next_due(next, rested) => due,
                 _ = stop.wait_for(|stop| *stop) => return,
-            }
+            };
+        }
+    }
+
+    /// Waits for what has to be done next: a round then, or history as soon as a segment was closed and it has
+    /// rested.
+    async fn next_due(&self, next: Timestamp, rested: Timestamp) -> Due {
+        let closed = async {
+            self.clock.sleep_until(rested).await;
+            self.store.closed_segment().await;
+        };
+        tokio::select! {
+            () = self.clock.sleep_until(next) => Due::Round,
+            () = closed => Due::History,
         }
     }
 
     /// One round. The one half is done whatever became of the other.
     pub async fn round(&self) -> store::Result<()> {
         let failed = self.fail_held_too_long().await;
-        let mut expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
-        while expired.segments > 0 {
-            tracing::info!(
-                segments = expired.segments,
-                carried = expired.carried,
-                "old history was dropped"
-            );
-            expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
-        }
+        self.expire().await?;
         failed
+    }
+
+    async fn expire(&self) -> store::Result<()> {
+        loop {
+            let expired = self.store.expire(self.clock.now(), self.keeping.history).await?;
+            if expired.segments > 0 {
+                let (segments, carried) = (expired.segments, expired.carried);
+                tracing::info!(segments, carried, "old history was dropped");
+            }
+            if !expired.more {
+                return Ok(());
+            }
+        }
     }
 
     async fn fail_held_too_long(&self) -> store::Result<()> {

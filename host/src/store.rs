@@ -232,6 +232,8 @@ pub struct Expired {
     pub segments: u32,
     /// Events carried over because something of them is still pending.
     pub carried: u64,
+    /// Whether there is more to do, with which the next call goes on.
+    pub more: bool,
 }
 
 /// The store. Calls may be made from any task; writes are batched into one transaction.
@@ -370,6 +372,10 @@ pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>>>;
     /// Removes all versions of a name.
     fn remove_plugin(&self, tenant: TenantId, name: String) -> BoxFuture<'_, Result<()>>;
+
+    /// Waits until there is something for [`Self::expire`] to do: a segment was closed since the last time
+    /// that this was waited for.
+    fn closed_segment(&self) -> BoxFuture<'_, ()>;
 
     /// Rolls and seals segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;

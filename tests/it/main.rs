@@ -31,6 +31,7 @@ mod doctor;
 mod documents;
 mod event_types;
 mod health;
+mod history;
 mod ingest;
 mod interference;
 mod keys;

@@ -425,6 +425,10 @@ impl Store for SqliteStore {
         self.configure(move |work| config_rows::remove_plugin(work, tenant, &name))
     }
 
+    fn closed_segment(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.queue.closed_segment())
+    }
+
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>> {
         Box::pin(async move {
             let _only = self.expiring.lock().await;

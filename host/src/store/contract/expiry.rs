@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::{Backend, Maker, Size, all_pending, done, event_ids};
 use crate::delivery::{Next, Pending};
 use crate::store::{Expired, Resend, Retention, Store};
@@ -148,6 +150,9 @@ pub(in crate::store) async fn a_budget_drops_the_oldest<B: Backend>() {
         deliver(&maker, &*store, &row).await;
         rows.push(row);
     }
+    // Of the segments that were filled meanwhile it is told once.
+    store.closed_segment().await;
+    assert!(store.closed_segment().now_or_never().is_none());
     let roomy = Retention {
         age: AGE * 1_000,
         bytes: 1 << 40,

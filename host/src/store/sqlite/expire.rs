@@ -57,19 +57,27 @@ pub(super) async fn run(
 ) -> Result<Expired> {
     let mut expired = Expired::default();
     step(queue, move |work| close_where_old(work, now, retention)).await?;
-    seal(queue, readers).await?;
+    expired.more |= seal(queue, readers).await?;
     drop_tables(queue, readers).await?;
-    for n in choose(readers, now, retention).await? {
+    let chosen = choose(readers, now, retention).await?;
+    expired.more |= !chosen.is_empty();
+    for n in chosen {
         expired.carried += leave(queue, readers, n).await?;
         expired.segments += 1;
     }
     drop_tables(queue, readers).await?;
+    expired.more |= forget(queue, now).await?;
+    Ok(expired)
+}
+
+/// Forgets ids that have left the window. Whether there is more to forget.
+async fn forget(queue: &Queue, now: Timestamp) -> Result<bool> {
     for _ in 0..FORGET_STEPS {
         if !step(queue, move |work| seen::forget(work, now)).await? {
-            break;
+            return Ok(false);
         }
     }
-    Ok(expired)
+    Ok(true)
 }
 
 /// One step of the writer. Making room is allowed when the disk is full.
@@ -104,7 +112,8 @@ fn close_where_old(work: &mut Work<'_>, now: Timestamp, retention: Retention) ->
     }
 }
 
-async fn seal(queue: &Queue, readers: &Arc<Readers>) -> Result<()> {
+/// Gives closed segments their indexes. Whether more of them wait for theirs.
+async fn seal(queue: &Queue, readers: &Arc<Readers>) -> Result<bool> {
     let mut closed = readers.read(segments::load).await?;
     closed.retain(|segment| segment.phase == Phase::Closed);
     for segment in closed.iter().rev().take(SEALED_AT_ONCE) {
@@ -114,7 +123,7 @@ async fn seal(queue: &Queue, readers: &Arc<Readers>) -> Result<()> {
         }
         step(queue, move |work| mark(work, n, 2)).await?;
     }
-    Ok(())
+    Ok(closed.len() > SEALED_AT_ONCE)
 }
 
 fn mark(work: &mut Work<'_>, n: i64, state: i64) -> Result<()> {

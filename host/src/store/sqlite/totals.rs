@@ -1,10 +1,13 @@
-//! What was committed since the store was opened: totals that only grow, for metrics.
+//! What everybody may know of the writer: totals of what was committed since the store was opened, whether
+//! there was room, and that a segment was closed.
 //!
-//! They are moved with the counters, in the transaction in which it happens, and told after its commit: what is
+//! The totals only grow, for metrics. They are moved with the counters, in the transaction in which it happens, and told after its commit: what is
 //! undone is not counted. (The counters in the database say how things stand, so they go back where a dead
 //! letter is sent again; these do not.)
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
 
 use super::work::End;
 use crate::store::Committed;
@@ -13,11 +16,12 @@ use crate::store::Committed;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals(Committed);
 
-/// The totals as everybody may read them.
+/// What everybody may read and wait for.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     totals: [AtomicU64; 5],
     full: AtomicBool,
+    closed_segment: Notify,
 }
 
 impl Totals {
@@ -65,6 +69,16 @@ impl Told {
     /// Whether there was no room for what was to be written last.
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
+    }
+
+    /// A segment was closed, which is committed.
+    pub(super) fn segment_was_closed(&self) {
+        self.closed_segment.notify_one();
+    }
+
+    /// Waits until one was closed since the last time that this was waited for.
+    pub(super) async fn closed_segment(&self) {
+        self.closed_segment.notified().await;
     }
 
     /// What was told last.

@@ -169,6 +169,11 @@ impl Queue {
         self.pressure.waiting()
     }
 
+    /// Waits until a segment was closed since the last time that this was waited for.
+    pub(super) async fn closed_segment(&self) {
+        self.told.closed_segment().await;
+    }
+
     /// Whether there was no room for what was to be written last.
     pub(super) fn is_full(&self) -> bool {
         self.told.is_full()
@@ -388,6 +393,9 @@ impl Writer {
         let fresh = std::mem::take(&mut tally.fresh);
         self.keys.follow(fresh, beside, &tally.seen);
         self.told.tell(tally.totals);
+        if tally.open != self.tally.open {
+            self.told.segment_was_closed();
+        }
         self.tally = tally;
     }
 
