@@ -4,8 +4,9 @@
 //! number, so that a crash leaves the database as it was before or after one. A migration is never
 //! changed once released. It may run code, because the tables of segments are as many as there are.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::seen::PART_BYTES;
 use super::{ledger, schema, sum};
 
 /// One step from a version to the next.
@@ -23,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Code(third),
     Migration::Sql(FOURTH),
     Migration::Code(fifth),
+    Migration::Code(sixth),
 ];
 /// The tables of what is configured, whose rows have a sum in their last column.
 pub(super) const CONFIGURED: [&str; 7] = [
@@ -269,6 +271,54 @@ fn fifth(step: &Transaction<'_>) -> rusqlite::Result<()> {
     }
     step.execute_batch("ALTER TABLE pending ADD COLUMN sum INTEGER")?;
     ledger::give_sums(step)
+}
+
+/// Keys that were seen lie in runs, of which a table has several.
+const SIXTH: &str = "
+CREATE TABLE seen_run (
+    -- Of its table order_<n>.
+    n INTEGER PRIMARY KEY,
+    -- The table whose rows from first to last are in it.
+    seen INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    -- 0 being made, 1 whole, 2 leaving
+    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2)
+) STRICT;
+-- Which keys are certainly not in a run that is whole.
+CREATE TABLE seen_filter (
+    run INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (run, part)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What a table had in order becomes a run of its own number, if it was all of it, and otherwise leaves.
+fn sixth(step: &Transaction<'_>) -> rusqlite::Result<()> {
+    step.execute_batch(SIXTH)?;
+    let mut query = step.prepare("SELECT n, filter FROM seen WHERE layout = 1 ORDER BY n")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let n: i64 = row.get(0)?;
+        let filter = row.get_ref(1)?.as_blob_or_null()?;
+        let last: i64 = step.query_row(&format!("SELECT coalesce(max(id), 0) FROM seen_{n}"), [], |row| {
+            row.get(0)
+        })?;
+        let state = if filter.is_some() { 1 } else { 2 };
+        step.execute(
+            "INSERT INTO seen_run (n, seen, level, first, last, state) VALUES (?1, ?1, 0, 1, ?2, ?3)",
+            [n, last, state],
+        )?;
+        for (part, bytes) in (0_i64..).zip(filter.unwrap_or_default().chunks(PART_BYTES)) {
+            let sql = "INSERT INTO seen_filter (run, part, bytes) VALUES (?, ?, ?)";
+            step.execute(sql, params![n, part, bytes])?;
+        }
+    }
+    drop(rows);
+    drop(query);
+    step.execute_batch("ALTER TABLE seen DROP COLUMN filter")
 }
 
 /// The segments whose tables are all there. The others were given up; what is left of them is dropped.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 
 use super::config_rows::BY_ID;
 use super::fingerprint::Keyed;
-use super::seen::Keys;
+use super::seen::{Keys, Sizes};
 use super::work::{Fixed, Tally};
 use super::{checkpoint, reach, reseal, schema, sum};
 use crate::store::files::{self, DataDir};
@@ -184,7 +184,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     let (epoch, keyed) = take_over(&mut conn, &vault, options.now)?;
     dir.note_database()?;
     let tally = Tally::load(&conn)?;
-    let keys = Keys::load(&conn, &tally.seen)?;
+    let keys = Keys::load(&conn, &tally.seen, Sizes::USUAL)?;
     let segment_bytes = i64::try_from(options.segment_bytes).unwrap_or(i64::MAX);
     let fixed = Fixed { epoch, segment_bytes };
     Ok(Opened {

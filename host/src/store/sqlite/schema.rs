@@ -1,7 +1,7 @@
 //! The schema of what grows, and what every connection gets.
 //!
 //! What grows with time lies in tables that are dropped whole: segments (`event_<n>` and its
-//! companions) and rolling tables of keys that were seen (`seen_<n>`, `call_<n>`). Their columns are
+//! companions) and rolling tables of keys that were seen (`seen_<n>`, `call_<n>`, `order_<n>`). Their columns are
 //! fixed here. All other tables are made by the [`migrations`], which also bring the ones of earlier
 //! versions to what is written here. A database from a newer Hookway is refused.
 
@@ -194,8 +194,7 @@ pub(super) fn segment_indexes(n: i64) -> [Index; 6] {
     ]
 }
 
-/// The tables of keys number `n`: producers' ids, where each is once no more come, and `Idempotency-Key`s
-/// with their answers.
+/// The tables of keys number `n`: producers' ids, and `Idempotency-Key`s with their answers.
 pub(super) fn seen_tables(n: i64) -> String {
     format!(
         "
@@ -207,17 +206,25 @@ CREATE TABLE seen_{n} (
     event INTEGER NOT NULL,
     matched INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE order_{n} (
-    -- The first eight bytes of a key, as a number.
-    tag INTEGER NOT NULL,
-    row INTEGER NOT NULL,
-    PRIMARY KEY (tag, row)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE call_{n} (
     key BLOB PRIMARY KEY,
     content BLOB NOT NULL,
     at INTEGER NOT NULL,
     answer BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"
+    )
+}
+
+/// The table of run number `n`: keys of one of the tables above, in order.
+pub(super) fn order_table(n: i64) -> String {
+    format!(
+        "
+CREATE TABLE order_{n} (
+    -- The first eight bytes of a key, as a number.
+    tag INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (tag, row)
 ) STRICT, WITHOUT ROWID;
 "
     )

@@ -2,22 +2,29 @@
 //!
 //! Keys are random to a B-tree: in a large one each touches a page of its own, the one thing that makes
 //! ingest slow and writes several times what came. So ids of producers are written one after another into a
-//! row of tables, each for a sixth of the window or so many keys; [`keys`] knows where in them a key is. A
-//! table is dropped whole when the youngest key in it has left the window. (`Idempotency-Key`s are few, and
-//! their tables are found by key; so are all tables of before version 4, until they have left.) Time is compared exactly: a key that is still stored but
-//! older than the window was not seen. Namespaces are apart: an id never meets an `Idempotency-Key`.
-//! Each series has tables of its own, because its window is: with one row of tables, two windows in
-//! turns would open a table with every call. The series are numbered together.
+//! row of tables, each for a sixth of the window; [`keys`] knows where in them a key is. A table is dropped
+//! whole when the youngest key in it has left the window. (`Idempotency-Key`s are few, and their tables are
+//! found by key; so are all tables of before version 4, until they have left.) Time is compared exactly: a key
+//! that is still stored but older than the window was not seen. Namespaces are apart: an id never meets an
+//! `Idempotency-Key`. Each series has tables of its own, because its window is: with one row of tables, two
+//! windows in turns would open a table with every call. The series are numbered together.
 
+mod build;
 mod filter;
+mod index;
 mod keys;
+mod plan;
+mod run;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 
-use self::keys::{KEYS_MAX, Known};
-pub(super) use self::keys::{Keys, Step as Sealed};
+pub(super) use self::filter::PART_BYTES;
+pub(super) use self::index::Fresh;
+pub(super) use self::keys::{Keys, Sizes, Step};
 use super::fingerprint::Fingerprint;
 use super::work::Work;
 use super::{pack, schema};
@@ -106,13 +113,6 @@ fn of(tables: &[Table], series: Series) -> impl DoubleEndedIterator<Item = &Tabl
     tables.iter().filter(move |table| table.series == series)
 }
 
-/// Whether a table is the one that its series writes to.
-fn is_newest(tables: &[Table], table: &Table) -> bool {
-    of(tables, table.series)
-        .next_back()
-        .is_some_and(|last| last.n == table.n)
-}
-
 /// The first half of a key, which says where it is; nearly always it alone.
 fn tag_of(key: &Fingerprint) -> i64 {
     let [first, _] = *key.as_chunks::<8>().0 else {
@@ -128,13 +128,8 @@ fn within(at: i64, now: Timestamp, window: Duration) -> bool {
 
 /// The event that came under this key within the window.
 pub(super) fn event(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<Option<SeenEvent>> {
-    let tag = tag_of(key);
     for table in of(&work.tally.seen, asks.series).rev() {
-        let known = match work.tally.fresh.get(&(table.n, tag)) {
-            Some(row) => Known::Row(*row),
-            None => work.keys.find(table, tag),
-        };
-        if let Some((at, seen)) = look(work, table.n, known, key)? {
+        if let Some((at, seen)) = look(work, table, key)? {
             // The newest table comes first, so an older entry cannot be within the window either.
             return Ok(within(at, asks.now, asks.window).then_some(seen));
         }
@@ -142,35 +137,42 @@ pub(super) fn event(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result
     Ok(None)
 }
 
-/// The entry of a key in a table, with when it was written.
-fn look(work: &Work<'_>, n: i64, known: Known, key: &Fingerprint) -> Result<Option<(i64, SeenEvent)>> {
-    let columns = "content, at, event, matched";
-    let read = |row: &rusqlite::Row<'_>| {
+/// The latest entry of a key in a table, with when it was written. Where there is none, which is nearly always,
+/// memory says so.
+fn look(work: &Work<'_>, table: &Table, key: &Fingerprint) -> Result<Option<(i64, SeenEvent)>> {
+    let (n, tag) = (table.n, tag_of(key));
+    if table.layout == Layout::ByKey {
+        return read(work, &format!("FROM seen_{n} WHERE key = ?"), params![key]);
+    }
+    let held = work.keys.of(n);
+    let rows = held.into_iter().flat_map(|held| held.rows(tag));
+    for row in work.tally.fresh.find(n, tag).into_iter().chain(rows) {
+        let from = format!("FROM seen_{n} WHERE id = ? AND key = ?");
+        if let Some(found) = read(work, &from, params![row, key])? {
+            return Ok(Some(found));
+        }
+    }
+    for run in held.into_iter().flat_map(|held| held.runs(tag)) {
+        let from = format!(
+            "FROM order_{run} JOIN seen_{n} ON id = row WHERE tag = ? AND key = ? ORDER BY row DESC LIMIT 1"
+        );
+        if let Some(found) = read(work, &from, params![tag, key])? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn read(work: &Work<'_>, from: &str, values: &[&dyn ToSql]) -> Result<Option<(i64, SeenEvent)>> {
+    let mut query = work.statement(&format!("SELECT content, at, event, matched {from}"))?;
+    let found = query.query_row(values, |row| {
         let seen = SeenEvent {
             content: row.get(0)?,
             id: EventId::from_number(row.get(2)?),
             matched: row.get(3)?,
         };
-        Ok((row.get::<_, i64>(1)?, seen))
-    };
-    let found = match known {
-        Known::Absent => return Ok(None),
-        Known::Row(row) => {
-            let sql = format!("SELECT {columns} FROM seen_{n} WHERE id = ? AND key = ?");
-            work.statement(&sql)?.query_row(params![row, key], read)
-        }
-        Known::Ordered => {
-            let sql = format!(
-                "SELECT {columns} FROM order_{n} JOIN seen_{n} ON id = row
-                 WHERE tag = ? AND key = ? ORDER BY row DESC LIMIT 1"
-            );
-            work.statement(&sql)?.query_row(params![tag_of(key), key], read)
-        }
-        Known::ByKey => {
-            let sql = format!("SELECT {columns} FROM seen_{n} WHERE key = ?");
-            work.statement(&sql)?.query_row([key], read)
-        }
-    };
+        Ok((row.get(1)?, seen))
+    });
     Ok(found.optional()?)
 }
 
@@ -195,8 +197,8 @@ pub(super) fn call(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<
     Ok(None)
 }
 
-/// Opens the next table of the series when its newest is a sixth of the window old or full. One that was opened
-/// as far ahead of now, before the clock was set back, would not be for as long; it is followed by another too.
+/// Opens the next table of the series when its newest is a sixth of the window old. One that was opened as far
+/// ahead of now, before the clock was set back, would not be for as long; it is followed by another too.
 fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
     let Accept {
         now, window, series, ..
@@ -206,7 +208,6 @@ fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
         && now.since(last.opened_at).max(last.opened_at.since(now)) < window / TABLES_PER_WINDOW
         && window <= last.window
         && last.layout == Layout::Log
-        && work.keys.len(last.n) + work.tally.fresh.len() < KEYS_MAX
     {
         return Ok(last.n);
     }
@@ -243,10 +244,7 @@ pub(super) fn remember_event(
         seen.id.number(),
         seen.matched
     ])?;
-    let row = u32::try_from(row).map_err(|_| Error::Damaged {
-        what: format!("the numbers of the table seen_{n}"),
-    })?;
-    work.tally.fresh.insert((n, tag_of(key)), row);
+    work.tally.fresh.insert(n, tag_of(key), row);
     Ok(())
 }
 
@@ -293,12 +291,13 @@ fn read_answer(bytes: &[u8]) -> Result<Vec<AcceptedEvent>> {
 pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
     let past = |series: &Series| past(&work.tally.seen, *series, now);
     let Some(oldest) = Series::ALL.iter().find_map(past) else {
-        return Ok(false);
+        // Each transaction removes some.
+        return Ok(work.keys.are_leaving());
     };
     let n = oldest.n;
     let by: &[(&str, &str)] = match oldest.layout {
         Layout::ByKey => &[("seen", "key"), ("call", "key")],
-        Layout::Log => &[("seen", "id"), ("order", "tag"), ("call", "key")],
+        Layout::Log => &[("seen", "id"), ("call", "key")],
     };
     for (table, column) in by {
         // A blob is greater than any number, and this one greater than any key.
@@ -318,6 +317,7 @@ pub(super) fn forget(work: &mut Work<'_>, now: Timestamp) -> Result<bool> {
         work.conn.execute_batch(&format!("DROP TABLE {table}_{n}"))?;
     }
     work.conn.execute("DELETE FROM seen WHERE n = ?", [oldest.n])?;
+    run::leave(work.conn, n)?;
     work.tally.seen.retain(|table| table.n != oldest.n);
     Ok(true)
 }

@@ -43,8 +43,8 @@ pub(super) struct Tally {
     high: i64,
     /// The tables of keys that were seen, of all series, oldest first.
     pub(super) seen: Vec<seen::Table>,
-    /// Keys that this batch has brought: the row of each by its table and tag.
-    pub(super) fresh: HashMap<(i64, i64), u32>,
+    /// Keys that this batch has brought.
+    pub(super) fresh: seen::Fresh,
     /// The latest `now` that any command gave.
     pub(super) latest: Timestamp,
     /// The statements that write to the open segment.
@@ -181,7 +181,7 @@ impl Tally {
             low: i64::MAX,
             high: 0,
             seen: seen::load(conn)?,
-            fresh: HashMap::new(),
+            fresh: seen::Fresh::default(),
             latest: Timestamp::from_millis(0),
             sql: Arc::new(SegmentSql::new(0)),
             counters: HashMap::new(),

@@ -22,7 +22,7 @@ use super::checkpoint::Checkpoints;
 use super::fault;
 use super::pace::{Pace, Pressure};
 use super::readers::Readers;
-use super::seen::{Keys, Sealed};
+use super::seen::{Keys, Step};
 use super::totals::Told;
 use super::work::{Fixed, Tally, Work};
 use crate::store::files::DataDir;
@@ -382,15 +382,16 @@ impl Writer {
             command.apply(&mut work)?;
         }
         let tally = work.finish()?;
-        let sealed = self.keys.seal(&self.conn, &tally.seen)?;
+        let beside = self.keys.step(&self.conn, &tally.seen, tally.fresh.len())?;
         transaction.commit()?;
-        self.committed(tally, sealed);
+        self.committed(tally, beside);
         Ok(())
     }
 
     /// What the batch brought is the writer's own now.
-    fn committed(&mut self, mut tally: Tally, sealed: Option<Sealed>) {
-        self.keys.follow(tally.fresh.drain(), sealed, &tally.seen);
+    fn committed(&mut self, mut tally: Tally, beside: Option<Step>) {
+        let fresh = std::mem::take(&mut tally.fresh);
+        self.keys.follow(fresh, beside, &tally.seen);
         self.told.tell(tally.totals);
         if tally.open != self.tally.open {
             self.told.segment_was_closed();

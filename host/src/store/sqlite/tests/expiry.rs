@@ -142,8 +142,7 @@ async fn keys_that_left_the_window_take_no_room() {
         maker.pass(std::time::Duration::from_secs(4 * 3_600));
         contract::done(store.accept(named(&maker, 1)).await.unwrap());
         store.expire(maker.now, retention).await.unwrap();
-        let count =
-            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'seen/_%' ESCAPE '/'";
+        let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'seen_[0-9]*'";
         let tables: i64 = directory
             .database()
             .query_row(count, [], |row| row.get(0))

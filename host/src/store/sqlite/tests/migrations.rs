@@ -1,5 +1,7 @@
 //! A database of an earlier version is brought up to date and loses nothing.
 
+mod keys;
+
 use rusqlite::params;
 
 use super::super::{fingerprint, migrations, schema};
@@ -338,6 +340,7 @@ async fn a_segment_that_was_half_dropped_hinders_nothing() {
 
 /// Makes a database of today one of version 4: without sums.
 fn as_version_4(directory: &Directory) {
+    keys::as_version_5(directory);
     let conn = directory.database();
     let tables: Vec<String> = {
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%sum INTEGER%'";
