@@ -152,7 +152,8 @@ pub enum Reading {
 }
 
 impl Limits {
-    /// What a measurement means. One whose condition is switched off is good, so that an alert of before ends.
+    /// What a measurement means. One whose condition is switched off is good, so that an alert of before
+    /// ends.
     pub fn judge(&self, measured: Measured) -> Reading {
         match measured {
             Measured::Attempts(counts) => {

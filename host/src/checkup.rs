@@ -1,10 +1,10 @@
 //! What a look at a router's health found, as data: one [`Check`] for each thing that was looked at, with how
 //! it is and, where it is not well, what to do.
 //!
-//! Whoever knows a thing makes its checks (the store those of the database, [`crate::doctor`] those of machine,
-//! configuration and traffic), and whoever asked shows them: the API as JSON, `hookway doctor` as lines. The
-//! names of checks are stable, so that scripts can look for them. What takes long, because everything stored
-//! is read, goes in [strides](stride) of bounded work.
+//! Whoever knows a thing makes its checks (the store those of the database, [`crate::doctor`] those of
+//! machine, configuration and traffic), and whoever asked shows them: the API as JSON, `hookway doctor` as
+//! lines. The names of checks are stable, so that scripts can look for them. What takes long, because
+//! everything stored is read, goes in [strides](stride) of bounded work.
 
 pub mod stride;
 

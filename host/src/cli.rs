@@ -1,8 +1,9 @@
 //! The command line: one file a verb, and what they share.
 //!
 //! `serve` and `demo` start a router; `sign`, `verify`, `config`, `explain`, `completions` and `restore` work
-//! alone; `backup` does where no router runs; every other verb talks to a router over HTTP and never opens the database beside it. Exit codes are
-//! stable: 0 done, 1 it failed, 2 the call was wrong, 3 nobody answered.
+//! alone; `backup` does where no router runs; every other verb talks to a router over HTTP and never opens
+//! the database beside it. Exit codes are stable: 0 done, 1 it failed, 2 the call was wrong, 3 nobody
+//! answered.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,7 +84,8 @@ struct Global {
     /// Where the router is [default: $HOOKWAY_URL, or the configured server.listen on this machine]
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
-    /// File that holds the API key [or the key itself in $HOOKWAY_KEY; default: admin.key in the data directory]
+    /// File that holds the API key [or the key itself in $HOOKWAY_KEY; default: admin.key in the data
+    /// directory]
     #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// The tenant to act for, with an admin key [default: $HOOKWAY_TENANT]

@@ -109,8 +109,8 @@ impl Clock {
         }
     }
 
-    /// How far the clock has been set back since it was made, all steps together. Whoever keeps points in time
-    /// moves them by as much as this has grown.
+    /// How far the clock has been set back since it was made, all steps together. Whoever keeps points in
+    /// time moves them by as much as this has grown.
     pub fn set_back_so_far(&self) -> Duration {
         Duration::from_millis(self.noted.back.load(Ordering::SeqCst).unsigned_abs())
     }

@@ -81,8 +81,8 @@ settings! {
         answer_timeout: Duration = Time, "2min", in SECOND..=HOUR;
         /// People who may watch `/api/v1/tail` at once.
         watchers_max: usize = Count, "64", in 0..=10_000;
-        /// Who may read `/metrics`: `key`, who has a key with the scope `metrics` or `read` that is bound to no
-        /// tenant or to `default`; or `open`, everybody who reaches the router.
+        /// Who may read `/metrics`: `key`, who has a key with the scope `metrics` or `read` that is bound to
+        /// no tenant or to `default`; or `open`, everybody who reaches the router.
         metrics: MetricsFor = Choice, "key";
         /// Proxies in front of the router, as addresses or networks joined by commas. What they say in
         /// `X-Forwarded-For` is believed; what others say there is not.
@@ -131,9 +131,10 @@ settings! {
 
     /// The database and how long things stay in it.
     store: Store {
-        /// Size at which a segment of events, requests and attempts is full. Whole segments are dropped, so this is
-        /// also the grain of retention. Later each gets its indexes, for which all that is written waits some 30 ms
-        /// at a time, the longer the larger it is. Each takes some memory, so very long histories want larger ones.
+        /// Size at which a segment of events, requests and attempts is full. Whole segments are dropped, so
+        /// this is also the grain of retention. Later each gets its indexes, for which all that is written
+        /// waits 5 to 50 ms at a time, the longer the larger it is. Each takes some memory, so very long
+        /// histories want larger ones.
         segment_bytes: u64 = Size, "32 MiB", in MIB..=4 * GIB;
         /// Events and history older than this may go; never what is still to be delivered.
         retention: Duration = Time, "30d", in HOUR..=3_650 * DAY;
@@ -145,11 +146,11 @@ settings! {
         /// The same in percent of the disk. The lesser of the two counts, so that a small disk is usable.
         disk_free_min_percent: u32 = Count, "10", in 0..=90;
         /// A file that only keeps room back: it is removed when the disk is full, so that the outcomes of
-        /// deliveries can be recorded, and made again when there is room. At most a sixteenth of the disk; none
-        /// where that is less than 1 MiB, or with 0.
+        /// deliveries can be recorded, and made again when there is room. At most a sixteenth of the disk;
+        /// none where that is less than 1 MiB, or with 0.
         ballast_bytes: u64 = Size, "64 MiB", in 0..=64 * GIB;
-        /// Where the copy of a backup is made before it is sent, on a disk with room for a second database; the
-        /// data directory where nothing is said.
+        /// Where the copy of a backup is made before it is sent, on a disk with room for a second database;
+        /// the data directory where nothing is said.
         backup_dir: Option<PathBuf> = Optional<PathText>, "";
         /// Connections for reading history.
         readers: u32 = Count, "3", in 1..=64;
@@ -229,8 +230,8 @@ settings! {
         describe_ms: u64 = Millis, "200ms", in 1..=60_000;
         /// Longest run of a plugin's `configure`. An instance is configured once.
         configure_ms: u64 = Millis, "200ms", in 1..=60_000;
-        /// Longest run of `transform`, by the clock on the wall. A usual one takes a twentieth of a millisecond;
-        /// the rest is room for a machine that is busy with something else.
+        /// Longest run of `transform`, by the clock on the wall. A usual one takes a twentieth of a
+        /// millisecond; the rest is room for a machine that is busy with something else.
         transform_ms: u64 = Millis, "100ms", in 1..=60_000;
         /// How often the time of running guests is checked. Only while one runs.
         tick_ms: u64 = Millis, "5ms", in 1..=1_000;
@@ -303,15 +304,16 @@ settings! {
         error_rate_percent: u32 = Count, "50", in 0..=100;
         /// Fewer attempts than these within five minutes are no rate.
         error_rate_attempts_min: u32 = Count, "20", in 1..=1_000_000;
-        /// How long a delivery that is due may wait for its turn before `hookway.alert.retry_lag` is raised. 0s
-        /// for never.
+        /// How long a delivery that is due may wait for its turn before `hookway.alert.retry_lag` is raised.
+        /// 0s for never.
         retry_lag: Duration = Time, "5min", in Duration::ZERO..=7 * DAY;
-        /// Events of one tenant within five minutes that repeat earlier ones, in percent of all, from which on
-        /// `hookway.alert.duplicates` is raised. 0 for never.
+        /// Events of one tenant within five minutes that repeat earlier ones, in percent of all, from which
+        /// on `hookway.alert.duplicates` is raised. 0 for never.
         duplicates_percent: u32 = Count, "50", in 0..=100;
         /// Fewer events than these within five minutes are no rate.
         duplicates_events_min: u32 = Count, "100", in 1..=1_000_000_000;
-        /// Whether `hookway.alert.subscription_disabled` is raised where the router itself stops a subscription.
+        /// Whether `hookway.alert.subscription_disabled` is raised where the router itself stops a
+        /// subscription.
         subscription_disabled: bool = Switch, "true";
         /// How long everything must be well before an alert is over; until then it is not raised again.
         calm: Duration = Time, "10min", in Duration::ZERO..=DAY;

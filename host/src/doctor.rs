@@ -1,7 +1,7 @@
 //! The doctor: looks at a router from every side and says what is not well, and what to do about it.
 //!
-//! Two ways in. A router that serves looks at itself ([`Doctor`]): nobody opens the database beside it. Of one
-//! that is stopped the data directory is looked at ([`stopped`]), under its lock. Both give the same
+//! Two ways in. A router that serves looks at itself ([`Doctor`]): nobody opens the database beside it. Of
+//! one that is stopped the data directory is looked at ([`stopped`]), under its lock. Both give the same
 //! [`Checkup`]. Nothing is changed by looking, and nothing leaves the machine, unless somebody asks for the
 //! names of endpoints to be looked up.
 

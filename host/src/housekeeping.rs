@@ -1,8 +1,8 @@
 //! What has to be done now and then: dropping old segments, and failing what was held too long.
 //!
-//! A round runs at the start and then every [`EVERY`], on the clock. History is looked after whenever a segment
-//! has been closed, too, so that it keeps up with whatever comes: the more is written, the more often. Its indexes
-//! are made at leisure: where much is written for long they wait for quieter hours.
+//! A round runs at the start and then every [`EVERY`], on the clock. History is looked after whenever a
+//! segment has been closed, too, so that it keeps up with whatever comes: the more is written, the more
+//! often. Its indexes are made at leisure: where much is written for long they wait for quieter hours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +24,8 @@ const EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often the time that history took is waited before it is looked after again: the more is pending, the
 /// longer it takes, and it is not to keep a processor busy.
 const REST_PER_WORK: u32 = 4;
-/// The same of an index, for which the writer stands still: so few acknowledgements wait for one that not even
-/// the slowest hundredth of them shows it.
+/// The same of an index, for which the writer stands still: so few acknowledgements wait for one that not
+/// even the slowest hundredth of them shows it.
 const REST_PER_INDEX: u32 = 250;
 /// Rows of the ledger that are looked at in one go.
 const PAGE: usize = 1_000;

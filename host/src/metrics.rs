@@ -1,10 +1,10 @@
 //! What the router counts of itself for `/metrics`: totals since the start, and how long each stage took.
 //!
 //! Everything here is fixed when the program is built: sets of words, each with a number, and one histogram a
-//! stage. Counting is a relaxed atomic addition ([`cells`]): no lock, no allocation, no clock. What is counted by
-//! others is not counted again: the store knows how many deliveries ended and the runtime how many instances it
-//! keeps; they are asked when somebody looks. ([`crate::meter`] and the sentinel's gauges know single
-//! subscriptions within windows of time. Neither can be a total that only grows.)
+//! stage. Counting is a relaxed atomic addition ([`cells`]): no lock, no allocation, no clock. What is
+//! counted by others is not counted again: the store knows how many deliveries ended and the runtime how many
+//! instances it keeps; they are asked when somebody looks. ([`crate::meter`] and the sentinel's gauges know
+//! single subscriptions within windows of time. Neither can be a total that only grows.)
 
 pub mod cells;
 pub mod exposition;

@@ -1,14 +1,14 @@
 //! The process as the operating system sees it: memory, processor time, threads, open files.
 //!
-//! Read from `/proc/self` where there is one (Linux), and not at all elsewhere: every number is one that may be
-//! missing. Reading takes some microseconds, and some milliseconds where very many files are open.
+//! Read from `/proc/self` where there is one (Linux), and not at all elsewhere: every number is one that may
+//! be missing. Reading takes some microseconds, and some milliseconds where very many files are open.
 
 use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 
-/// Parts of a second in which Linux tells processor time (`USER_HZ`): 100 on every processor that it runs on but
-/// Alpha, whatever the kernel's own tick is.
+/// Parts of a second in which Linux tells processor time (`USER_HZ`): 100 on every processor that it runs on
+/// but Alpha, whatever the kernel's own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Bytes of a `kB` in `/proc/self/status`.
 const KIB: u64 = 1_024;

@@ -1,13 +1,13 @@
 //! When to try again and when to give up: the retry schedule, and the one function that turns a verdict
 //! into what follows.
 //!
-//! `(schedule, tries so far, verdict, now, random) -> decision`. Nothing else in Hookway computes a due
-//! time of an attempt. `now` is when the attempt ended: a wait counts from there, so that an endpoint that
-//! takes its time-out each time is not asked more often than its schedule says. Invariants: a request is never due before what its endpoint asked for by
-//! `Retry-After` (within [`crate::verdict::RETRY_AFTER_MAX`]) nor before the jittered wait of the
-//! schedule; a throttled attempt costs no try until [`Schedule::throttles_max`] came in a row; every
-//! sequence of verdicts that never delivers ends in `Failed`, `Hold` or `Disable` after finitely many
-//! attempts.
+//! `(schedule, tries so far, verdict, now, random) -> decision`. Nothing else in Hookway computes a due time
+//! of an attempt. `now` is when the attempt ended: a wait counts from there, so that an endpoint that takes
+//! its time-out each time is not asked more often than its schedule says. Invariants: a request is never due
+//! before what its endpoint asked for by `Retry-After` (within [`crate::verdict::RETRY_AFTER_MAX`]) nor
+//! before the jittered wait of the schedule; a throttled attempt costs no try until
+//! [`Schedule::throttles_max`] came in a row; every sequence of verdicts that never delivers ends in
+//! `Failed`, `Hold` or `Disable` after finitely many attempts.
 
 mod auto_disable;
 mod schedule;

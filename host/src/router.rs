@@ -388,8 +388,8 @@ impl Router {
 
     /// Stops accepting, lets what is under way end within the drain time, and closes the store.
     ///
-    /// Everything has the same time, not one after another: who sends a request slowly must neither double the
-    /// time nor take it from deliveries that would have ended in it.
+    /// Everything has the same time, not one after another: who sends a request slowly must neither double
+    /// the time nor take it from deliveries that would have ended in it.
     pub async fn shutdown(self) -> store::Result<Ended> {
         self.draining.send_replace(true);
         let mut recovering = self.recovering;
@@ -413,8 +413,8 @@ impl Router {
     }
 }
 
-/// Seals everything that is secret in a data directory anew, under another key; says how many values. No router
-/// may serve it. Blocks.
+/// Seals everything that is secret in a data directory anew, under another key; says how many values. No
+/// router may serve it. Blocks.
 pub fn reseal(config: &Config) -> Result<usize, StartError> {
     Ok(store::sqlite::reseal(&config.data_dir)?)
 }

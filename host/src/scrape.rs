@@ -1,9 +1,9 @@
 //! What `/metrics` shows: what was counted, and how things stand at the moment when somebody looks.
 //!
-//! Nothing is sampled in between and nothing runs while nobody looks. The dispatcher, the store and the operating
-//! system are asked at once and only for a while: a store that does not answer is itself something to see, so its
-//! numbers are left out, [`names::READY`] is 0, and the others are there. How much is printed does not depend on
-//! how many subscriptions, tenants or types of events there are.
+//! Nothing is sampled in between and nothing runs while nobody looks. The dispatcher, the store and the
+//! operating system are asked at once and only for a while: a store that does not answer is itself something
+//! to see, so its numbers are left out, [`names::READY`] is 0, and the others are there. How much is printed
+//! does not depend on how many subscriptions, tenants or types of events there are.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! The sentinel: looks every [`EVERY`] at how the router does, and tells of trouble by events of its own.
 //!
 //! What happens on the hot path is only counted ([`Gauges`]); here the counts, the dispatcher's longest wait
-//! and the subscriptions that were stopped are measured and given to the pure rules of [`crate::alert`]. A turn
-//! is first told as a durable event and then kept in the store, so that a restart raises no alert again; a
-//! crash exactly in between tells it twice rather than not at all. What cannot be told now is told in the next
-//! round.
+//! and the subscriptions that were stopped are measured and given to the pure rules of [`crate::alert`]. A
+//! turn is first told as a durable event and then kept in the store, so that a restart raises no alert again;
+//! a crash exactly in between tells it twice rather than not at all. What cannot be told now is told in the
+//! next round.
 
 mod gauges;
 

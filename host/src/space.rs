@@ -8,8 +8,8 @@
 //! room again           the ballast is made, then events are taken: seconds, and no restart
 //! ```
 //!
-//! A quota is a smaller disk that the disk does not tell of. It shows when the store finds no room, and counts as
-//! room that is gone until there is some again.
+//! A quota is a smaller disk that the disk does not tell of. It shows when the store finds no room, and
+//! counts as room that is gone until there is some again.
 //!
 //! What is found is one atomic that the way in reads. A store that is full all the same refuses by itself,
 //! and outcomes wait until they can be written; this room sees to it that they soon can.
@@ -130,8 +130,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Runs until it is told to stop. The first look is done when the returned future is first polled; ask for
-    /// it with [`Watch::look`] before anybody is served.
+    /// Runs until it is told to stop. The first look is done when the returned future is first polled; ask
+    /// for it with [`Watch::look`] before anybody is served.
     pub async fn run(self, mut watching: Watching, mut stop: watch::Receiver<bool>) {
         loop {
             let next = self.clock.now().plus(EVERY);

@@ -357,7 +357,8 @@ pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     /// Revokes a key; `false` where it was revoked before.
     fn revoke_key(&self, id: KeyId, now: Timestamp) -> BoxFuture<'_, Result<bool>>;
 
-    /// Alerts that were raised and are not over. Those whose condition this version does not know are left out.
+    /// Alerts that were raised and are not over. Those whose condition this version does not know are left
+    /// out.
     fn alerts(&self) -> BoxFuture<'_, Result<Vec<alert::Episode>>>;
     /// Keeps an alert that was raised. One about the same that is kept already stays as it is.
     fn raise_alert(&self, episode: alert::Episode) -> BoxFuture<'_, Result<()>>;
@@ -384,8 +385,8 @@ pub trait Store: Operations + Copies + Inspection + Send + Sync + 'static {
     /// Rolls segments and drops what may go; work bounded per call.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired>>;
 
-    /// Whether there was no room for what was to be written last: on the disk, or in a quota, of which the disk
-    /// says nothing.
+    /// Whether there was no room for what was to be written last: on the disk, or in a quota, of which the
+    /// disk says nothing.
     fn is_full(&self) -> bool;
 
     /// Waits until nothing is written any more: the store was closed, or its writer has ended after a

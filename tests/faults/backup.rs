@@ -1,8 +1,8 @@
-//! Backups under load: every event that was accepted before the backup began is in it, whole, and the restored
-//! router goes on with what was pending, with secrets that it can read.
+//! Backups under load: every event that was accepted before the backup began is in it, whole, and the
+//! restored router goes on with what was pending, with secrets that it can read.
 //!
-//! Guard: the copy is one state of the database, write-ahead log included. Control: the database's file alone,
-//! copied under the same load, where the same check must find events missing.
+//! Guard: the copy is one state of the database, write-ahead log included. Control: the database's file
+//! alone, copied under the same load, where the same check must find events missing.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

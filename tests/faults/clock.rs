@@ -3,10 +3,10 @@
 //! flood.
 //!
 //! The clock stands still unless the test moves it, so that what the router *experiences* is known exactly:
-//! time that passed, without the jumps. A retry must come when its wait has been experienced, neither
-//! sooner (but for a jump forwards) nor later. Where due times were read from the database after the clock was
-//! set back, or an attempt was under way at that moment, the bound is the longest wait that anything may ask
-//! for. The controls are a router that waits much longer, and a lane without its limit.
+//! time that passed, without the jumps. A retry must come when its wait has been experienced, neither sooner
+//! (but for a jump forwards) nor later. Where due times were read from the database after the clock was set
+//! back, or an attempt was under way at that moment, the bound is the longest wait that anything may ask for.
+//! The controls are a router that waits much longer, and a lane without its limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;

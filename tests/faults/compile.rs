@@ -235,7 +235,8 @@ async fn bombs_are_refused_or_end_within_the_limits() {
     );
 }
 
-/// The control: with bounds as wide as they go, a bomb reaches the compiler and only the child's limits are left.
+/// The control: with bounds as wide as they go, a bomb reaches the compiler and only the child's limits are
+/// left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_without_the_look_the_child_is_what_stops_them() {
     let mut router = Daemon::start(&[

@@ -1,12 +1,12 @@
 //! Files that are not what was written: refused with a reason, or only right bytes are served.
 //!
-//! A router is stopped, or ends without a stop, with deliveries that were made, that wait for their next
-//! try, and that wait with what a plugin made. Its files are damaged as a seed says: flipped bits and
-//! bytes, a cut end, zeroed pages, swapped pages, a sector of something else. Then a router starts on them.
-//! It may refuse, with a text that names the file; or serve, and then each event that it gives must be the
-//! event that it gave before, to the last field, each delivery that had ended must be told as before, with its
-//! attempts and runs, and each request that it sends must have the body that this `webhook-id` had before. What
-//! it cannot give it must say, and a delivery whose data is damaged fails and says so.
+//! A router is stopped, or ends without a stop, with deliveries that were made, that wait for their next try,
+//! and that wait with what a plugin made. Its files are damaged as a seed says: flipped bits and bytes, a cut
+//! end, zeroed pages, swapped pages, a sector of something else. Then a router starts on them. It may refuse,
+//! with a text that names the file; or serve, and then each event that it gives must be the event that it
+//! gave before, to the last field, each delivery that had ended must be told as before, with its attempts and
+//! runs, and each request that it sends must have the body that this `webhook-id` had before. What it cannot
+//! give it must say, and a delivery whose data is damaged fails and says so.
 //!
 //! Control: the same files read without the router's checks. SQLite has no checksums; it calls files sound
 //! whose bodies are wrong, and those are what the checks are for.

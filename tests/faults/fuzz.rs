@@ -1,5 +1,5 @@
-//! Every parser of what comes from outside, with inputs that are nearly right: none panics, none works for ever,
-//! and what was read and written again is the same.
+//! Every parser of what comes from outside, with inputs that are nearly right: none panics, none works for
+//! ever, and what was read and written again is the same.
 //!
 //! Parsers that nobody outside of their room may call have their properties beside them, in `host/src`; what
 //! requests reach only through the whole router is in `doors`.

@@ -1,10 +1,10 @@
 //! Headers that somebody chose, on the wire: what is accepted arrives as it was given, and what is not never
-//! leaves. Nothing that a name or a value has in it becomes a header of its own, ends the head, or takes the place
-//! of a header of the router's.
+//! leaves. Nothing that a name or a value has in it becomes a header of its own, ends the head, or takes the
+//! place of a header of the router's.
 //!
-//! Sets of headers are tried by `POST /subscriptions/test`, which sends as a delivery does. The bytes that arrive
-//! are read by a parser of its own here, which allows nothing that RFC 9112 does not. The control writes the same
-//! sets as careless software does, and the parser must object.
+//! Sets of headers are tried by `POST /subscriptions/test`, which sends as a delivery does. The bytes that
+//! arrive are read by a parser of its own here, which allows nothing that RFC 9112 does not. The control
+//! writes the same sets as careless software does, and the parser must object.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -265,8 +265,8 @@ impl Month {
                 beyond.push(format!("{rows} rows of {kind}, where {bound} are the most"));
             }
         }
-        // Everything else is done by now. Ten attempts take a little more than three days; what is held fails in
-        // the step after its time.
+        // Everything else is done by now. Ten attempts take a little more than three days; what is held fails
+        // in the step after its time.
         let (held, dead) = (self.sent_in(STEPS_HELD).held, self.sent_in(STEPS_RETRIED).dead);
         for (lane, bound) in [(PLAIN, 0), (FLAKY, 0), (QUIET, 0), (HELD, held), (DEAD, dead)] {
             let pending = tables.pending(&self.ids[lane]);

@@ -1,11 +1,11 @@
 //! The n-th call of the disk fails, for n = 1, 2, 3 … until a whole scenario passes untouched.
 //!
 //! The scenario: start, subscribe, twenty events, their deliveries, a plugin, stop with a checkpoint. One
-//! call of one kind fails, once or from then on. Whatever becomes of it, nothing panics and nothing hangs;
-//! a start refuses with a reason or serves; an answer is a good one or a 5xx. After a failed write or sync
-//! the router writes no more, is not ready, and says that it has failed, which ends `hookway serve`. A full
-//! disk it survives, and so it does a quota that is used up, and goes on when there is room. Then everything
-//! that was acknowledged must be there: in the files as they are (the process ended) and as a power cut leaves
+//! call of one kind fails, once or from then on. Whatever becomes of it, nothing panics and nothing hangs; a
+//! start refuses with a reason or serves; an answer is a good one or a 5xx. After a failed write or sync the
+//! router writes no more, is not ready, and says that it has failed, which ends `hookway serve`. A full disk
+//! it survives, and so it does a quota that is used up, and goes on when there is room. Then everything that
+//! was acknowledged must be there: in the files as they are (the process ended) and as a power cut leaves
 //! them (what a failed sync had is gone).
 //!
 //! Control: a disk that hides a failed sync, which is what syncing once more amounts to. That must show.
@@ -210,8 +210,8 @@ async fn after(router: &TestRouter, disk: &Disk, fault: Option<Fault>) -> Left {
     Left::Failed
 }
 
-/// Waits until nothing is under way. What could not be read is read again after a while, which the clock has to
-/// be told.
+/// Waits until nothing is under way. What could not be read is read again after a while, which the clock has
+/// to be told.
 async fn rest(router: &TestRouter, fault: Option<Fault>) {
     for _ in 0..40 {
         let settled = router.router().settled();

@@ -2,8 +2,8 @@
 //!
 //! The test starts itself again under `unshare -Urnm`. In the new network namespace nothing exists but the
 //! loopback device; routes make all of IPv4 and IPv6 local to it, and the forbidden addresses are added to it
-//! one by one beside, so that what is dialled is answered here and its address is seen. Names are answered by a
-//! server on 127.0.0.1:53, which the system's own resolver asks: `/etc/resolv.conf`, `/etc/hosts` and
+//! one by one beside, so that what is dialled is answered here and its address is seen. Names are answered by
+//! a server on 127.0.0.1:53, which the system's own resolver asks: `/etc/resolv.conf`, `/etc/hosts` and
 //! `/etc/nsswitch.conf` are other files inside of the mount namespace.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

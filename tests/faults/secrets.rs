@@ -1,10 +1,10 @@
-//! Canary secrets: one of its own in every field that takes a secret, a session in which all of them are used,
-//! and then a search of everything that others can read. The log (at its most talkative), every answer that a
-//! key with the scope `read` gets, `/metrics`, what `tail` streams, and the bytes of the database with its log
-//! and its index, while the router runs and after it ended.
+//! Canary secrets: one of its own in every field that takes a secret, a session in which all of them are
+//! used, and then a search of everything that others can read. The log (at its most talkative), every answer
+//! that a key with the scope `read` gets, `/metrics`, what `tail` streams, and the bytes of the database with
+//! its log and its index, while the router runs and after it ended.
 //!
-//! Each is searched for in the spellings in which a secret gets about. The control plants texts where they belong (the data
-//! of an event, a path of a request) and the same search must find them in each place.
+//! Each is searched for in the spellings in which a secret gets about. The control plants texts where they
+//! belong (the data of an event, a path of a request) and the same search must find them in each place.
 
 mod canaries;
 mod process;

@@ -9,7 +9,8 @@ use crate::chance::Chance;
 pub struct Seed(Chance);
 
 impl Seed {
-    /// The seed that was asked for by `HOOKWAY_SEED`, or a new one. It is printed either way, under this name.
+    /// The seed that was asked for by `HOOKWAY_SEED`, or a new one. It is printed either way, under this
+    /// name.
     pub fn wanted(test: &str) -> Self {
         let first = match std::env::var("HOOKWAY_SEED") {
             Ok(text) => text.parse().expect("HOOKWAY_SEED is a number"),

@@ -1,11 +1,11 @@
 //! Every vector of the file, through every way out, in a network where each address there is has a canary.
 //!
-//! Subscriptions are made while everything is allowed, and their deliveries fail; then the router starts again
-//! with the guard on and the same data, so that what is refused when a URL is saved is now asked of the dialler:
-//! retries, new events, tests, resends, recoveries, replays, what Hookway tells of itself. After that each
-//! vector is saved anew, by every call that takes a URL. Not one canary on an address that is not public may be
-//! reached, by a table of its own (`special`); those on public ones are, which shows that the network works.
-//! The control is the first half: without the guard the same vectors reach more than fifty.
+//! Subscriptions are made while everything is allowed, and their deliveries fail; then the router starts
+//! again with the guard on and the same data, so that what is refused when a URL is saved is now asked of the
+//! dialler: retries, new events, tests, resends, recoveries, replays, what Hookway tells of itself. After
+//! that each vector is saved anew, by every call that takes a URL. Not one canary on an address that is not
+//! public may be reached, by a table of its own (`special`); those on public ones are, which shows that the
+//! network works. The control is the first half: without the guard the same vectors reach more than fifty.
 
 mod special;
 mod vectors;

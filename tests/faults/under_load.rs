@@ -162,8 +162,8 @@ impl UnderLoad {
         }
     }
 
-    /// Waits until nothing is pending but for the lane that never answers; as long as it takes, while something
-    /// still arrives.
+    /// Waits until nothing is pending but for the lane that never answers; as long as it takes, while
+    /// something still arrives.
     pub async fn drain(&self) {
         let (mut left, mut since) = (u64::MAX, Instant::now());
         loop {

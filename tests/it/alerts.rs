@@ -52,7 +52,8 @@ async fn until_told(router: &TestRouter, receiver: &Receiver, count: usize, most
     receiver.wait_for(count).await;
 }
 
-/// Gives the sentinel, which nobody can wait for, time for its look: an event of our own makes its way meanwhile.
+/// Gives the sentinel, which nobody can wait for, time for its look: an event of our own makes its way
+/// meanwhile.
 async fn look(router: &TestRouter) {
     for _ in 0..3 {
         router.send(&json!({"type": "nobody.wants", "data": null})).await;

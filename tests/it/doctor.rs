@@ -1,7 +1,7 @@
 //! `hookway doctor`: what is well is said to be, and everything that somebody broke is named.
 //!
-//! Each fault is made by hand in a copy of a data directory of which the doctor found nothing wrong: the healthy
-//! copy is the control of all of them.
+//! Each fault is made by hand in a copy of a data directory of which the doctor found nothing wrong: the
+//! healthy copy is the control of all of them.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

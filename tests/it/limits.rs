@@ -1,7 +1,7 @@
 //! `docs/limits.md`: the limits that are no settings, as the code has them.
 //!
-//! They are read from the sources of the rooms that people's input meets: every public constant whose name says
-//! that it bounds something. `WRITE_DOCUMENTS=1` writes the page anew instead of comparing.
+//! They are read from the sources of the rooms that people's input meets: every public constant whose name
+//! says that it bounds something. `WRITE_DOCUMENTS=1` writes the page anew instead of comparing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

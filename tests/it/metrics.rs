@@ -13,7 +13,8 @@ use crate::support::router::Answer;
 use crate::support::{Receiver, Reply, TestRouter};
 use exposition::{Exposition, Kind};
 
-/// Largest answer: the same for one subscription and for a thousand, and little beside what a page of the web is.
+/// Largest answer: the same for one subscription and for a thousand, and little beside what a page of the web
+/// is.
 const BYTES_MAX: usize = 64 * 1_024;
 
 async fn read(router: &TestRouter) -> Exposition {

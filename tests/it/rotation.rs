@@ -1,5 +1,5 @@
-//! Another key for what is sealed in the database: everything opens with the new one, nothing with the old one,
-//! and a crash in between loses neither.
+//! Another key for what is sealed in the database: everything opens with the new one, nothing with the old
+//! one, and a crash in between loses neither.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

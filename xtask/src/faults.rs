@@ -1,9 +1,9 @@
 //! Runs the fault tests, each in a process of its own and alone: they change what a whole process shares (a
 //! layer below SQLite, limits of the kernel) and measure what others would disturb.
 //!
-//! cargo-nextest does that by itself (`.config/nextest.toml`). Where it is not installed, the tests are listed
-//! and started one after another here; what is shown is the same: each with its time, what failed with all
-//! that it said, and at the end the names of those that failed.
+//! cargo-nextest does that by itself (`.config/nextest.toml`). Where it is not installed, the tests are
+//! listed and started one after another here; what is shown is the same: each with its time, what failed with
+//! all that it said, and at the end the names of those that failed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

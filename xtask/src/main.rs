@@ -1,9 +1,9 @@
 //! `cargo xtask …`: from a fresh clone to a running demo, a green test run or a benchmark.
 //!
-//! Each command is a few numbered steps that say what they do and how long it took. The parts:
-//! `steps` runs and times them, `plugins` builds the components of `plugins/`, `faults` runs the fault tests
-//! one by one, `commands` says what each command consists of. It depends on the standard library alone, so that the first thing
-//! people see is not a long compilation.
+//! Each command is a few numbered steps that say what they do and how long it took. The parts: `steps` runs
+//! and times them, `plugins` builds the components of `plugins/`, `faults` runs the fault tests one by one,
+//! `commands` says what each command consists of. It depends on the standard library alone, so that the first
+//! thing people see is not a long compilation.
 
 mod commands;
 mod faults;

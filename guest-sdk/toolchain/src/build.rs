@@ -1,10 +1,10 @@
 //! One cargo call that gives one component.
 //!
-//! Plugins have a build profile of their own, `plugin`, given on the command line so that it is the
-//! same for a crate of this workspace and for anybody else's: fast, without debug information, and
-//! without unwinding. (`opt-level = "s"` gave components a tenth smaller and a seventh slower, and took
-//! the host as long to compile.) The guest's stack is 128 KiB instead of 1 MiB, because a fresh instance costs
-//! what its initial memory costs.
+//! Plugins have a build profile of their own, `plugin`, given on the command line so that it is the same for
+//! a crate of this workspace and for anybody else's: fast, without debug information, and without unwinding.
+//! (`opt-level = "s"` gave components a tenth smaller and a seventh slower, and took the host as long to
+//! compile.) The guest's stack is 128 KiB instead of 1 MiB, because a fresh instance costs what its initial
+//! memory costs.
 
 use crate::command::command;
 use crate::{Error, Kind, Progress, TARGET, Toolchain};

@@ -41,8 +41,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Counts some more. A clock that was set back a little adds to the newest bucket; one that was set back by
-    /// more than the window begins anew, for the newest bucket would not end for as long.
+    /// Counts some more. A clock that was set back a little adds to the newest bucket; one that was set back
+    /// by more than the window begins anew, for the newest bucket would not end for as long.
     pub fn add(&mut self, counts: Counts, now: Timestamp) {
         if self.is_ahead(now) {
             *self = Self::default();

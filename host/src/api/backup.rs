@@ -26,7 +26,8 @@ pub struct Archive(Vec<u8>);
 /// Makes a backup and sends it: a tar archive with the database, the key if `key=true`, and a manifest with
 /// the hash of each, which comes last. One that ends without its manifest is not whole.
 ///
-/// What was accepted before the call is in it. Only for keys that are bound to no tenant: it holds all of them.
+/// What was accepted before the call is in it. Only for keys that are bound to no tenant: it holds all of
+/// them.
 #[utoipa::path(
     get, path = "/api/v1/backup", tag = "backup", operation_id = "backup",
     security(("key" = ["admin", "router"])),

@@ -143,8 +143,8 @@ async fn read(
 
 /// The frames of a body as one piece. Frames are joined as they come: a sender that sends byte by byte must
 /// not have each of them kept on its own. Even one alone is copied: it is a part of the connection's read
-/// buffer, which is many times larger than most bodies, would stay as long as the body does, and would have to
-/// be made anew for the next request.
+/// buffer, which is many times larger than most bodies, would stay as long as the body does, and would have
+/// to be made anew for the next request.
 async fn joined(
     mut body: Body,
     max: usize,

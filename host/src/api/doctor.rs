@@ -10,8 +10,8 @@ use crate::checkup::Checkup;
 use crate::checkup::stride::{Place, Stride};
 use crate::doctor::Names;
 
-/// Looks at database, machine, configuration, plugins, subscriptions and what waits, and says of each how it is
-/// and what to do.
+/// Looks at database, machine, configuration, plugins, subscriptions and what waits, and says of each how it
+/// is and what to do.
 #[utoipa::path(
     get, path = "/api/v1/doctor", tag = "health", operation_id = "doctor",
     security(("key" = ["admin", "router"])),
@@ -32,8 +32,8 @@ pub async fn checkup(
     Ok(Json(state.doctor.checkup(names).await?))
 }
 
-/// Goes a stride through everything that is stored, and compares. Call it again with `next` as the cursor until
-/// there is none.
+/// Goes a stride through everything that is stored, and compares. Call it again with `next` as the cursor
+/// until there is none.
 #[utoipa::path(
     get, path = "/api/v1/doctor/recount", tag = "health", operation_id = "doctor_recount",
     security(("key" = ["admin", "router"])),

@@ -28,8 +28,8 @@ pub async fn alive() -> Json<Health> {
     Json(OK)
 }
 
-/// The router takes events: it is not shutting down, its database answers and can be written, and there is room
-/// on its disk.
+/// The router takes events: it is not shutting down, its database answers and can be written, and there is
+/// room on its disk.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readiness", security(()),
     responses(

@@ -1,9 +1,10 @@
 //! `/metrics`: what Prometheus reads.
 //!
-//! The numbers are of the whole router, whoever's subscriptions they come from. So they are for whoever runs it:
-//! for a key with the scope `metrics`, which opens nothing else, or `read`, that is bound to no tenant, or to the one that every router has. That holds for
-//! requests from the same machine too, since those that a proxy passes on look the same. `server.metrics = "open"`
-//! is for networks in which everybody who reaches the router may know how busy it is.
+//! The numbers are of the whole router, whoever's subscriptions they come from. So they are for whoever runs
+//! it: for a key with the scope `metrics`, which opens nothing else, or `read`, that is bound to no tenant,
+//! or to the one that every router has. That holds for requests from the same machine too, since those that a
+//! proxy passes on look the same. `server.metrics = "open"` is for networks in which everybody who reaches
+//! the router may know how busy it is.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -27,9 +28,9 @@ pub enum Readers {
 
 /// Metrics of the whole router, for Prometheus.
 ///
-/// In the text format, or as OpenMetrics where `Accept` names `application/openmetrics-text`. Needs a key with the
-/// scope `metrics` (or `read`, `manage`, `admin`) that is bound to no tenant or to `default`, unless the router is
-/// configured to show them to everybody (`server.metrics`).
+/// In the text format, or as OpenMetrics where `Accept` names `application/openmetrics-text`. Needs a key
+/// with the scope `metrics` (or `read`, `manage`, `admin`) that is bound to no tenant or to `default`, unless
+/// the router is configured to show them to everybody (`server.metrics`).
 #[utoipa::path(
     get, path = "/metrics", tag = "health", operation_id = "metrics",
     security(("key" = ["metrics"])),

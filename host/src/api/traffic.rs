@@ -1,7 +1,8 @@
-//! Requests, counted: how many are being answered, how they were answered, and how long events take to be accepted.
+//! Requests, counted: how many are being answered, how they were answered, and how long events take to be
+//! accepted.
 //!
-//! The frame around every handler counts ([`super::frame`]); nothing of a request is kept but where it came in,
-//! how it was answered and how long that took.
+//! The frame around every handler counts ([`super::frame`]); nothing of a request is kept but where it came
+//! in, how it was answered and how long that took.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Writing a backup into anything that takes bytes, and reading it back from anything that gives some.
 //!
 //! In this order: the database, the key where it was asked for, the manifest with the hashes of both. So it
-//! can be sent while it is read, and nothing has to be read twice. A backup without its manifest is not whole.
+//! can be sent while it is read, and nothing has to be read twice. A backup without its manifest is not
+//! whole.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,9 +1,9 @@
 //! `hookway backup`: everything in one file, from the running router or, where none runs, by itself.
 //!
-//! A router that runs is asked over its API, as by every other verb, on this machine or on another. Only where
-//! the lock of the data directory is free is the database opened here. The file is written under another
-//! name, synced, read back and compared with its own hashes before it gets the name that was asked for; a
-//! file that is there already is never overwritten.
+//! A router that runs is asked over its API, as by every other verb, on this machine or on another. Only
+//! where the lock of the data directory is free is the database opened here. The file is written under
+//! another name, synced, read back and compared with its own hashes before it gets the name that was asked
+//! for; a file that is there already is never overwritten.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;

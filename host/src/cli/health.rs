@@ -1,6 +1,7 @@
 //! `hookway health`: the health check of containers, units and scripts.
 //!
-//! The exit code is the answer. With `--wait` it asks until the router is well, for whoever has just started one.
+//! The exit code is the answer. With `--wait` it asks until the router is well, for whoever has just started
+//! one.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! `hookway trigger`: a sample event of a type, to see what becomes of it.
 //!
 //! The sample is what `--data` gives, else the built-in one of the type, else the one that the router has in
-//! the description of the type, else the newest event of the type in the router's history. Without changes it is sent byte for byte; with `--override` or
-//! `--remove` the JSON is written anew. With the secret of a source it goes the way of a webhook.
+//! the description of the type, else the newest event of the type in the router's history. Without changes it
+//! is sent byte for byte; with `--override` or `--remove` the JSON is written anew. With the secret of a
+//! source it goes the way of a webhook.
 
 mod edit;
 mod reach;

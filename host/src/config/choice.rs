@@ -1,5 +1,5 @@
-//! Settings that are one word of several. Each set of words is an enum, so that a word that the program does not
-//! know is no value.
+//! Settings that are one word of several. Each set of words is an enum, so that a word that the program does
+//! not know is no value.
 
 use toml::Value;
 

@@ -12,8 +12,9 @@ pub const CLIENT_VARIABLES: [&str; 5] = [
     "HOOKWAY_CONFIG",
     "HOOKWAY_SIGNING_SECRET",
 ];
-/// Prefixes that say nothing to a running router. Some are read when it is built. And Kubernetes puts `<NAME>_SERVICE_…` and `<NAME>_PORT…` of every service beside a container into its
-/// environment; a service called `hookway` must not stop the router.
+/// Prefixes that say nothing to a running router. Some are read when it is built. And Kubernetes puts
+/// `<NAME>_SERVICE_…` and `<NAME>_PORT…` of every service beside a container into its environment; a service
+/// called `hookway` must not stop the router.
 const FOREIGN_PREFIXES: [&str; 4] = [
     "HOOKWAY_PLUGINS_DIR",
     "HOOKWAY_WASM_TOOLCHAIN",

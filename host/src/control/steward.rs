@@ -84,7 +84,8 @@ impl Steward for Keeper {
                         let own = OwnEvent::plugin_held(&stopped, plugin, &reason).after(hops);
                         self.control.announce(stopped.tenant, own).await;
                     }
-                    // The reason may be a plugin's words, which are for the subscription's owner, not the log.
+                    // The reason may be a plugin's words, which are for the subscription's owner, not the
+                    // log.
                     tracing::warn!(subscription.id = %id, "the router stopped a subscription");
                     let what = What::Stopped {
                         subscription_id: id,

@@ -1,5 +1,5 @@
-//! How the dispatcher follows a clock that is set back, and how far ahead a row's due time may lie: no further
-//! than anything was ever asked to wait.
+//! How the dispatcher follows a clock that is set back, and how far ahead a row's due time may lie: no
+//! further than anything was ever asked to wait.
 //!
 //! What the ledger says was written by a clock that may have been set back since, perhaps while nobody ran.
 //! Nothing waits for that clock to come round again: a row that nothing has happened to is due at once, and

@@ -1,5 +1,5 @@
-//! Prepared endpoints, one for each version of a profile that deliveries of a subscription have, made anew when the subscription changes or a secret of it
-//! runs out.
+//! Prepared endpoints, one for each version of a profile that deliveries of a subscription have, made anew
+//! when the subscription changes or a secret of it runs out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Checks of the machine: who can read the data directory, how much room there is, how many files may be open.
+//! Checks of the machine: who can read the data directory, how much room there is, how many files may be
+//! open.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;

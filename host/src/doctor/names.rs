@@ -1,5 +1,5 @@
-//! Whether the names of endpoints can be looked up, and lead where deliveries may go. Only where somebody asks:
-//! it is the one check that speaks to other machines.
+//! Whether the names of endpoints can be looked up, and lead where deliveries may go. Only where somebody
+//! asks: it is the one check that speaks to other machines.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! A connection, driven by who uses it.
 //!
-//! hyper splits a connection into who asks and what drives the socket. Mostly the second is a task of its own,
-//! and each request costs two wake-ups between the two, often from one thread to another. Here both are in one
-//! place: who waits for an answer drives the socket meanwhile. A connection that nobody uses is not driven at
-//! all; that its other side has closed it shows when it is looked at, before the next request or in
+//! hyper splits a connection into who asks and what drives the socket. Mostly the second is a task of its
+//! own, and each request costs two wake-ups between the two, often from one thread to another. Here both are
+//! in one place: who waits for an answer drives the socket meanwhile. A connection that nobody uses is not
+//! driven at all; that its other side has closed it shows when it is looked at, before the next request or in
 //! [`super::pool`]'s round.
 
 use std::future::poll_fn;

@@ -102,8 +102,8 @@ impl Guard {
     }
 }
 
-/// Whether a name can be looked up and leads only where requests may go. For who wants to know before anything
-/// is sent; a sending asks anew.
+/// Whether a name can be looked up and leads only where requests may go. For who wants to know before
+/// anything is sent; a sending asks anew.
 pub async fn look_up(policy: &Policy, name: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let lookup = SystemLookup::default().lookup(name);
     Guard::addresses(policy, lookup, name).await?;

@@ -1,8 +1,9 @@
 //! Connections that wait for their next request.
 //!
-//! The last one that was used is the first to be used again, so that those that are not needed grow old. Nobody
-//! drives a connection that waits ([`super::connection`]); a round looks at all of them, every [`ROUND`], closes
-//! those that are too old, and lets go of those that the other side has closed. The round ends when none waits.
+//! The last one that was used is the first to be used again, so that those that are not needed grow old.
+//! Nobody drives a connection that waits ([`super::connection`]); a round looks at all of them, every
+//! [`ROUND`], closes those that are too old, and lets go of those that the other side has closed. The round
+//! ends when none waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

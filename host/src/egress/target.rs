@@ -1,8 +1,8 @@
 //! Where requests go: a URL, and what every request to it needs of it, made once.
 //!
-//! A URL is judged before every sending. What judges it does not change while a process runs, so a target that
-//! is kept for many requests keeps its verdict too, with the policy that gave it; under another policy it is
-//! judged anew.
+//! A URL is judged before every sending. What judges it does not change while a process runs, so a target
+//! that is kept for many requests keeps its verdict too, with the policy that gave it; under another policy
+//! it is judged anew.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,8 +1,8 @@
 //! Numbers that every thread adds to, at the price of one relaxed atomic addition.
 //!
-//! There are a few copies of each, a thread keeps to one of them, and a copy has its cache lines to itself: two
-//! threads that count at the same time are seldom in each other's way. Reading adds the copies up. What is read
-//! while others count is a moment that never was, but never less than what was read before.
+//! There are a few copies of each, a thread keeps to one of them, and a copy has its cache lines to itself:
+//! two threads that count at the same time are seldom in each other's way. Reading adds the copies up. What
+//! is read while others count is a moment that never was, but never less than what was read before.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

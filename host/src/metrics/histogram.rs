@@ -1,7 +1,7 @@
 //! A histogram of times with bounds that never change, for Prometheus.
 //!
-//! (The histogram of [`crate::meter`] is finer and forgets; this one is coarse, counts for as long as the process
-//! lives, and takes no lock.) An observation is two atomic additions and a search among [`BOUNDS`].
+//! (The histogram of [`crate::meter`] is finer and forgets; this one is coarse, counts for as long as the
+//! process lives, and takes no lock.) An observation is two atomic additions and a search among [`BOUNDS`].
 
 use std::time::Duration;
 

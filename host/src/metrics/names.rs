@@ -1,10 +1,10 @@
 //! Every metric there is: name, kind, labels and what it says.
 //!
-//! This is the only list. `/metrics` prints these and no others, `docs/metrics.md` has a row for each, and the
-//! alert rules and the dashboard in `deploy` may use no others; tests hold all of it.
+//! This is the only list. `/metrics` prints these and no others, `docs/metrics.md` has a row for each, and
+//! the alert rules and the dashboard in `deploy` may use no others; tests hold all of it.
 //!
-//! No label names a subscription, an endpoint, a tenant or a type of events: there may be any number of those, and
-//! the API tells how each of them does.
+//! No label names a subscription, an endpoint, a tenant or a type of events: there may be any number of
+//! those, and the API tells how each of them does.
 
 use super::exposition::{Kind, Metric};
 

@@ -1,8 +1,8 @@
 //! What follows from the limits of the plugin runtime.
 //!
-//! The limits themselves are configuration: names, defaults, ranges and reasons are in
-//! [`crate::config`]. [`PluginLimits::validate`] refuses values with which the runtime could not keep its promises;
-//! nothing here is adjusted in silence.
+//! The limits themselves are configuration: names, defaults, ranges and reasons are in [`crate::config`].
+//! [`PluginLimits::validate`] refuses values with which the runtime could not keep its promises; nothing here
+//! is adjusted in silence.
 
 use std::time::Duration;
 

@@ -11,10 +11,11 @@
 //! comes next or at the next tick. Threads that sleep are woken in reverse order: the last that fell asleep
 //! has the warmest caches.
 //!
-//! Several that loop would still hold all threads. So whose last run was long runs on the second half of
-//! them only, which have a lower priority, and one processor is left free of such runs, for priority alone does
-//! not keep a kernel from letting who runs finish a slice: those that are quick find the first half free, and a
-//! processor too. One quick run, and an owner is quick again. Answers are given by one task of the runtime, as many as there are at a time.
+//! Several that loop would still hold all threads. So whose last run was long runs on the second half of them
+//! only, which have a lower priority, and one processor is left free of such runs, for priority alone does
+//! not keep a kernel from letting who runs finish a slice: those that are quick find the first half free, and
+//! a processor too. One quick run, and an owner is quick again. Answers are given by one task of the runtime,
+//! as many as there are at a time.
 //!
 //! The queue is bounded; who finds it full waits for a place, in order.
 

@@ -1,8 +1,8 @@
 //! Which types of events are described, in memory, with their schemas compiled once.
 //!
-//! Where nothing is held to anything, an event that comes in costs one atomic load and one lookup of its tenant here. A type whose
-//! stored schema another version of the router cannot compile is kept with the reason: it is shown, and
-//! its payloads pass, because a router must not refuse what it cannot judge.
+//! Where nothing is held to anything, an event that comes in costs one atomic load and one lookup of its
+//! tenant here. A type whose stored schema another version of the router cannot compile is kept with the
+//! reason: it is shown, and its payloads pass, because a router must not refuse what it cannot judge.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,7 +119,8 @@ impl EventTypes {
         self.change(|snapshot| snapshot.checks = checks);
     }
 
-    /// From now on, payloads of a tenant's events are held to this; to what holds for all where it says nothing.
+    /// From now on, payloads of a tenant's events are held to this; to what holds for all where it says
+    /// nothing.
     pub fn hold_tenant_to(&self, tenant: TenantId, payloads: Option<Strictness>) {
         self.change(|snapshot| {
             match payloads {

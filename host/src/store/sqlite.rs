@@ -101,7 +101,8 @@ pub struct SqliteStore {
     queue: Queue,
     readers: Arc<Readers>,
     closed: AtomicBool,
-    /// Two expiries at once would carry and drop the same segments, and a segment that is dropped needs no indexes.
+    /// Two expiries at once would carry and drop the same segments, and a segment that is dropped needs no
+    /// indexes.
     expiring: tokio::sync::Mutex<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }

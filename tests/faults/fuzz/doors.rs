@@ -1,5 +1,5 @@
-//! Requests that are nearly right, to a running router: every operation of the API that takes a body, and every
-//! kind of source. Whatever comes is answered, and never with a failure of the router's.
+//! Requests that are nearly right, to a running router: every operation of the API that takes a body, and
+//! every kind of source. Whatever comes is answered, and never with a failure of the router's.
 //!
 //! A handler that panics closes its connection, which is seen here as no answer.
 

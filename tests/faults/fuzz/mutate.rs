@@ -1,8 +1,8 @@
 //! Inputs that are nearly right: real examples with pieces cut, repeated, put together and replaced by what
 //! parsers stumble over. And a runner that tells a panic, with the smallest input that makes it.
 //!
-//! cargo-fuzz needs a nightly compiler, which this repository does not use; proptest makes and shrinks the inputs
-//! instead. It sees no coverage, so the examples have to be good ones.
+//! cargo-fuzz needs a nightly compiler, which this repository does not use; proptest makes and shrinks the
+//! inputs instead. It sees no coverage, so the examples have to be good ones.
 
 use std::sync::Arc;
 use std::sync::mpsc;

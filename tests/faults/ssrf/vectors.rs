@@ -1,4 +1,5 @@
-//! The lines of the vector file as URLs: as they stand there, or as what stands for those that are said in words.
+//! The lines of the vector file as URLs: as they stand there, or as what stands for those that are said in
+//! words.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -261,8 +261,8 @@ impl Disk {
         self.ticks.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Whether a mark (`mark-` and 16 hexadecimal digits) was written to the log after `asked`, and then a sync
-    /// of the log began and ended well, all before `answered`.
+    /// Whether a mark (`mark-` and 16 hexadecimal digits) was written to the log after `asked`, and then a
+    /// sync of the log began and ended well, all before `answered`.
     pub fn was_synced_between(&self, mark: u64, asked: u64, answered: u64) -> bool {
         let state = self.state();
         let Some(written) = state.marks.get(&mark).filter(|written| **written > asked) else {

@@ -233,8 +233,8 @@ unsafe extern "C" fn open(
     done
 }
 
-/// What a fault says for a write that finds a quota used up: SQLite is told that it failed, and the system's own
-/// number says why.
+/// What a fault says for a write that finds a quota used up: SQLite is told that it failed, and the system's
+/// own number says why.
 pub const QUOTA: c_int = ffi::SQLITE_IOERR_WRITE | 1 << 24;
 /// `EDQUOT` and `EIO`, by their numbers on Linux.
 const DISK_QUOTA: c_int = 122;

@@ -1,7 +1,9 @@
-//! A small and strict reader of the text format of Prometheus (version 0.0.4): what it does not know is an error.
+//! A small and strict reader of the text format of Prometheus (version 0.0.4): what it does not know is an
+//! error.
 //!
-//! It also holds what the format asks for beyond lines: a family is described before its values and in one piece,
-//! no series is there twice, counters are no negative numbers, and a histogram's buckets grow up to its count.
+//! It also holds what the format asks for beyond lines: a family is described before its values and in one
+//! piece, no series is there twice, counters are no negative numbers, and a histogram's buckets grow up to
+//! its count.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! What `deploy` and `docs` say about metrics: every name, label and word is one that a running router prints, and
-//! every metric and alert has its row in `docs/metrics.md`.
+//! What `deploy` and `docs` say about metrics: every name, label and word is one that a running router
+//! prints, and every metric and alert has its row in `docs/metrics.md`.
 
 use std::collections::BTreeSet;
 use std::path::Path;

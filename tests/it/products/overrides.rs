@@ -98,7 +98,8 @@ async fn a_subscription_makes_attempts_by_its_own_waits() {
     }
 }
 
-/// AE-18: every wait is that of the schedule as it is when an attempt has failed; null is the profile's again.
+/// AE-18: every wait is that of the schedule as it is when an attempt has failed; null is the profile's
+/// again.
 #[tokio::test]
 async fn what_is_pending_follows_the_waits_of_today() {
     let receiver = Receiver::scripted([], Reply::Status(500)).await;

@@ -1,8 +1,8 @@
 //! The router as a process of its own, for what a router inside of the test cannot show: the time of this
 //! machine, what it holds, and a sudden end. Every test that needs one running starts it here.
 //!
-//! Whatever becomes of the test, the process ends with it: it is killed when its owner is dropped, which is as
-//! soon as it was spawned and so also where a test panics because it does not say where it listens.
+//! Whatever becomes of the test, the process ends with it: it is killed when its owner is dropped, which is
+//! as soon as it was spawned and so also where a test panics because it does not say where it listens.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -14,8 +14,8 @@ pub fn post_events(lines: &str, rest: &str) -> String {
     )
 }
 
-/// How long the request is that these bytes begin with; nothing as long as its head is not whole. Its body has
-/// the length that the head says last: the router writes its own line behind those that users choose.
+/// How long the request is that these bytes begin with; nothing as long as its head is not whole. Its body
+/// has the length that the head says last: the router writes its own line behind those that users choose.
 pub fn length_of(request: &[u8]) -> Option<usize> {
     let head = request.windows(4).position(|end| end == b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();

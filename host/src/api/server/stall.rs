@@ -20,7 +20,8 @@ use tokio::time::Sleep;
 /// Longest that is listened to a client that goes on sending behind its last answer. A second is many times
 /// the way there and back.
 const LINGER_MAX: Duration = Duration::from_secs(1);
-/// Most bytes of it that are read: four times the largest that may be sent here as long as nobody changes that.
+/// Most bytes of it that are read: four times the largest that may be sent here as long as nobody changes
+/// that.
 const LINGER_BYTES_MAX: usize = 32 << 20;
 /// So much of it is read at once.
 const LINGER_READ: usize = 16 << 10;

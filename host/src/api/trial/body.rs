@@ -28,7 +28,8 @@ pub struct TestIn {
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes the body, which is read field by field")]
 pub struct UnsavedIn {
-    /// As for `POST /subscriptions`. `name` and `events` may be missing; `key` and `enabled` mean nothing here.
+    /// As for `POST /subscriptions`. `name` and `events` may be missing; `key` and `enabled` mean nothing
+    /// here.
     #[schema(inline)]
     #[serde(flatten)]
     subscription: SubscriptionIn,

@@ -22,8 +22,8 @@ pub struct TestOut {
     error: Option<ErrorOut>,
     /// How long it took.
     duration_ms: Option<u32>,
-    /// What it means by the profile: `delivered`, `retry`, `throttle`, `fail`, `hold` or `disable`; `filtered`
-    /// where a plugin filtered it.
+    /// What it means by the profile: `delivered`, `retry`, `throttle`, `fail`, `hold` or `disable`;
+    /// `filtered` where a plugin filtered it.
     verdict: &'static str,
     /// Why it means that, where it is not `delivered`.
     reason: Option<String>,
@@ -50,8 +50,8 @@ pub struct EventTried {
     /// Its type.
     #[serde(rename = "type")]
     event_type: String,
-    /// Where its payload is from: `given`, `event_type` (the tenant's own sample), `catalogue` (the built-in one
-    /// of the profile's name), `own_event` (one of Hookway's own) or `generic`.
+    /// Where its payload is from: `given`, `event_type` (the tenant's own sample), `catalogue` (the built-in
+    /// one of the profile's name), `own_event` (one of Hookway's own) or `generic`.
     #[schema(value_type = String)]
     sample: SampleFrom,
 }

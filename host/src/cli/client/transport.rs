@@ -9,9 +9,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client that sends these headers with every call.
 ///
-/// Certificates are checked against those of the machine. One that has none (a small image) must be able to ask
-/// a router how it is all the same, which mostly needs no certificate at all; there the roots that browsers have
-/// do.
+/// Certificates are checked against those of the machine. One that has none (a small image) must be able to
+/// ask a router how it is all the same, which mostly needs no certificate at all; there the roots that
+/// browsers have do.
 pub(super) fn of(headers: HeaderMap) -> reqwest::Result<reqwest::Client> {
     builder(headers.clone()).build().or_else(|_| {
         let roots = public_roots();

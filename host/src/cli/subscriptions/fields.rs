@@ -58,7 +58,8 @@ pub(in crate::cli) struct Fields {
     /// The part of these waits by which each may be shorter or longer, 0 to 0.5 [default: 0.2]
     #[arg(long, value_name = "PART", requires = "retry_waits")]
     pub(super) retry_jitter: Option<f64>,
-    /// The whole time for one attempt, 1 to 300, in place of its profile's; profile for the profile's own again
+    /// The whole time for one attempt, 1 to 300, in place of its profile's; profile for the profile's own
+    /// again
     #[arg(long, value_name = "SECONDS")]
     pub(super) timeout_seconds: Option<String>,
 }

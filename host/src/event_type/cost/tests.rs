@@ -1,4 +1,5 @@
-//! What is counted, what is refused, and that what passes is checked to its end: without the limits these tests would not end.
+//! What is counted, what is refused, and that what passes is checked to its end: without the limits these
+//! tests would not end.
 
 use std::fmt::Write as _;
 

@@ -259,7 +259,8 @@ impl Writer<'_> {
             return Ok(());
         }
         let text = str::from_utf8(text).unwrap_or_default();
-        // The grammar is Rust's too; what is too large for a double is infinite, and JavaScript writes `null`.
+        // The grammar is Rust's too; what is too large for a double is infinite, and JavaScript writes
+        // `null`.
         let number: f64 = text.parse().unwrap_or(f64::NAN);
         if number.is_finite() {
             let mut buffer = ryu_js::Buffer::new();

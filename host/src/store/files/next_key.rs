@@ -1,7 +1,7 @@
 //! The next key: what `secrets.key` becomes when everything is sealed anew.
 //!
-//! It lies beside the old one, synced with the directory, before the database changes, and takes its name after.
-//! So whatever a crash leaves, the key that opens the database is one of the two files.
+//! It lies beside the old one, synced with the directory, before the database changes, and takes its name
+//! after. So whatever a crash leaves, the key that opens the database is one of the two files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

@@ -5,7 +5,8 @@
 //! caller's task. A component is kept as long as a version or a subscription that names its digest
 //! uses it; the one statement that looks after that runs with every change that can end a use.
 //!
-//! Each row has a [`sum`], which is made anew from the row after each change; a row that is damaged is not changed.
+//! Each row has a [`sum`], which is made anew from the row after each change; a row that is damaged is not
+//! changed.
 
 use std::borrow::Cow;
 use std::num::NonZeroU16;

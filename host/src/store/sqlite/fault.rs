@@ -5,7 +5,8 @@
 //! nothing is tried again in this process and the next start decides by the WAL.
 //!
 //! A quota that is used up is a full disk with another number. SQLite tells the two apart: the one is
-//! `SQLITE_FULL`, the other a failed write. It leaves the file and the transaction the same way in both cases.
+//! `SQLITE_FULL`, the other a failed write. It leaves the file and the transaction the same way in both
+//! cases.
 
 use rusqlite::{ErrorCode, ffi};
 
@@ -42,9 +43,10 @@ fn wants_room(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Whether the write that has just failed on this thread did so for a quota. The write itself has set the thread's
-/// error, so it cannot be that of an earlier call; and where a later one has changed it, the write counts as any
-/// other that failed, which is the safe side. (`sqlite3_system_errno` tells the same, read a moment earlier.)
+/// Whether the write that has just failed on this thread did so for a quota. The write itself has set the
+/// thread's error, so it cannot be that of an earlier call; and where a later one has changed it, the write
+/// counts as any other that failed, which is the safe side. (`sqlite3_system_errno` tells the same, read a
+/// moment earlier.)
 fn quota_is_used_up() -> bool {
     std::io::Error::last_os_error().kind() == std::io::ErrorKind::QuotaExceeded
 }

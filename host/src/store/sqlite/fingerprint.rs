@@ -56,8 +56,8 @@ pub(super) fn of_event(event: &Event) -> Fingerprint {
     finish(hasher)
 }
 
-/// Of the row of an event: its content, and everything else of it that is ever shown or sent. Bytes are wrong too
-/// where they are right and stand under another id, or say another time.
+/// Of the row of an event: its content, and everything else of it that is ever shown or sent. Bytes are wrong
+/// too where they are right and stand under another id, or say another time.
 pub(super) fn of_event_row(event: &Event, matched: u32, content: &Fingerprint) -> Fingerprint {
     let mut hasher = Sha256::new();
     hasher.update(content);

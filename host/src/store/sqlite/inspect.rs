@@ -1,8 +1,8 @@
 //! How the database is, at a glance: what the store itself can say of it in a moment.
 //!
 //! The same checks serve a running router, which asks one of its readers, and a data directory that nobody
-//! serves ([`Stopped`]), which is locked for as long as somebody looks, opened for reading only and changed in
-//! nothing. A database that would be refused at the start is refused here with the same words.
+//! serves ([`Stopped`]), which is locked for as long as somebody looks, opened for reading only and changed
+//! in nothing. A database that would be refused at the start is refused here with the same words.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The ledger's rows as the store reads and writes them.
 //!
-//! Whoever reads a row reads all of it, because only then its [`sum`] tells whether it is what was written. One
-//! that is not is never acted on: nobody can say to whom it would go, or when.
+//! Whoever reads a row reads all of it, because only then its [`sum`] tells whether it is what was written.
+//! One that is not is never acted on: nobody can say to whom it would go, or when.
 
 use std::sync::LazyLock;
 
@@ -64,7 +64,8 @@ pub(super) fn read(row: &Row<'_>) -> Result<Pending> {
     }
 }
 
-/// What a row is called that is not what was written. Its number is where it is found, so it is the best name.
+/// What a row is called that is not what was written. Its number is where it is found, so it is the best
+/// name.
 fn name_of(row: &Row<'_>) -> Result<String> {
     let request: i64 = row.get(0)?;
     Ok(match row.get::<_, i64>(1) {
@@ -188,8 +189,8 @@ pub(super) fn entry_of(conn: &Connection, row: &Row<'_>) -> Result<Entry> {
     })
 }
 
-/// The statements that change a row. The last value of each is what the new values come to in its sum, or in case
-/// of a sibling what makes it another than the first row's.
+/// The statements that change a row. The last value of each is what the new values come to in its sum, or in
+/// case of a sibling what makes it another than the first row's.
 pub(super) static RENDERED: LazyLock<String> = LazyLock::new(|| {
     use Moving::{DueAt, Runs, Stage, Throttles, Tries};
     format!(

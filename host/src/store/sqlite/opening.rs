@@ -1,10 +1,10 @@
 //! Opening a data directory: what must hold before the store serves.
 //!
-//! In this order, each step refusing with a reason before anything is changed: the SQLite in the
-//! binary is new enough, the directory is ours alone, there is a key, the database is where it was (one
-//! that is gone is never made anew), it is ours and not newer than we are, its structure is whole, the key
-//! fits it. Then the next epoch is taken and the greatest number of an id noted ([`reach`]), which is also the
-//! proof that the file can be written and synced.
+//! In this order, each step refusing with a reason before anything is changed: the SQLite in the binary is
+//! new enough, the directory is ours alone, there is a key, the database is where it was (one that is gone is
+//! never made anew), it is ours and not newer than we are, its structure is whole, the key fits it. Then the
+//! next epoch is taken and the greatest number of an id noted ([`reach`]), which is also the proof that the
+//! file can be written and synced.
 
 use std::path::{Path, PathBuf};
 
@@ -199,7 +199,8 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     })
 }
 
-/// SQLite makes a database of a file that is missing or empty, and throws the log beside it away. That is right once.
+/// SQLite makes a database of a file that is missing or empty, and throws the log beside it away. That is
+/// right once.
 fn never_anew(dir: &DataDir, path: &Path) -> Result<(), OpenError> {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     if length(path) > 0 {
@@ -250,8 +251,8 @@ pub(super) fn key_fits(conn: &Connection, vault: &Vault) -> Result<bool, Error> 
     Ok(opened.is_some_and(|opened| opened.as_slice() == CANARY))
 }
 
-/// Takes the next epoch and brings the greatest number of an id up to date. The first time it also leaves the canary by which a wrong key is noticed,
-/// the secret for keys that were seen, and the default tenant.
+/// Takes the next epoch and brings the greatest number of an id up to date. The first time it also leaves the
+/// canary by which a wrong key is noticed, the secret for keys that were seen, and the default tenant.
 fn take_over(conn: &mut Connection, vault: &Vault, now: Timestamp) -> Result<(i64, Keyed), OpenError> {
     let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let get = |name: &str| {

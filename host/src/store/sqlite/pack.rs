@@ -4,9 +4,9 @@
 //! (`NULL`), which is what most rows have; nothing here parses or writes JSON.
 //!
 //! Lists of pairs are headers nearly always, the same few names in every row. So a pair begins with a byte
-//! that no length begins with (a text of 2 GiB does not fit into a row): a well-known name is that byte alone,
-//! any other is [`OTHER`] and its text; the texts behind it have lengths of one byte where that is enough.
-//! Pairs of before, two texts as above, are read as they are.
+//! that no length begins with (a text of 2 GiB does not fit into a row): a well-known name is that byte
+//! alone, any other is [`OTHER`] and its text; the texts behind it have lengths of one byte where that is
+//! enough. Pairs of before, two texts as above, are read as they are.
 
 use crate::store::{Error, Result};
 

@@ -13,9 +13,9 @@
 //! - A number of anything else raises `owner.newest` when it is used: subscriptions, tenants, keys and
 //!   whatever can be removed.
 //!
-//! At the start `owner.newest` is brought up to date, before a number can be used. The row of the open segment
-//! is not: its bounds and what has come since it was written are read from its tables into memory, and stand
-//! in its row when it is closed.
+//! At the start `owner.newest` is brought up to date, before a number can be used. The row of the open
+//! segment is not: its bounds and what has come since it was written are read from its tables into memory,
+//! and stand in its row when it is closed.
 
 use rusqlite::{Connection, OptionalExtension as _};
 

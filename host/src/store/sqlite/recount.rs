@@ -111,7 +111,8 @@ fn structure(conn: &Connection, after: &str) -> Result<Stride> {
     Ok(stride)
 }
 
-/// A page of the ledger: each row is what was written, and has its event, its request where plugins made one, and its siblings.
+/// A page of the ledger: each row is what was written, and has its event, its request where plugins made one,
+/// and its siblings.
 fn ledger_page(conn: &Connection, after: i64) -> Result<Stride> {
     let mut stride = Stride::new(Area::Ledger);
     let all = segments::load(conn)?;

@@ -1,8 +1,8 @@
 //! Sealing everything anew under another key, for one that has become known.
 //!
 //! Under the lock of the data directory, so no router serves. What is sealed changes in one transaction, the
-//! canary with it: it tells which key the database belongs to, whatever a crash left ([`settled`]). The next key
-//! is on the disk before that transaction and takes the name of the old one behind it.
+//! canary with it: it tells which key the database belongs to, whatever a crash left ([`settled`]). The next
+//! key is on the disk before that transaction and takes the name of the old one behind it.
 
 use std::path::Path;
 

@@ -70,7 +70,8 @@ impl Finished {
         })
     }
 
-    /// Whether the row is what was written; of one that was written before there were sums, that cannot be told.
+    /// Whether the row is what was written; of one that was written before there were sums, that cannot be
+    /// told.
     fn fits(&self, row: &Row<'_>) -> Result<bool> {
         let Some(sum) = row.get(15)? else {
             return Ok(true);

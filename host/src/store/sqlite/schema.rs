@@ -1,9 +1,9 @@
 //! The schema of what grows, and what every connection gets.
 //!
-//! What grows with time lies in tables that are dropped whole: segments (`event_<n>` and its
-//! companions) and rolling tables of keys that were seen (`seen_<n>`, `call_<n>`, `order_<n>`). Their columns are
-//! fixed here. All other tables are made by the [`migrations`], which also bring the ones of earlier
-//! versions to what is written here. A database from a newer Hookway is refused.
+//! What grows with time lies in tables that are dropped whole: segments (`event_<n>` and its companions) and
+//! rolling tables of keys that were seen (`seen_<n>`, `call_<n>`, `order_<n>`). Their columns are fixed here.
+//! All other tables are made by the [`migrations`], which also bring the ones of earlier versions to what is
+//! written here. A database from a newer Hookway is refused.
 
 use rusqlite::Connection;
 
@@ -175,8 +175,8 @@ pub(super) struct Index {
     pub(super) sql: String,
 }
 
-/// The indexes that a segment gets when it is sealed: history is found by them, and nothing pays for them while
-/// the segment is written.
+/// The indexes that a segment gets when it is sealed: history is found by them, and nothing pays for them
+/// while the segment is written.
 pub(super) fn segment_indexes(n: i64) -> [Index; 6] {
     let index = |kind: &str, name: &str, of: &str| {
         let name = format!("{kind}_{n}_{name}");
@@ -245,8 +245,8 @@ pub(super) fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "query_only", true)
 }
 
-/// Changes to the write-ahead log and gives the mode that there is then. The change is written when the statement
-/// ends, which is after its row: who stops at the row never hears that it failed.
+/// Changes to the write-ahead log and gives the mode that there is then. The change is written when the
+/// statement ends, which is after its row: who stops at the row never hears that it failed.
 fn use_log(conn: &Connection) -> rusqlite::Result<String> {
     let mut statement = conn.prepare("PRAGMA journal_mode = WAL")?;
     let mut rows = statement.query([])?;

@@ -1,8 +1,8 @@
 //! Sealing: a segment that is full gets its indexes, one after another.
 //!
-//! Making one reads the whole segment and holds the writer for some ten milliseconds, so how often that may be
-//! is for the caller to say. Nothing depends on it but the speed of a search: a segment that never gets its
-//! indexes, because it is dropped before, has saved them.
+//! Making one reads the whole segment and holds the writer for some ten milliseconds, so how often that may
+//! be is for the caller to say. Nothing depends on it but the speed of a search: a segment that never gets
+//! its indexes, because it is dropped before, has saved them.
 
 use std::sync::Arc;
 

@@ -4,10 +4,10 @@
 //! ingest slow and writes several times what came. So ids of producers are written one after another into a
 //! row of tables, each for a sixth of the window; [`keys`] knows where in them a key is. A table is dropped
 //! whole when the youngest key in it has left the window. (`Idempotency-Key`s are few, and their tables are
-//! found by key; so are all tables of before version 4, until they have left.) Time is compared exactly: a key
-//! that is still stored but older than the window was not seen. Namespaces are apart: an id never meets an
-//! `Idempotency-Key`. Each series has tables of its own, because its window is: with one row of tables, two
-//! windows in turns would open a table with every call. The series are numbered together.
+//! found by key; so are all tables of before version 4, until they have left.) Time is compared exactly: a
+//! key that is still stored but older than the window was not seen. Namespaces are apart: an id never meets
+//! an `Idempotency-Key`. Each series has tables of its own, because its window is: with one row of tables,
+//! two windows in turns would open a table with every call. The series are numbered together.
 
 mod build;
 mod filter;
@@ -137,8 +137,8 @@ pub(super) fn event(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result
     Ok(None)
 }
 
-/// The latest entry of a key in a table, with when it was written. Where there is none, which is nearly always,
-/// memory says so.
+/// The latest entry of a key in a table, with when it was written. Where there is none, which is nearly
+/// always, memory says so.
 fn look(work: &Work<'_>, table: &Table, key: &Fingerprint) -> Result<Option<(i64, SeenEvent)>> {
     let (n, tag) = (table.n, tag_of(key));
     if table.layout == Layout::ByKey {
@@ -197,8 +197,8 @@ pub(super) fn call(work: &Work<'_>, key: &Fingerprint, asks: &Accept) -> Result<
     Ok(None)
 }
 
-/// Opens the next table of the series when its newest is a sixth of the window old. One that was opened as far
-/// ahead of now, before the clock was set back, would not be for as long; it is followed by another too.
+/// Opens the next table of the series when its newest is a sixth of the window old. One that was opened as
+/// far ahead of now, before the clock was set back, would not be for as long; it is followed by another too.
 fn newest(work: &mut Work<'_>, asks: &Accept) -> Result<i64> {
     let Accept {
         now, window, series, ..

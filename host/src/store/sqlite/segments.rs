@@ -1,10 +1,10 @@
 //! Segments: which there are, and where in them a row can be.
 //!
-//! A segment is a set of tables that is written until it has reached a size, then gets its indexes,
-//! and is dropped whole in the end. The row of each says which id numbers its tables can hold, so
-//! that a look-up asks few of them. That of the open one is written only now and then, for its bounds
-//! change with every transaction: until it is closed, any number can be in it. An event and a request lie in one place; while a segment is
-//! leaving they may lie in two, with the same content.
+//! A segment is a set of tables that is written until it has reached a size, then gets its indexes, and is
+//! dropped whole in the end. The row of each says which id numbers its tables can hold, so that a look-up
+//! asks few of them. That of the open one is written only now and then, for its bounds change with every
+//! transaction: until it is closed, any number can be in it. An event and a request lie in one place; while a
+//! segment is leaving they may lie in two, with the same content.
 
 use rusqlite::Connection;
 

@@ -1,19 +1,19 @@
 //! Sums: by them a row tells that its values are not those that were written.
 //!
-//! SQLite has no checksums of its pages. What is delivered has a hash of its own ([`super::fingerprint`]); every
-//! other row that is shown or acted on has a sum of its other values in its last column, four bytes long. It is
-//! there against disks and memory that change bytes, not against people: whoever can write the file can write
-//! sums too.
+//! SQLite has no checksums of its pages. What is delivered has a hash of its own ([`super::fingerprint`]);
+//! every other row that is shown or acted on has a sum of its other values in its last column, four bytes
+//! long. It is there against disks and memory that change bytes, not against people: whoever can write the
+//! file can write sums too.
 //!
-//! A row that is written once, or rarely, has the sum of its values in their order ([`of`]). Rows of the ledger
-//! change often, and what changes them does not read them. Their sum is therefore linear in what changes: each of
-//! these values is multiplied by a number of its own, modulo a prime, and the statement that changes a value moves
-//! the sum by the difference ([`moved`]). Nothing has to be read for that, and the difference that damage made
-//! stays in the sum: no later change makes a damaged row look whole, and neither does the row of the delivery that
-//! a row of the ledger becomes.
+//! A row that is written once, or rarely, has the sum of its values in their order ([`of`]). Rows of the
+//! ledger change often, and what changes them does not read them. Their sum is therefore linear in what
+//! changes: each of these values is multiplied by a number of its own, modulo a prime, and the statement that
+//! changes a value moves the sum by the difference ([`moved`]). Nothing has to be read for that, and the
+//! difference that damage made stays in the sum: no later change makes a damaged row look whole, and neither
+//! does the row of the delivery that a row of the ledger becomes.
 //!
-//! One number that changed of those that are multiplied is always noticed; anything else is missed once in two
-//! thousand million times.
+//! One number that changed of those that are multiplied is always noticed; anything else is missed once in
+//! two thousand million times.
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Params, Row, Statement, ToSql, params_from_iter};
@@ -214,8 +214,8 @@ pub(super) fn siblings(siblings: Option<&[u8]>) -> i64 {
     hasher.finish()
 }
 
-/// What the sum of a sibling has more than that of its delivery's first row, whose siblings these are, as long as
-/// all else is the same.
+/// What the sum of a sibling has more than that of its delivery's first row, whose siblings these are, as
+/// long as all else is the same.
 pub(super) fn sibling(first: i64, request: i64, siblings_of_first: Option<&[u8]>) -> i64 {
     (product(REQUEST, request) - product(REQUEST, first) - siblings(siblings_of_first)) % MODULUS
 }
@@ -273,8 +273,8 @@ impl<'a> Fixed<'a> {
         (self.sum() + Moving::DueAt.of(due_at)) % MODULUS
     }
 
-    /// The sum of the row of an ended delivery. `end` is that of what it says of its end: state, time, reason,
-    /// parts, cause and code.
+    /// The sum of the row of an ended delivery. `end` is that of what it says of its end: state, time,
+    /// reason, parts, cause and code.
     pub(super) fn in_history(&self, attempts: i64, runs: i64, rendered: bool, end: i64) -> i64 {
         let moving = moving(&[
             (Moving::Attempts, attempts),
@@ -295,8 +295,9 @@ pub(super) fn of_columns(row: &Row<'_>, columns: &[usize]) -> rusqlite::Result<i
     Ok(hasher.finish())
 }
 
-/// SQL for the sum of the row of a delivery that ends, of its one row in the ledger. The expressions are `end` of
-/// [`ending`], and how many runs it had. A stage that is another than accepted and rendered ends no such delivery.
+/// SQL for the sum of the row of a delivery that ends, of its one row in the ledger. The expressions are
+/// `end` of [`ending`], and how many runs it had. A stage that is another than accepted and rendered ends no
+/// such delivery.
 pub(super) fn from_ledger(end: &str, runs: &str) -> String {
     let left = sql_of(&Moving::IN_LEDGER_ONLY);
     format!(
@@ -305,8 +306,8 @@ pub(super) fn from_ledger(end: &str, runs: &str) -> String {
     )
 }
 
-/// What the end of a delivery adds to its sum: what it says (state, time, reason, parts, cause and code), and its
-/// last attempt, if that ended it.
+/// What the end of a delivery adds to its sum: what it says (state, time, reason, parts, cause and code), and
+/// its last attempt, if that ended it.
 pub(super) const fn ending(said: i64, by_an_attempt: bool) -> i64 {
     said + if by_an_attempt {
         Moving::Attempts.weight()
@@ -320,8 +321,8 @@ pub(super) const fn agree(stored: i64, expected: i64) -> bool {
     stored.rem_euclid(MODULUS) == expected.rem_euclid(MODULUS)
 }
 
-/// Gives the rows of a table that fit a condition their sum, whatever they had. For tables whose last column is
-/// the sum, and that are written rarely.
+/// Gives the rows of a table that fit a condition their sum, whatever they had. For tables whose last column
+/// is the sum, and that are written rarely.
 pub(super) fn give(
     conn: &Connection,
     table: &str,

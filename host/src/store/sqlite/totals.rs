@@ -1,9 +1,9 @@
 //! What everybody may know of the writer: totals of what was committed since the store was opened, whether
 //! there was room, and that a segment was closed.
 //!
-//! The totals only grow, for metrics. They are moved with the counters, in the transaction in which it happens, and told after its commit: what is
-//! undone is not counted. (The counters in the database say how things stand, so they go back where a dead
-//! letter is sent again; these do not.)
+//! The totals only grow, for metrics. They are moved with the counters, in the transaction in which it
+//! happens, and told after its commit: what is undone is not counted. (The counters in the database say how
+//! things stand, so they go back where a dead letter is sent again; these do not.)
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -1,9 +1,9 @@
 //! A run in the making: slice by slice, one with each transaction.
 //!
 //! First its keys are written in order, from an index in memory or from the runs that it is to take the place
-//! of; then its filter; with the last part of that it counts. How far it is moves on only when a transaction was
-//! committed: one that was undone is written once more. The filter may know keys of such a one already, which
-//! is why it may: they come again.
+//! of; then its filter; with the last part of that it counts. How far it is moves on only when a transaction
+//! was committed: one that was undone is written once more. The filter may know keys of such a one already,
+//! which is why it may: they come again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -102,7 +102,8 @@ impl Build {
         (self.place != Place::Begin).then_some(self.run.n)
     }
 
-    /// Goes on for so many steps, in the transaction that is under way. Gives how far it is if that is committed.
+    /// Goes on for so many steps, in the transaction that is under way. Gives how far it is if that is
+    /// committed.
     pub(super) fn step(&mut self, conn: &Connection, steps: usize) -> Result<Place> {
         match self.place {
             Place::Begin => {

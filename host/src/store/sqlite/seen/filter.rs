@@ -63,7 +63,8 @@ impl Filter {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// What [`Self::part`] gave, one after another, of a filter for so many keys; nothing where it is not that.
+    /// What [`Self::part`] gave, one after another, of a filter for so many keys; nothing where it is not
+    /// that.
     pub(super) fn from_bytes(bytes: &[u8], keys: usize) -> Option<Self> {
         let (found, rest) = bytes.as_chunks::<8>();
         let wanted = words(keys);

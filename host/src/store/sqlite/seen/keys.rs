@@ -3,9 +3,10 @@
 //! A table is written at its end, which costs next to nothing, and an index in memory says where in it the
 //! last keys are. So many of them are *sealed*: written once more, in order, as a [`Run`] with a filter, and
 //! the index makes way. Runs are *merged* as [`plan`] says, and what was merged is removed. One of these
-//! things is done with each transaction, a slice of it in proportion to the keys that the transaction brought.
-//! So memory is bounded (for each series an index for what grows and one for what is being sealed, and a byte
-//! for each key in the window), and a new key is looked for in a few filters however many keys there are.
+//! things is done with each transaction, a slice of it in proportion to the keys that the transaction
+//! brought. So memory is bounded (for each series an index for what grows and one for what is being sealed,
+//! and a byte for each key in the window), and a new key is looked for in a few filters however many keys
+//! there are.
 //!
 //! What is here follows the commits: keys of a transaction that is under way are with its
 //! [`Work`](crate::store::sqlite::work::Work). A merge that a crash interrupts begins anew.

@@ -1,8 +1,9 @@
 //! Which runs of a table are merged next. Pure.
 //!
-//! Runs of one level are about as long as one another, and each is several times as long as those of the level
-//! below (O'Neil et al., "The log-structured merge-tree", 1996). So a key is written once for each level, and
-//! of each level there are only a few: how many runs a table has grows with the logarithm of its keys.
+//! Runs of one level are about as long as one another, and each is several times as long as those of the
+//! level below (O'Neil et al., "The log-structured merge-tree", 1996). So a key is written once for each
+//! level, and of each level there are only a few: how many runs a table has grows with the logarithm of its
+//! keys.
 
 use std::ops::Range;
 

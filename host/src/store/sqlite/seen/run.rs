@@ -3,8 +3,8 @@
 //! Each has a table of its own (`order_<n>`), which was written from left to right, a row of `seen_run` and a
 //! filter in memory and in `seen_filter`. It counts when it is whole; until then the runs that it is made of
 //! do, or an index in memory. What is not whole at a start was being made, and is removed as what was merged
-//! is: slice by slice, because even to drop a table SQLite reads each page of it. There is `order_<n>` exactly
-//! when there is its row.
+//! is: slice by slice, because even to drop a table SQLite reads each page of it. There is `order_<n>`
+//! exactly when there is its row.
 
 use std::collections::BTreeMap;
 

@@ -186,8 +186,8 @@ struct Entry {
     event: i64,
 }
 
-/// Whatever comes when: each answer is the one of a plain map. What the clock calls young but really is older than
-/// the shortest window may have been forgotten, and nothing else.
+/// Whatever comes when: each answer is the one of a plain map. What the clock calls young but really is older
+/// than the shortest window may have been forgotten, and nothing else.
 #[test]
 fn every_answer_is_that_of_a_map() {
     let (mut house, mut dice) = (House::new(), Dice(7));

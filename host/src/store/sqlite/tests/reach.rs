@@ -230,7 +230,8 @@ async fn nothing_but_rows_is_written_with_most_transactions() {
     assert_eq!(reach::of_segment(&directory.database(), 1), Ok(Some((low, high))));
 }
 
-/// A store with a closed segment, and an open one with rows of both; their first delivery and the event behind.
+/// A store with a closed segment, and an open one with rows of both; their first delivery and the event
+/// behind.
 async fn two_segments(directory: &Directory, maker: &Maker) -> (SqliteStore, Pending, EventId) {
     let store = directory.sqlite();
     accept(

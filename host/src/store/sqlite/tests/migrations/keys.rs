@@ -5,8 +5,8 @@ use rusqlite::params;
 use super::super::super::schema;
 use super::super::*;
 
-/// Makes a database of today one of version 5: its tables of keys have an order each, and the filter of it if it
-/// is whole. Gives the tables.
+/// Makes a database of today one of version 5: its tables of keys have an order each, and the filter of it if
+/// it is whole. Gives the tables.
 pub(super) fn as_version_5(directory: &Directory) -> Vec<i64> {
     let conn = directory.database();
     let numbers = |sql: &str| -> Vec<i64> {
