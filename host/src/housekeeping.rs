@@ -76,21 +76,28 @@ struct Times {
 }
 
 impl Times {
-    /// Something was done, from then until now.
-    fn after(&mut self, done: Due, unindexed: bool, began: Timestamp, now: Timestamp) {
-        let took = now.since(began);
-        let mut rested = now;
+    /// Something was done and took so long, until now.
+    fn after(&mut self, done: Due, unindexed: bool, took: Duration, now: Timestamp) {
+        let rested = |share: u32| now.plus(took.saturating_mul(share).min(EVERY));
+        let mut index = now;
         match done {
-            Due::Round => self.round = began.plus(EVERY),
-            Due::History => self.history = now.plus(took * REST_PER_WORK),
+            Due::Round => self.round = now.plus(EVERY),
+            Due::History => self.history = rested(REST_PER_WORK),
             Due::Index => {
                 self.index = None;
-                rested = now.plus(took * REST_PER_INDEX);
+                index = rested(REST_PER_INDEX);
             }
         }
         if unindexed {
-            self.index.get_or_insert(rested);
+            self.index.get_or_insert(index);
         }
+    }
+
+    /// The clock was set back: what is waited for comes as if it had not been.
+    fn set_back(&mut self, by: Duration) {
+        self.round = self.round.minus(by);
+        self.history = self.history.minus(by);
+        self.index = self.index.map(|at| at.minus(by));
     }
 }
 
@@ -99,26 +106,32 @@ impl Housekeeping {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut due = Due::Round;
         let mut times = Times::default();
+        let mut set_back = self.clock.set_back_so_far();
         loop {
-            let began = self.clock.now();
+            let began = self.clock.mark();
             // A segment may have been closed, which has no indexes yet.
-            let unindexed = match due {
-                Due::Round => self.round().await.map(|()| true),
-                Due::History => self.expire().await.map(|()| true),
-                Due::Index => self.store.index_history().await,
+            let (done, unindexed) = match due {
+                Due::Round => (self.round().await, true),
+                Due::History => (self.expire().await, true),
+                Due::Index => match self.store.index_history().await {
+                    Ok(unindexed) => (Ok(()), unindexed),
+                    Err(error) => (Err(error), false),
+                },
             };
-            let unindexed = unindexed.unwrap_or_else(|error| {
+            if let Err(error) = done {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "housekeeping could not finish its round"
                 );
-                false
-            });
-            times.after(due, unindexed, began, self.clock.now());
+            }
+            times.after(due, unindexed, self.clock.since(began), self.clock.now());
             due = tokio::select! {
                 due = self.next_due(&times) => due,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            let so_far = self.clock.set_back_so_far();
+            times.set_back(so_far.saturating_sub(set_back));
+            set_back = so_far;
         }
     }
 
@@ -239,21 +252,28 @@ mod tests {
     fn it_rests_after_what_it_did() {
         let at = Timestamp::from_millis;
         let mut times = Times::default();
-        times.after(Due::Round, true, at(1_000), at(1_500));
-        let next_round = at(1_000).plus(EVERY);
+        let millis = Duration::from_millis;
+        times.after(Due::Round, true, millis(500), at(1_500));
+        let next_round = at(1_500).plus(EVERY);
         assert_eq!((times.round, times.history), (next_round, Timestamp::default()));
         assert_eq!(times.index, Some(at(1_500)), "an index may be missing");
         // One that took 10 ms is followed by another one 2.5 s later, whatever else is done meanwhile.
-        times.after(Due::Index, true, at(2_000), at(2_010));
+        times.after(Due::Index, true, millis(10), at(2_010));
         assert_eq!(times.index, Some(at(4_510)));
-        times.after(Due::History, true, at(3_000), at(3_100));
+        times.after(Due::History, true, millis(100), at(3_100));
         assert_eq!((times.round, times.history), (next_round, at(3_500)));
         assert_eq!(times.index, Some(at(4_510)));
-        times.after(Due::Index, false, at(4_510), at(4_511));
+        times.after(Due::Index, false, millis(1), at(4_511));
         assert_eq!(times.index, None);
-        // What fails is not tried at once, and again after the next segment.
-        times.after(Due::History, false, at(5_000), at(5_000));
-        assert_eq!(times.index, None);
+        // However long it took, it goes on with the next round.
+        times.after(Due::Index, true, millis(60_000), at(5_000));
+        assert_eq!(times.index, Some(at(5_000).plus(EVERY)));
+        times.set_back(millis(1_000));
+        assert_eq!(times.round, at(500).plus(EVERY));
+        assert_eq!(
+            (times.history, times.index),
+            (at(2_500), Some(at(4_000).plus(EVERY)))
+        );
     }
 
     #[test]
