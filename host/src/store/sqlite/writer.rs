@@ -39,6 +39,10 @@ const QUEUE_FOR_OUTCOMES: usize = 2_048;
 /// Bytes that may wait, by what the commands say of themselves.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// After one that found no room, so many transactions write nothing but what they were asked for: what is left
+/// is for them, and putting ids in order can wait.
+const TRANSACTIONS_ALONE: u16 = 1_000;
+
 /// What a command is about; it decides who goes first when there is not room for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -203,6 +207,8 @@ struct Writer {
     readers: Arc<Readers>,
     /// Whether the last one did; that one did not is said once.
     checkpoints_find_room: bool,
+    /// Transactions with which ids are not put in order, because there was no room.
+    alone: u16,
     receiver: Receiver<Message>,
     answers: Answers,
     pressure: Arc<Pressure>,
@@ -248,6 +254,7 @@ pub(super) fn start(
         checkpoints,
         readers,
         checkpoints_find_room: true,
+        alone: 0,
         receiver,
         answers: Answers::start(),
         pressure: Arc::clone(&pressure),
@@ -351,7 +358,12 @@ impl Writer {
             }
             Err(error) => error,
         };
-        self.told.found_room(!matches!(error, Error::Full(_)));
+        if matches!(error, Error::Full(_)) {
+            self.told.found_room(false);
+            self.alone = TRANSACTIONS_ALONE;
+        } else {
+            self.told.found_room(true);
+        }
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
             return self.refuse_all(batch, &error);
         }
@@ -382,7 +394,11 @@ impl Writer {
             command.apply(&mut work)?;
         }
         let tally = work.finish()?;
-        let beside = self.keys.step(&self.conn, &tally.seen, tally.fresh.len())?;
+        let beside = match self.alone {
+            0 => self.keys.step(&self.conn, &tally.seen, tally.fresh.len())?,
+            _ => None,
+        };
+        self.alone = self.alone.saturating_sub(1);
         transaction.commit()?;
         self.committed(tally, beside);
         Ok(())

@@ -129,11 +129,6 @@ impl Keys {
         self.tables.get(place)
     }
 
-    /// Whether runs are to be removed.
-    pub(super) const fn are_leaving(&self) -> bool {
-        !self.leaving.is_empty()
-    }
-
     /// Does what is due beside, in the transaction that is under way and has brought so many keys. Nothing
     /// where there is nothing to be done.
     pub(in crate::store::sqlite) fn step(
