@@ -29,7 +29,8 @@ const CANDIDATES_MAX: usize = 64;
 const LEDGER_PAGE: usize = 20_000;
 /// Events, requests or deliveries carried in one transaction.
 const CARRIED_AT_ONCE: usize = 64;
-/// A segment with no more pending events than this is always worth dropping.
+/// An old segment with no more pending events than this is always worth dropping. (Where there is too much of
+/// history, one that is all pending is not: what is carried is as large.)
 const CARRY_ANYWAY: usize = 64;
 /// Steps of forgetting keys in one call.
 const FORGET_STEPS: usize = 64;
@@ -109,13 +110,21 @@ fn close_where_old(work: &mut Work<'_>, now: Timestamp, retention: Retention) ->
     }
 }
 
+/// Whether a segment is older than history may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Old,
+    /// It is not, but there is too much of it.
+    Young,
+}
+
 /// Which segments leave in this call, oldest first.
 async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) -> Result<Vec<i64>> {
     let all = readers.read(segments::load).await?;
     let mut bytes = 0_u64;
     // Each was closed before those that are newer, whatever a clock said that has been set back since.
     let mut closed_at: Option<Timestamp> = None;
-    let mut candidates: Vec<Segment> = Vec::new();
+    let mut candidates: Vec<(Segment, Age)> = Vec::new();
     for segment in all {
         bytes = bytes.saturating_add(segment.bytes);
         let own = segment.closed_at.map(Timestamp::from_millis);
@@ -127,7 +136,7 @@ async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) ->
             Phase::Leaving => true,
         };
         if may_go {
-            candidates.push(segment);
+            candidates.push((segment, if old { Age::Old } else { Age::Young }));
         }
     }
     candidates.reverse();
@@ -135,12 +144,13 @@ async fn choose(readers: &Arc<Readers>, now: Timestamp, retention: Retention) ->
     if candidates.is_empty() {
         return Ok(Vec::new());
     }
-    let mut needed = search(readers, candidates.clone()).await?;
+    let segments = candidates.iter().map(|(segment, _)| *segment).collect();
+    let mut needed = search(readers, segments).await?;
     let mut chosen = Vec::new();
-    for Segment { n, phase, .. } in candidates {
+    for (Segment { n, phase, .. }, age) in candidates {
         let pending = needed.remove(&n).map_or(0, |needed| needed.events.len());
         let worth_it = phase == Phase::Leaving
-            || pending <= CARRY_ANYWAY
+            || age == Age::Old && pending <= CARRY_ANYWAY
             || pending <= readers.read(move |conn| count_what_came(conn, n)).await? / 2;
         if worth_it {
             chosen.push(n);

@@ -210,7 +210,7 @@ fn read_chunk(
         Some(segment) => {
             let mut found = String::new();
             // Only a sealed one has indexes; asked of another, SQL would search without a bound.
-            if matches!(segment.phase, Phase::Sealed | Phase::Leaving) {
+            if segment.phase == Phase::Sealed {
                 if let Some(subscription) = query.subscription {
                     found.push_str(" AND subscription = ?");
                     values.push(subscription.number().into());
