@@ -81,7 +81,7 @@ impl Times {
         let rested = |share: u32| now.plus(took.saturating_mul(share).min(EVERY));
         let mut index = now;
         match done {
-            Due::Round => self.round = now.plus(EVERY),
+            Due::Round => {}
             Due::History => self.history = rested(REST_PER_WORK),
             Due::Index => {
                 self.index = None;
@@ -108,7 +108,11 @@ impl Housekeeping {
         let mut times = Times::default();
         let mut set_back = self.clock.set_back_so_far();
         loop {
-            let began = self.clock.mark();
+            let (began, mark) = (self.clock.now(), self.clock.mark());
+            if let Due::Round = due {
+                // What became due while it runs is for the next one.
+                times.round = began.plus(EVERY);
+            }
             // A segment may have been closed, which has no indexes yet.
             let (done, unindexed) = match due {
                 Due::Round => (self.round().await, true),
@@ -124,7 +128,7 @@ impl Housekeeping {
                     "housekeeping could not finish its round"
                 );
             }
-            times.after(due, unindexed, self.clock.since(began), self.clock.now());
+            times.after(due, unindexed, self.clock.since(mark), self.clock.now());
             due = tokio::select! {
                 due = self.next_due(&times) => due,
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -254,22 +258,21 @@ mod tests {
         let mut times = Times::default();
         let millis = Duration::from_millis;
         times.after(Due::Round, true, millis(500), at(1_500));
-        let next_round = at(1_500).plus(EVERY);
-        assert_eq!((times.round, times.history), (next_round, Timestamp::default()));
+        assert_eq!(times.history, Timestamp::default());
         assert_eq!(times.index, Some(at(1_500)), "an index may be missing");
         // One that took 10 ms is followed by another one 2.5 s later, whatever else is done meanwhile.
         times.after(Due::Index, true, millis(10), at(2_010));
         assert_eq!(times.index, Some(at(4_510)));
         times.after(Due::History, true, millis(100), at(3_100));
-        assert_eq!((times.round, times.history), (next_round, at(3_500)));
-        assert_eq!(times.index, Some(at(4_510)));
+        assert_eq!((times.history, times.index), (at(3_500), Some(at(4_510))));
         times.after(Due::Index, false, millis(1), at(4_511));
         assert_eq!(times.index, None);
         // However long it took, it goes on with the next round.
         times.after(Due::Index, true, millis(60_000), at(5_000));
         assert_eq!(times.index, Some(at(5_000).plus(EVERY)));
+        times.round = at(9_000);
         times.set_back(millis(1_000));
-        assert_eq!(times.round, at(500).plus(EVERY));
+        assert_eq!(times.round, at(8_000));
         assert_eq!(
             (times.history, times.index),
             (at(2_500), Some(at(4_000).plus(EVERY)))
