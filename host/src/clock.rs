@@ -5,7 +5,7 @@
 //! Sleeping is here too: a wait for a point in time wakes when the manual clock is moved past it.
 //!
 //! A clock can be set back. Whoever waits then is to wait for as long as was left and not for the
-//! difference as well; so the clock notes how far it was set back ([`Clock::set_back_so_far`]), and those
+//! difference as well; so the clock notes how far it was set back ([`Clock::follow`]), and those
 //! who keep times of their own follow it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -40,6 +40,24 @@ static BEGINNING: LazyLock<Instant> = LazyLock::new(monotonic_now);
 enum Source {
     System,
     Manual(Arc<Manual>),
+}
+
+/// How far a clock had been set back when somebody looked at it last.
+#[derive(Clone, Debug)]
+pub struct Following {
+    clock: Clock,
+    set_back: Duration,
+}
+
+impl Following {
+    /// Now, and how far the clock was set back since the last time: whoever keeps points in time moves them by
+    /// as much.
+    pub fn now(&mut self) -> (Timestamp, Duration) {
+        let (now, so_far) = (self.clock.now(), self.clock.set_back_so_far());
+        let by = so_far.saturating_sub(self.set_back);
+        self.set_back = so_far;
+        (now, by)
+    }
 }
 
 /// What was seen of the source, in milliseconds.
@@ -109,10 +127,17 @@ impl Clock {
         }
     }
 
-    /// How far the clock has been set back since it was made, all steps together. Whoever keeps points in
-    /// time moves them by as much as this has grown.
-    pub fn set_back_so_far(&self) -> Duration {
+    /// How far the clock has been set back since it was made, all steps together.
+    fn set_back_so_far(&self) -> Duration {
         Duration::from_millis(self.noted.back.load(Ordering::SeqCst).unsigned_abs())
+    }
+
+    /// For whoever keeps points in time: notes from now on what they have to be moved by.
+    pub fn follow(&self) -> Following {
+        Following {
+            clock: self.clone(),
+            set_back: self.set_back_so_far(),
+        }
     }
 
     /// This moment. A manual clock moves marks by what it was moved.

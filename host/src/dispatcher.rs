@@ -38,6 +38,7 @@ pub use stalled::Stalled;
 pub use tell::Told;
 pub use tools::{Steward, Stop, Stopped, Tools};
 
+use crate::clock::Following;
 use crate::delivery::Pending;
 use crate::event::Event;
 use crate::id::RequestId;
@@ -226,8 +227,8 @@ struct Running {
     asking: Vec<tokio::sync::oneshot::Sender<Load>>,
     stopping: bool,
     reading_from: Option<RequestId>,
-    /// How far the clock had been set back when the queue heard of it.
-    set_back: Duration,
+    /// What the queue has heard of the clock.
+    following: Following,
 }
 
 impl Loop {
@@ -245,7 +246,7 @@ impl Loop {
             asking: Vec::new(),
             stopping: false,
             reading_from: None,
-            set_back: tools.clock.set_back_so_far(),
+            following: tools.clock.follow(),
             tools: tools.clone(),
         };
         let mut changes = tools.registry.watch();

@@ -1,4 +1,5 @@
-//! What has to be done now and then: dropping old segments, and failing what was held too long.
+//! What has to be done now and then: dropping old segments, giving the others their indexes, and failing what
+//! was held too long.
 //!
 //! A round runs at the start and then every [`EVERY`], on the clock. History is looked after whenever a
 //! segment has been closed, too, so that it keeps up with whatever comes: the more is written, the more
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::activity::{Activity, Feed};
-use crate::clock::Clock;
+use crate::clock::{Clock, Following};
 use crate::delivery::{Cause, Change, Pending};
 use crate::id::RequestId;
 use crate::ingest::Ingest;
@@ -93,7 +94,13 @@ impl Times {
         }
     }
 
-    /// The clock was set back: what is waited for comes as if it had not been.
+    /// Now. Where the clock was set back, what is waited for comes as if it had not been.
+    fn follow(&mut self, following: &mut Following) -> Timestamp {
+        let (now, by) = following.now();
+        self.set_back(by);
+        now
+    }
+
     fn set_back(&mut self, by: Duration) {
         self.round = self.round.minus(by);
         self.history = self.history.minus(by);
@@ -106,16 +113,17 @@ impl Housekeeping {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut due = Due::Round;
         let mut times = Times::default();
-        let mut set_back = self.clock.set_back_so_far();
+        let mut following = self.clock.follow();
         loop {
-            let (began, mark) = (self.clock.now(), self.clock.mark());
-            if let Due::Round = due {
-                // What became due while it runs is for the next one.
-                times.round = began.plus(EVERY);
-            }
-            // A segment may have been closed, which has no indexes yet.
+            let began = times.follow(&mut following);
+            let mark = self.clock.mark();
             let (done, unindexed) = match due {
-                Due::Round => (self.round().await, true),
+                Due::Round => {
+                    // What becomes due while it runs is for the next one.
+                    times.round = began.plus(EVERY);
+                    (self.round().await, true)
+                }
+                // A segment was closed, which has no indexes yet.
                 Due::History => (self.expire().await, true),
                 Due::Index => match self.store.index_history().await {
                     Ok(unindexed) => (Ok(()), unindexed),
@@ -128,14 +136,12 @@ impl Housekeeping {
                     "housekeeping could not finish its round"
                 );
             }
-            times.after(due, unindexed, self.clock.since(mark), self.clock.now());
+            let now = times.follow(&mut following);
+            times.after(due, unindexed, self.clock.since(mark), now);
             due = tokio::select! {
                 due = self.next_due(&times) => due,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            let so_far = self.clock.set_back_so_far();
-            times.set_back(so_far.saturating_sub(set_back));
-            set_back = so_far;
         }
     }
 

@@ -15,11 +15,9 @@ use crate::time::Timestamp;
 impl Running {
     /// What time it is; the queue is told of a clock that was set back before anything is put into it.
     pub(super) fn follow_clock(&mut self) -> Timestamp {
-        let clock = &self.tools.clock;
-        let (now, so_far) = (clock.now(), clock.set_back_so_far());
-        if so_far > self.set_back {
-            self.queue.set_back(so_far - self.set_back);
-            self.set_back = so_far;
+        let (now, by) = self.following.now();
+        if !by.is_zero() {
+            self.queue.set_back(by);
         }
         now
     }

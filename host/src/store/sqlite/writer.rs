@@ -358,11 +358,10 @@ impl Writer {
             }
             Err(error) => error,
         };
-        if matches!(error, Error::Full(_)) {
-            self.told.found_room(false);
+        let full = matches!(error, Error::Full(_));
+        self.told.found_room(!full);
+        if full {
             self.alone = TRANSACTIONS_ALONE;
-        } else {
-            self.told.found_room(true);
         }
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
             return self.refuse_all(batch, &error);

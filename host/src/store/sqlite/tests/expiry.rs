@@ -1,14 +1,14 @@
 //! Expiry that is interrupted, and what it leaves in the file.
 
 use super::Directory;
-use crate::delivery::Next;
+use crate::delivery::{Next, Pending};
 use crate::store::Store;
 use crate::store::contract::{self, Backend, Maker, Size};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::writer::Kind;
 
-/// Events in several closed segments, of which the first delivery is pending and the second has ended.
-async fn segments(directory: &Directory) -> (SqliteStore, [crate::delivery::Pending; 2]) {
+/// Events in several closed segments, whose deliveries are all pending.
+async fn pending_segments(directory: &Directory) -> (SqliteStore, Maker, Vec<Pending>) {
     let maker = Maker::new();
     let store = directory.sqlite();
     let subscription = maker.subscription();
@@ -17,8 +17,18 @@ async fn segments(directory: &Directory) -> (SqliteStore, [crate::delivery::Pend
         contract::done(store.accept(maker.call(vec![new])).await.unwrap());
     }
     let rows = contract::all_pending(&store).await;
-    let ended = rows[1..].iter().map(|row| maker.attempted(row, Next::Delivered));
+    (store, maker, rows)
+}
+
+async fn deliver(store: &SqliteStore, maker: &Maker, rows: &[Pending]) {
+    let ended = rows.iter().map(|row| maker.attempted(row, Next::Delivered));
     store.record(store.epoch(), ended.collect()).await.unwrap();
+}
+
+/// The same, where the first delivery is pending and all others have ended.
+async fn segments(directory: &Directory) -> (SqliteStore, [Pending; 2]) {
+    let (store, maker, rows) = pending_segments(directory).await;
+    deliver(&store, &maker, &rows[1..]).await;
     (store, [rows[0], rows[1]])
 }
 
@@ -94,13 +104,7 @@ async fn an_expiry_that_was_interrupted_goes_on() {
 #[tokio::test]
 async fn what_is_all_pending_is_not_carried_round_and_round() {
     let directory = Directory::new(Size::Tiny);
-    let maker = Maker::new();
-    let store = directory.sqlite();
-    let subscription = maker.subscription();
-    for _ in 0..12 {
-        let new = maker.matched(maker.event(None, &"x".repeat(900)), &[subscription]);
-        contract::done(store.accept(maker.call(vec![new])).await.unwrap());
-    }
+    let (store, maker, rows) = pending_segments(&directory).await;
     // There is too much of it, but what is carried would be as much.
     let retention = crate::store::Retention {
         age: std::time::Duration::from_secs(3_600),
@@ -108,9 +112,7 @@ async fn what_is_all_pending_is_not_carried_round_and_round() {
     };
     let expired = store.expire(contract::START, retention).await.unwrap();
     assert_eq!(expired, crate::store::Expired::default());
-    let rows = contract::all_pending(&store).await;
-    let ended = rows[1..].iter().map(|row| maker.attempted(row, Next::Delivered));
-    store.record(store.epoch(), ended.collect()).await.unwrap();
+    deliver(&store, &maker, &rows[1..]).await;
     let mut carried = 0;
     loop {
         let expired = store.expire(contract::START, retention).await.unwrap();
