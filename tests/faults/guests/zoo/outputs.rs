@@ -1,7 +1,20 @@
 //! Guests whose results, requests or words break the rules.
 
 use super::Ends::{Fault, Unsaved, Within};
-use super::{Guest, does, guest, header, path};
+use super::{Ends, Guest, does, guest, header, path};
+
+/// One request with 30,000 headers, whose names and values all are the same 60,000 bytes: 3.6 GB on the host.
+const ALIASED_STRINGS: &str = "(func $transform (param i32) (result i32) (local $at i32)
+    (drop (memory.grow (i32.const 10)))
+    (memory.fill (i32.const 65536) (i32.const 97) (i32.const 60000))
+    (local.set $at (i32.const 131072))
+    (loop $next
+      (i32.store (local.get $at) (i32.const 65536)) (i32.store offset=4 (local.get $at) (i32.const 60000))
+      (i32.store offset=8 (local.get $at) (i32.const 65536)) (i32.store offset=12 (local.get $at) (i32.const 60000))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (br_if $next (i32.lt_u (local.get $at) (i32.const 611072))))
+    (drop (call $deliver (i32.const 0) (i32.const 0)))
+    (i32.store (i32.const 336) (i32.const 131072)) (i32.store (i32.const 340) (i32.const 30000)) (i32.const 256))";
 
 /// Results that are too large or none at all.
 pub(super) fn outputs() -> Vec<Guest> {
@@ -38,6 +51,17 @@ pub(super) fn outputs() -> Vec<Guest> {
             "(drop (memory.grow (i32.const 20))) (drop (call $deliver (i32.const 0) (i32.const 0)))
              (i32.store (i32.const 336) (i32.const 131072)) (i32.store (i32.const 340) (i32.const 60000)) (i32.const 256)",
             Fault("output_too_large", "plugins."),
+        ),
+        does(
+            "million-empty-strings",
+            "(drop (memory.grow (i32.const 260))) (drop (call $deliver (i32.const 0) (i32.const 0)))
+             (i32.store (i32.const 336) (i32.const 131072)) (i32.store (i32.const 340) (i32.const 1000000)) (i32.const 256)",
+            Fault("output_too_large", "plugins.output_bytes"),
+        ),
+        guest(
+            "strings-that-are-all-the-same-place",
+            ALIASED_STRINGS,
+            Fault("output_too_large", "plugins.output_bytes"),
         ),
         does(
             "header-flood",
@@ -137,5 +161,81 @@ pub(super) fn words() -> Vec<Guest> {
         guest("says-it-is-misconfigured", file!("misconfigured"), Within("misconfigured", "test")),
         guest("wants-to-be-run-again", file!("retries"), Within("retry", "test")),
         guest("refuses-every-configuration", file!("refuses_config"), Unsaved("is required")),
+    ]
+}
+
+/// A guest that emits one event with this data, which says that it is JSON.
+fn emits(name: &'static str, data: &str, ends: Ends) -> Guest {
+    let quoted: String = data.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    emits_from(
+        name,
+        &format!("(data (i32.const 4096) \"{quoted}\")"),
+        "",
+        4_096,
+        data.len(),
+        ends,
+    )
+}
+
+/// The same with data that is there or made first.
+fn emits_from(name: &'static str, data: &str, first: &str, at: usize, length: usize, ends: Ends) -> Guest {
+    let text = format!(
+        r#"(data (i32.const 2048) "a.derivedapplication/json") {data}
+        (func $transform (param i32) (result i32)
+          {first}
+          (i64.store (i32.const 256) (i64.const 0)) (i64.store (i32.const 264) (i64.const 0))
+          (i32.store (i32.const 272) (i32.const 512)) (i32.store (i32.const 276) (i32.const 1))
+          (i32.store (i32.const 512) (i32.const 2048)) (i32.store (i32.const 516) (i32.const 9))
+          (i32.store (i32.const 532) (i32.const 2057)) (i32.store (i32.const 536) (i32.const 16))
+          (i32.store (i32.const 548) (i32.const {at})) (i32.store (i32.const 552) (i32.const {length}))
+          (i32.const 256))"#
+    );
+    guest(name, &text, ends)
+}
+
+/// What claims to be JSON. Envelopes and filters rely on it for events, so an event that claims it must be
+/// it; a body for the endpoint is opaque. Keys given twice and half a surrogate pair are JSON by its grammar,
+/// and come in from outside as well.
+pub(super) fn json() -> Vec<Guest> {
+    const NOT: Ends = Fault("invalid_output", "data");
+    let deep = "(drop (memory.grow (i32.const 4))) (memory.fill (i32.const 131072) (i32.const 91) (i32.const 100000))
+        (memory.fill (i32.const 231072) (i32.const 93) (i32.const 100000))";
+    let deep_body = format!("{deep} (call $deliver (i32.const 131072) (i32.const 200000))");
+    vec![
+        emits("emits-no-number", "{\"a\":NaN}", NOT),
+        emits("emits-half-of-an-object", "{\"a\":", NOT),
+        emits("emits-what-writes-into-envelopes", "1,\"type\":\"forged\"", NOT),
+        emits("emits-words", "hello", NOT),
+        emits_from(
+            "emits-bytes",
+            "(data (i32.const 4096) \"\\22\\ff\\22\")",
+            "",
+            4_096,
+            3,
+            NOT,
+        ),
+        emits_from(
+            "emits-a-hundred-thousand-levels",
+            "",
+            deep,
+            131_072,
+            200_000,
+            Fault("invalid_output", "nests deeper"),
+        ),
+        emits(
+            "emits-keys-twice",
+            "{\"a\":1,\"a\":{\"a\":2,\"a\":3}}",
+            Within("deliver", ""),
+        ),
+        emits(
+            "emits-half-a-surrogate-pair",
+            "{\"a\":\"\\ud800\"}",
+            Within("deliver", ""),
+        ),
+        does(
+            "delivers-a-hundred-thousand-levels",
+            &deep_body,
+            Within("deliver", ""),
+        ),
     ]
 }
