@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::last_attempt::PACKED_BYTES_MAX;
 use super::resend::Finished;
 use super::segments::{self, Segment};
 use super::{config_rows, ledger, migrations, reception_rows, row, sum};
@@ -446,7 +447,10 @@ fn length_of(payload: Payload, found: &Row<'_>) -> Result<usize> {
             AttemptResult::Error { detail, .. } => detail.len(),
         },
         Payload::Run => row::run(found)?.logs.len(),
-        Payload::Delivery => Finished::read(found)?.parts.len(),
+        Payload::Delivery => {
+            let finished = Finished::read(found)?;
+            finished.parts.len() + finished.last.map_or(0, |_| PACKED_BYTES_MAX)
+        }
         Payload::Reception => reception_rows::whole(found)?.body.map_or(0, |body| body.len()),
     })
 }

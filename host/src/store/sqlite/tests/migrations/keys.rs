@@ -4,10 +4,12 @@ use rusqlite::params;
 
 use super::super::super::schema;
 use super::super::*;
+use super::last_attempts;
 
 /// Makes a database of today one of version 5: its tables of keys have an order each, and the filter of it if
 /// it is whole. Gives the tables.
 pub(super) fn as_version_5(directory: &Directory) -> Vec<i64> {
+    last_attempts::as_version_6(directory);
     let conn = directory.database();
     let numbers = |sql: &str| -> Vec<i64> {
         let mut query = conn.prepare(sql).unwrap();
