@@ -13,7 +13,7 @@ use super::recount::{self, Company};
 use super::wal::{self, EndsEarly};
 use super::{SqliteStore, config_rows, migrations, opening, reach, schema};
 use crate::checkup::stride::{Place, Stride};
-use crate::checkup::{self, Check};
+use crate::checkup::{self, Check, Outcome};
 use crate::id::EventId;
 use crate::store::files::{self, DATABASE, DataDir, LOCK, SECRETS_KEY};
 use crate::store::{Error, Inspection, PluginVersion, Result};
@@ -47,6 +47,8 @@ fn checks(conn: &Connection, dir: &Path, wal: Check, now: Timestamp) -> Vec<Chec
         .map_or_else(|check| (check, false), |(check, ours)| (check, ours));
     let mut checks = vec![engine(), database];
     if !ours {
+        // It may be the reason.
+        checks.extend((wal.outcome != Outcome::Ok).then_some(wal));
         return checks;
     }
     let either = |checked: std::result::Result<Check, Check>| checked.unwrap_or_else(|check| check);

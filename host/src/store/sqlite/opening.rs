@@ -180,6 +180,7 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     look_at_the_log(&path);
     let mut conn = Connection::open(&path)?;
     conn.busy_timeout(checkpoint::READERS_WAIT)?;
+    never_emptied(&dir, &conn, &path)?;
     schema::prepare_writer(&mut conn)?;
     quick_check(&conn, &path)?;
     let vault = reseal::settled(&dir, &conn, Vault::new(&key))?;
@@ -211,6 +212,18 @@ fn never_anew(dir: &DataDir, path: &Path) -> Result<(), OpenError> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     if dir.had_database()? || length(Path::new(&log)) > 0 {
+        return Err(OpenError::Lost {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// A young database may be in its log alone. Where that is damaged at its beginning, SQLite finds a file in which
+/// there is nothing, and would let us begin anew.
+fn never_emptied(dir: &DataDir, conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 && dir.had_database()? {
         return Err(OpenError::Lost {
             path: path.to_owned(),
         });
