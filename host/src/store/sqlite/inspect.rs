@@ -166,7 +166,10 @@ fn secrets_key(conn: &Connection, dir: &Path) -> Result<Check> {
         false => Check::fail(
             "secrets-key",
             format!("{SECRETS_KEY} does not belong to this database"),
-            "put the right file back from a backup: the router does not start with this one",
+            format!(
+                "put the right file back from a backup: the router does not start with this one; if it is the right \
+                 one, {DATABASE} is damaged: restore a backup of both"
+            ),
         ),
     })
 }

@@ -104,10 +104,11 @@ pub enum OpenError {
         /// What SQLite uses instead.
         mode: String,
     },
-    /// The key does not fit.
+    /// The key does not fit, or what it would open is damaged: both look alike.
     #[error(
-        "{} does not belong to this database; put the right key back",
-        files::SECRETS_KEY
+        "{} does not belong to this database; put the right key back, or restore a backup if it is {} that is damaged",
+        files::SECRETS_KEY,
+        files::DATABASE
     )]
     WrongKey,
     /// The structure of the file is damaged.
