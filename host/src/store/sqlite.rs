@@ -53,6 +53,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod wal;
 mod walk;
 mod work;
 mod writer;
