@@ -26,6 +26,7 @@ mod fault;
 mod fingerprint;
 mod history;
 mod inspect;
+mod last_attempt;
 mod ledger;
 mod migrations;
 mod newest;
