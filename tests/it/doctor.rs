@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::router::ADMIN_KEY;
 use crate::support::{Receiver, Reply, TestRouter};
 use crate::terminal::{call, text};
 
@@ -307,11 +308,7 @@ async fn everything_that_was_broken_is_named() {
     let said = look(&data, &["--full"]);
     assert_eq!(said.code, 0, "{} {}", said.report, said.notes);
     assert_eq!(said.report["seen"], "stopped");
-    assert!(
-        said.notes.contains("nobody answers on 127.0.0.1:1"),
-        "{}",
-        said.notes
-    );
+    assert!(said.notes.contains("no router serves"), "{}", said.notes);
     println!("doctor: {copies} directories broken by hand, each named; the healthy one: 0 failed");
     // And a router still starts on what was looked at.
     router.start_again().await;
@@ -356,6 +353,36 @@ async fn a_router_that_serves_is_looked_at_by_itself() {
     router.use_key(&manager);
     router.get("/api/v1/doctor").await.expect(403);
     router.get("/api/v1/doctor/recount").await.expect(403);
+}
+
+/// Somebody who tries a restore beside the router wants to hear about what was restored.
+#[tokio::test]
+async fn the_data_directory_decides_who_looks_and_not_who_listens() {
+    let router = TestRouter::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let other = dir.path().join("other");
+    copy(&router.data_dir(), &other);
+    let listen = router.router().address().to_string();
+    let seen = async |data: PathBuf| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+        command.args(["doctor", "--json", "--data-dir"]).arg(data);
+        command
+            .env("HOOKWAY_LISTEN", &listen)
+            .env("HOOKWAY_KEY", ADMIN_KEY);
+        let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output()).await;
+        let said = said(&output.expect("no panic").expect("it runs"));
+        (said.report["seen"].clone(), said.report["data_dir"].clone())
+    };
+    let named = |path: &Path| path.display().to_string();
+    assert_eq!(
+        seen(other.clone()).await,
+        (json!("stopped"), json!(named(&other)))
+    );
+    let served = router.data_dir();
+    assert_eq!(
+        seen(served.clone()).await,
+        (json!("serving"), json!(named(&served)))
+    );
 }
 
 #[tokio::test]

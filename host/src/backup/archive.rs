@@ -186,7 +186,84 @@ fn cut_short(error: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+
+    /// One change to an archive: of a byte, or of blocks, which are what it is made of.
+    #[derive(Clone, Debug)]
+    enum Edit {
+        Byte(Index, u8),
+        Cut(Index, Index),
+        Repeat(Index, Index),
+        Copy(Index, Index),
+        Noise(Index, Vec<u8>),
+    }
+
+    fn edits() -> impl Strategy<Value = Vec<Edit>> {
+        let at = any::<Index>;
+        let edit = prop_oneof![
+            3 => (at(), 1_u8..).prop_map(|(at, by)| Edit::Byte(at, by)),
+            1 => (at(), at()).prop_map(|(from, to)| Edit::Cut(from, to)),
+            1 => (at(), at()).prop_map(|(from, to)| Edit::Repeat(from, to)),
+            1 => (at(), at()).prop_map(|(from, to)| Edit::Copy(from, to)),
+            1 => (at(), prop::collection::vec(any::<u8>(), 1..40)).prop_map(|(at, noise)| Edit::Noise(at, noise)),
+        ];
+        prop::collection::vec(edit, 1..4)
+    }
+
+    fn changed(mut archive: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
+        for edit in edits {
+            let blocks = archive.len() / BLOCK;
+            if blocks == 0 {
+                break;
+            }
+            let range = |one: &Index, other: &Index| {
+                let (one, other) = (one.index(blocks + 1), other.index(blocks + 1));
+                one.min(other) * BLOCK..one.max(other) * BLOCK
+            };
+            match edit {
+                Edit::Byte(at, by) => *at.get_mut(&mut archive) ^= by,
+                Edit::Cut(from, to) => drop(archive.drain(range(from, to))),
+                Edit::Repeat(from, to) => {
+                    let range = range(from, to);
+                    let again = archive[range.clone()].to_vec();
+                    archive.splice(range.end..range.end, again);
+                }
+                Edit::Copy(from, to) => {
+                    let (from, to) = (from.index(blocks) * BLOCK, to.index(blocks) * BLOCK);
+                    archive.copy_within(from..from + BLOCK, to);
+                }
+                Edit::Noise(at, noise) => {
+                    let at = at.index(archive.len());
+                    archive.splice(at..at, noise.iter().copied());
+                }
+            }
+        }
+        archive
+    }
+
+    proptest! {
+        /// Of a changed archive the same database and the same key are taken, or nothing.
+        #[test]
+        fn whatever_becomes_of_it_only_what_was_in_it_is_taken(key: bool, edits in edits()) {
+            let mut archive = Vec::new();
+            write(parts(key), &mut archive).unwrap();
+            let archive = changed(archive, &edits);
+            let mut database = Vec::new();
+            if let Ok(contents) = read(&mut archive.as_slice(), &mut database) {
+                prop_assert_eq!(database, vec![7; 1_300]);
+                let found = contents.key.map(|key| key.0.to_string());
+                prop_assert!(found.is_none_or(|found| found == "00ff\n"));
+            }
+        }
+
+        #[test]
+        fn whatever_is_no_archive_is_refused(bytes in prop::collection::vec(any::<u8>(), 0..4_096)) {
+            prop_assert!(read(&mut bytes.as_slice(), &mut io::sink()).is_err());
+        }
+    }
 
     fn parts(key: bool) -> Parts {
         use std::io::Seek as _;

@@ -1,14 +1,21 @@
 //! Looking at the data directory of a router that does not serve.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{machine, report, settings, told, traffic};
 use crate::checkup::stride::{Place, Stride};
 use crate::checkup::{Check, Checkup, Seen};
 use crate::config::Config;
 use crate::store;
+use crate::store::files::{DATABASE, DataDir};
 use crate::store::sqlite::Stopped;
 use crate::time::Timestamp;
+
+/// Whether there is a database in this directory that no router serves. Where that cannot be found out, such as
+/// by somebody who may not look into it, a router is asked.
+pub fn sleeps(data_dir: &Path) -> bool {
+    data_dir.join(DATABASE).exists() && DataDir::lock(data_dir).is_ok()
+}
 
 /// A patient that sleeps: a data directory under its lock.
 pub struct Patient {
