@@ -141,7 +141,8 @@ impl Doctor {
             return Check::fail(
                 "plugins",
                 listed(&faults),
-                "upload a version that loads (`hookway plugin push`); deliveries that need it wait or fail",
+                "where compiling took too long, look again on a quieter machine or raise plugins.compile_wall_ms; \
+                 else upload a version that loads (`hookway plugin push`). Deliveries that need it wait or fail",
             );
         }
         let left = all.saturating_sub(PLUGINS_MAX);

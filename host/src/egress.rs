@@ -7,7 +7,8 @@
 //! environment, no cookies, no HTTP/2 and no decompression. Time and sizes are bounded for the whole
 //! answer, body included. What leaves is what was asked for, names of headers in their [`Spelling`].
 //!
-//! [`Egress`] is the only way out: deliveries, tests, alerts, plugin downloads and metrics all take it.
+//! [`Egress`] is the only way out: deliveries, tests of endpoints, what Hookway tells of itself and the certificates
+//! of services that sign with them all take it.
 
 mod address;
 mod client;

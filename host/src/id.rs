@@ -22,6 +22,7 @@ use crate::time::Timestamp;
 const EPOCH_MILLIS: i64 = 1_577_836_800_000;
 const NODE_BITS: u32 = 8;
 const COUNTER_BITS: u32 = 14;
+/// Ids of one millisecond; where they are used up, the next ones are of the millisecond after it.
 const COUNTER_MAX: i64 = (1 << COUNTER_BITS) - 1;
 /// 64 bits in groups of five.
 const TEXT_LENGTH: usize = 13;

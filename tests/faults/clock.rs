@@ -6,7 +6,8 @@
 //! time that passed, without the jumps. A retry must come when its wait has been experienced, neither sooner
 //! (but for a jump forwards) nor later. Where due times were read from the database after the clock was set
 //! back, or an attempt was under way at that moment, the bound is the longest wait that anything may ask for.
-//! The controls are a router that waits much longer, and a lane without its limit.
+//! The controls are a router whose clamp on due times is out of reach, with a clock that is set back, and a lane
+//! without its limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,8 +64,8 @@ struct Journey {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SetUp {
     AsItShould,
-    /// Retries wait as if for the difference.
-    WaitsTooLong,
+    /// What the ledger says is taken for true, however far ahead it is.
+    Unclamped,
     /// The lane that should be limited is not.
     Unlimited,
 }
@@ -73,11 +74,14 @@ impl Journey {
     async fn start(set_up: SetUp) -> Self {
         let account = Arc::new(Account::default());
         let receiver = Counting::start(account.clone()).await;
-        let waits = match set_up {
-            SetUp::WaitsTooLong => LONGEST * 2,
-            SetUp::AsItShould | SetUp::Unlimited => Duration::from_millis(WAIT_MS),
-        };
-        let router = TestRouter::with(|config| config.dispatch.retry_waits = Some(vec![waits; 5])).await;
+        let router = TestRouter::with(|config| {
+            config.dispatch.retry_waits = Some(vec![Duration::from_millis(WAIT_MS); 5]);
+            if set_up == SetUp::Unclamped {
+                // Nothing may wait for longer than anything may be asked to: plugins may ask for 49 days now.
+                config.plugins.delay_ms = u32::MAX;
+            }
+        })
+        .await;
         for lane in LANES {
             let mut wish = json!({"name": lane, "key": lane, "url": receiver.url(lane), "events": ["*"],
                 "max_in_flight": IN_FLIGHT});
@@ -303,19 +307,35 @@ async fn clocks_that_jump_lose_nothing_and_nobody_waits_for_them() {
     );
 }
 
-#[tokio::test]
-async fn control_who_waits_for_the_difference_is_caught() {
-    let mut journey = Journey::start(SetUp::WaitsTooLong).await;
+/// Deliveries that wait while the router is stopped and its clock is set back by a year; how many of them wait for
+/// longer than anything may.
+async fn set_back_while_stopped(set_up: SetUp) -> Vec<(String, u64)> {
+    let mut journey = Journey::start(set_up).await;
     journey.account.begin_life();
     journey.send(20).await;
     journey.rest(journey.account.arrived(LIMITED)).await;
-    assert!(!journey.arrive().await, "the check sees no difference");
+    journey.router.stop().await;
+    journey.router.clock.turn_back(YEAR);
+    journey.router.start_again().await;
+    let arrived = journey.arrive().await;
     let lost = journey.account.judge(&LANES).lost;
+    assert_eq!(arrived, lost.is_empty());
+    journey.router.stop().await;
+    lost
+}
+
+#[tokio::test]
+async fn control_without_the_clamp_a_clock_that_is_gone_is_waited_for() {
+    let with = set_back_while_stopped(SetUp::AsItShould).await;
+    let without = set_back_while_stopped(SetUp::Unclamped).await;
     println!(
-        "clock, control: {} of 20 deliveries wait too long, and are called so",
-        lost.len()
+        "clock, control: set back by a year, {} of 20 deliveries wait too long without the clamp, {} with it",
+        without.len(),
+        with.len()
     );
-    assert!(lost.iter().all(|(lane, _)| lane == FLAKY), "{lost:?}");
+    assert!(with.is_empty(), "{with:?}");
+    assert!(!without.is_empty(), "the check sees no difference");
+    assert!(without.iter().all(|(lane, _)| lane == FLAKY), "{without:?}");
 }
 
 #[tokio::test]

@@ -8,14 +8,22 @@
 //! runs, and each request that it sends must have the body that this `webhook-id` had before. What it cannot
 //! give it must say, and a delivery whose data is damaged fails and says so.
 //!
-//! Control: the same files read without the router's checks. SQLite has no checksums; it calls files sound
-//! whose bodies are wrong, and those are what the checks are for.
+//! A log that is damaged ends for SQLite where the damage begins. What came behind is gone, and this must be
+//! said, by `hookway doctor` and at the start, and of no log that ends where it should; only of one that was cut,
+//! or damaged in its very last frames, nobody can tell. Without such a log nothing may be missing.
+//!
+//! Control: the same damage and the same router, with the hashes of events made to fit what stands there, as if
+//! nobody compared them. SQLite has no checksums of its own, so it must give wrong bytes.
+
+mod damage;
+mod said;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::chance::Chance;
 use crate::extent::Extent;
@@ -24,18 +32,16 @@ use crate::support::receiver::Received;
 use crate::support::{Receiver, Reply, TestRouter};
 use crate::vfs::copy_of;
 use crate::wrap;
+use damage::{Damage, Log, damage};
 
 /// Events in the files.
 const EVENTS: u64 = 40;
 /// Longest that a start or an end may take on damaged files; the usual one is far below a second.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The size of the database's pages.
-const PAGE: usize = 8_192;
 
 /// Files with a past, and what it was.
 struct Past {
     dir: tempfile::TempDir,
-    size: Size,
     receiver: Receiver,
     /// By number: the event as the API showed it.
     events: BTreeMap<String, (u64, Value)>,
@@ -59,11 +65,18 @@ struct Found {
     untold: usize,
     /// Deliveries of whose history rows cannot be found any more; what is shown of them is right.
     less: usize,
-    /// Events that are not there: the end of a log that is damaged is where it was cut, for all that anybody
-    /// can tell, so what came behind that is gone.
-    missing: usize,
-    /// Events that are not there although the log is as it was.
+    /// Events that stood behind the damage in a log, which SQLite takes for its end.
+    lost: usize,
+    /// Deliveries of which that is true, whole or in part: they were made again, or sent again.
+    undone: usize,
+    /// Files of which doctor and start say that their log ends early.
+    said: usize,
+    /// Files whose log was cut, or damaged at its end, and that lack something: a crash leaves the same.
+    untold_end: usize,
+    /// Events and deliveries that are not there although the log is as it was.
     vanished: Vec<String>,
+    /// Logs of which it was not said that they end early, and such of which it was and do not.
+    silent: Vec<String>,
     /// Requests that were sent as before.
     sent: usize,
     /// Deliveries that failed because their data is damaged.
@@ -78,7 +91,7 @@ struct Found {
 enum Stop {
     /// In order: everything is in the database.
     Clean,
-    /// Suddenly: most of it is in the log.
+    /// Suddenly: all of it is in the log.
     Sudden,
 }
 
@@ -106,6 +119,10 @@ async fn past(stop: Stop, size: Size) -> Past {
     let dir = tempfile::tempdir().expect("a directory");
     let receiver = Receiver::start().await;
     let mut router = TestRouter::start().await;
+    let log_stays = match stop {
+        Stop::Clean => None,
+        Stop::Sudden => Some(said::log_stays(&router.data_dir()).await),
+    };
     let component = wat::parse_str(wrap::component(include_str!("../guests/echo.wat"))).expect("it is text");
     let wasm = [("content-type", "application/wasm")];
     let pushed = router
@@ -153,6 +170,7 @@ async fn past(stop: Stop, size: Size) -> Past {
         Stop::Sudden => {}
     }
     copy_of(&router.data_dir(), dir.path(), |name| !name.ends_with("-shm"));
+    drop(log_stays);
     let bodies = receiver.received().into_iter().map(|request| {
         let body = request.body.to_vec();
         (request.header("webhook-id").to_owned(), (request.path, body))
@@ -160,89 +178,10 @@ async fn past(stop: Stop, size: Size) -> Past {
     Past {
         dir,
         bodies: bodies.collect(),
-        size,
         receiver,
         events,
         deliveries,
     }
-}
-
-/// A place that is not empty, if one is found: most of a small database is.
-fn used(bytes: &[u8], chance: &mut Chance) -> usize {
-    let mut at = chance.index(bytes.len());
-    for _ in 0..32 {
-        if bytes[at] != 0 {
-            break;
-        }
-        at = chance.index(bytes.len());
-    }
-    at
-}
-
-/// Damages one of the files of a directory, and says how.
-fn damage(dir: &Path, chance: &mut Chance) -> String {
-    let mut files: Vec<PathBuf> = vec![dir.join("hookway.db")];
-    let log = dir.join("hookway.db-wal");
-    if log.metadata().is_ok_and(|log| log.len() > 0) {
-        files.push(log);
-    }
-    let file = files.swap_remove(chance.index(files.len()));
-    let mut bytes = std::fs::read(&file).expect("it is there");
-    let pages = bytes.len() / PAGE;
-    let what = match chance.below(6) {
-        0 => {
-            let count = 1 + chance.index(8);
-            for _ in 0..count {
-                let at = used(&bytes, chance);
-                bytes[at] ^= 1 << chance.below(8);
-            }
-            format!("{count} bits flipped")
-        }
-        1 => {
-            let count = 1 + chance.index(64);
-            for _ in 0..count {
-                let at = used(&bytes, chance);
-                bytes[at] = bytes[at].wrapping_add(1 + chance.below(255).to_le_bytes()[0]);
-            }
-            format!("{count} bytes changed")
-        }
-        2 => {
-            let length = if chance.once_in(4) {
-                0
-            } else {
-                chance.index(bytes.len())
-            };
-            bytes.truncate(length);
-            format!("cut to {length} bytes")
-        }
-        3 => {
-            let page = chance.index(pages.max(1));
-            let end = ((page + 1) * PAGE).min(bytes.len());
-            bytes[page * PAGE..end].fill(0);
-            format!("page {} zeroed", page + 1)
-        }
-        4 if pages > 1 => {
-            let (one, other) = (chance.index(pages), chance.index(pages));
-            for at in 0..PAGE {
-                bytes.swap(one * PAGE + at, other * PAGE + at);
-            }
-            format!("pages {} and {} swapped", one + 1, other + 1)
-        }
-        _ => {
-            let at = chance.index(bytes.len().saturating_sub(512));
-            let end = (at + 512).min(bytes.len());
-            bytes[at..end]
-                .iter_mut()
-                .for_each(|byte| *byte = chance.next().to_le_bytes()[0]);
-            format!("a sector of something else at {at}")
-        }
-    };
-    std::fs::write(&file, bytes).expect("it is written");
-    let name = file
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    format!("{name}: {what}")
 }
 
 /// An error with its causes.
@@ -257,7 +196,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Starts a router on damaged files, if it lets itself, and compares what it says and sends with the past.
-async fn serve(past: &Past, data: &Path, how: &str, found: &mut Found) {
+async fn serve(past: &Past, data: &Path, Damage { how, log }: &Damage, found: &mut Found) {
+    said::forget();
+    let doctor = said::by_doctor(data);
     past.receiver.now_answer(Reply::Status(200));
     let before = past.receiver.received().len();
     let starting = TestRouter::try_with(|config| data.clone_into(&mut config.data_dir));
@@ -274,6 +215,9 @@ async fn serve(past: &Past, data: &Path, how: &str, found: &mut Found) {
         }
     };
     found.served += 1;
+    look_at_what_is_said(doctor, how, *log, found);
+    let missing = found.lost + found.undone;
+    let reaches = *log != Log::Untouched;
     for _ in 0..3 {
         router.clock.advance(Duration::from_secs(60));
         let settled = router.router().settled();
@@ -291,7 +235,7 @@ async fn serve(past: &Past, data: &Path, how: &str, found: &mut Found) {
             200 => found
                 .wrong
                 .push(format!("{how}: event {n} is shown as {:.300}", answer.text)),
-            404 if how.contains("-wal") => found.missing += 1,
+            404 if reaches => found.lost += 1,
             404 => found.vanished.push(format!("{how}: event {n}")),
             500.. => found.withheld += 1,
             _ => panic!("{how}: {}", answer.text),
@@ -303,17 +247,20 @@ async fn serve(past: &Past, data: &Path, how: &str, found: &mut Found) {
             200 if answer.body == *shown => found.told += 1,
             200 if has_less(&answer.body, shown) => found.less += 1,
             // Its outcome was behind the damage in the log, so it was sent again.
-            200 if how.contains("-wal") => found.missing += 1,
+            200 if reaches => found.undone += 1,
             200 => found.wrong.push(format!(
                 "{how}: {id} is shown as {:.3000}, and was {:.3000}",
                 answer.text,
                 shown.to_string()
             )),
-            404 if how.contains("-wal") => found.missing += 1,
+            404 if reaches => found.undone += 1,
             404 => found.vanished.push(format!("{how}: {id}")),
             500.. => found.untold += 1,
             _ => panic!("{how}: {}", answer.text),
         }
+    }
+    if *log == Log::AtItsEnd && found.lost + found.undone > missing {
+        found.untold_end += 1;
     }
     let failed = router.get("/api/v1/deliveries?status=failed&limit=100").await;
     found.failed += failed.body["data"].as_array().map_or(0, Vec::len);
@@ -325,6 +272,22 @@ async fn serve(past: &Past, data: &Path, how: &str, found: &mut Found) {
         if let Some(why) = differs(past, request) {
             found.wrong.push(format!("{how}: {why}"));
         }
+    }
+}
+
+/// A log that ends before its end is told by doctor and by the start, and no other is.
+fn look_at_what_is_said(doctor: bool, how: &str, log: Log, found: &mut Found) {
+    let start = said::by_start();
+    found.said += usize::from(start);
+    let wrong = match log {
+        Log::InTheMidst => !start || !doctor,
+        Log::Untouched => start || doctor,
+        Log::AtItsEnd => start != doctor,
+    };
+    if wrong {
+        found
+            .silent
+            .push(format!("{how}: doctor {doctor}, start {start}, {log:?}"));
     }
 }
 
@@ -374,9 +337,24 @@ fn differs(past: &Past, request: &Received) -> Option<String> {
     })
 }
 
+/// Copies a past, damages the copy as the seed says, does something more to it, and looks what a router makes of
+/// it.
+async fn look(past: &Past, seed: u64, more: impl FnOnce(&Path), found: &mut Found) {
+    let mut chance = Chance::of(seed);
+    // The first number chose the past.
+    let _past = chance.next();
+    let dir = tempfile::tempdir().expect("a directory");
+    copy_of(past.dir.path(), dir.path(), |_| true);
+    let mut damage = damage(dir.path(), &mut chance);
+    damage.how = format!("seed {seed}, {}", damage.how);
+    more(dir.path());
+    serve(past, dir.path(), &damage, found).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_files_are_refused_or_only_right_bytes_are_served() {
     panics::remember();
+    said::listen();
     let seeds = Extent::wanted().of(60, 500);
     let pasts = [
         past(Stop::Clean, Size::Line).await,
@@ -384,80 +362,118 @@ async fn damaged_files_are_refused_or_only_right_bytes_are_served() {
         past(Stop::Sudden, Size::Line).await,
     ];
     let mut found = Found::default();
-    for seed in 0..seeds {
-        let mut chance = Chance::of(seed);
-        let past = &pasts[chance.index(pasts.len())];
+    for past in &pasts {
+        let nothing = Damage {
+            how: "nothing".to_owned(),
+            log: Log::Untouched,
+        };
         let dir = tempfile::tempdir().expect("a directory");
         copy_of(past.dir.path(), dir.path(), |_| true);
-        let how = format!("seed {seed}, {}", damage(dir.path(), &mut chance));
-        serve(past, dir.path(), &how, &mut found).await;
+        serve(past, dir.path(), &nothing, &mut found).await;
     }
+    assert_eq!((found.right, found.said), (3 * past_events(), 0), "{found:?}");
+    let mut found = Found::default();
+    for seed in 0..seeds {
+        let past = &pasts[Chance::of(seed).index(pasts.len())];
+        look(past, seed, |_| {}, &mut found).await;
+    }
+    let (events, deliveries) = (
+        found.served * past_events(),
+        found.served * pasts[0].deliveries.len(),
+    );
     println!(
-        "corruption: {seeds} seeds, {} refused, {} served: {} events right, {} withheld, {} deliveries told, {} \
-         withheld, {} with less of their history, {} of both behind the damage in a log, {} vanished; {} requests sent, {} deliveries failed, {} wrong",
+        "corruption: {seeds} seeds, {} refused, {} served with {events} events: {} right, {} withheld, {} behind \
+         the damage in a log, and {deliveries} deliveries: {} told, {} withheld, {} with less of their history, {} \
+         undone by the damage in a log; {} logs said to end early, {} cut or damaged at their end; {} vanished, {} \
+         requests sent, {} deliveries failed, {} wrong",
         found.refused,
         found.served,
         found.right,
         found.withheld,
+        found.lost,
         found.told,
         found.untold,
         found.less,
-        found.missing,
+        found.undone,
+        found.said,
+        found.untold_end,
         found.vanished.len(),
         found.sent,
         found.failed,
         found.wrong.len()
     );
+    let faults = [&found.wrong, &found.poor, &found.vanished, &found.silent];
     assert!(
-        found.wrong.is_empty() && found.poor.is_empty(),
-        "{:#?} {:#?}",
-        found.wrong,
-        found.poor
+        faults.iter().all(|faults| faults.is_empty()),
+        "wrong, refused without a name, vanished, silent: {faults:#?}"
     );
     panics::none();
+    assert_eq!(found.right + found.withheld + found.lost, events);
+    let of_deliveries = found.told + found.untold + found.less + found.undone;
+    assert_eq!(of_deliveries, deliveries);
     assert!(
-        found.refused > 0 && found.served > 0 && found.sent > 0 && found.told > 0,
+        found.refused > 0 && found.served > 0 && found.sent > 0 && found.told > 0 && found.said > 0,
         "it shows nothing: {found:?}"
     );
 }
 
-/// Bodies of events that are not what was stored, in a file that SQLite calls sound.
-fn wrong_and_unnoticed(past: &Past, data: &Path) -> Result<usize, rusqlite::Error> {
+fn past_events() -> usize {
+    usize::try_from(EVENTS).expect("few")
+}
+
+/// Gives each event the hash that fits what stands there now: a router that compares them finds as much as one
+/// that does not. (A hash of the content alone is one of an earlier version, and counts.)
+fn take_the_hashes_away(data: &Path) -> Result<(), rusqlite::Error> {
     let database = rusqlite::Connection::open(data.join("hookway.db"))?;
-    let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Ok(0);
+    let mut query = database.prepare("SELECT id, event_type, subject, content_type, data FROM event_1")?;
+    let rows = query.query_map([], |row| {
+        let [kind, subject, content] = [row.get(1)?, row.get(2)?, row.get(3)?].map(|text: String| text);
+        let data: Vec<u8> = row.get(4)?;
+        let mut hash = Sha256::new();
+        let text = |hash: &mut Sha256, text: &[u8]| {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        };
+        text(&mut hash, kind.as_bytes());
+        hash.update([1]);
+        text(&mut hash, subject.as_bytes());
+        text(&mut hash, content.as_bytes());
+        // It has no extensions.
+        hash.update(0_u64.to_be_bytes());
+        text(&mut hash, &data);
+        Ok((row.get::<_, i64>(0)?, hash.finalize()[..16].to_vec()))
+    })?;
+    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    drop(query);
+    for (id, hash) in rows {
+        database.execute(
+            "UPDATE event_1 SET hash = ? WHERE id = ?",
+            rusqlite::params![hash, id],
+        )?;
     }
-    let mut query = database.prepare("SELECT id, data FROM event_1")?;
-    let mut rows = query.query([])?;
-    let mut wrong = 0;
-    while let Some(row) = rows.next()? {
-        let id = hookway::id::EventId::from_number(row.get(0)?).to_string();
-        let body: Vec<u8> = row.get(1)?;
-        let same = past
-            .events
-            .get(&id)
-            .is_some_and(|(n, _)| body == data_of(*n, past.size).as_bytes());
-        wrong += usize::from(!same);
-    }
-    Ok(wrong)
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn control_sqlite_calls_files_sound_whose_bodies_are_wrong() {
+async fn control_without_the_hashes_the_same_router_gives_wrong_bytes() {
+    said::listen();
     let past = past(Stop::Clean, Size::Pages).await;
-    let (mut files, mut wrong) = (0, 0);
-    for seed in 0..60 {
-        let dir = tempfile::tempdir().expect("a directory");
-        copy_of(past.dir.path(), dir.path(), |_| true);
-        damage(dir.path(), &mut Chance::of(seed));
-        // What cannot be read at all is noticed.
-        let bodies = wrong_and_unnoticed(&past, dir.path()).unwrap_or(0);
-        files += usize::from(bodies > 0);
-        wrong += bodies;
+    let (mut with, mut without) = (Found::default(), Found::default());
+    for seed in 0..30 {
+        look(&past, seed, |_| {}, &mut with).await;
+        // What cannot be read at all keeps its hash, and is noticed by other means.
+        look(&past, seed, |data| drop(take_the_hashes_away(data)), &mut without).await;
     }
     println!(
-        "corruption, without the check: 60 seeds, {wrong} wrong bodies in {files} files that SQLite calls sound"
+        "corruption, without the hashes of events: 30 seeds, {} served, {} events right, {} withheld, {} wrong \
+         (with them {} withheld, {} wrong)",
+        without.served,
+        without.right,
+        without.withheld,
+        without.wrong.len(),
+        with.withheld,
+        with.wrong.len()
     );
-    assert!(wrong > 0);
+    assert!(with.wrong.is_empty() && with.withheld > 0, "{:#?}", with.wrong);
+    assert!(!without.wrong.is_empty(), "the check notices nothing");
 }

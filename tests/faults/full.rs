@@ -2,8 +2,9 @@
 //! itself.
 //!
 //! Guards: the marks (events stop while there is still room for outcomes) and the ballast (outcomes can be
-//! recorded when there is none). Controls: both taken away, where the same check must find outcomes that
-//! cannot be recorded; and even then nothing that was accepted may be lost.
+//! recorded when there is none). Controls, each with its guard taken away: without the mark the same free space
+//! stops no events; without the ballast outcomes cannot be recorded, and even then nothing that was accepted may
+//! be lost.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use crate::support::{Process, Receiver, Reply};
 const DISK: u64 = 64 << 20;
 /// The mark that these tests set, and the ballast: a sixteenth of the disk.
 const MARK: &str = "store.disk_free_min=8 MiB";
+/// What is free below that mark, and above every other limit.
+const BELOW_THE_MARK: u64 = 6 << 20;
 const PERCENT: &str = "store.disk_free_min_percent=90";
 /// The longest that things may take to go on by themselves (reference: five seconds after there is room).
 const SOON: Duration = Duration::from_secs(5);
@@ -78,19 +81,31 @@ impl Scene {
         }
     }
 
-    /// Sends events until the answer is this one; how long that took.
-    async fn send_until(&mut self, status: u16, patience: Duration) -> Duration {
+    /// Sends events until the answer is this one; how long that took, or none where it took too long.
+    async fn comes(&mut self, status: u16, patience: Duration) -> Option<Duration> {
         let began = now();
         while self.send_one().await.status != status {
-            assert!(
-                began.elapsed() < patience,
-                "no {status} within {patience:?}; {} bytes free, refused {:?}",
-                self.disk.free(),
-                self.refused
-            );
+            if began.elapsed() > patience {
+                return None;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        began.elapsed()
+        Some(began.elapsed())
+    }
+
+    /// The same, where it must come.
+    async fn send_until(&mut self, status: u16, patience: Duration) -> Duration {
+        let came = self.comes(status, patience).await;
+        came.unwrap_or_else(|| {
+            let (free, refused) = (self.disk.free(), &self.refused);
+            panic!("no {status} within {patience:?}; {free} bytes free, refused {refused:?}")
+        })
+    }
+
+    /// Fills the disk to below the mark; how long it takes until events are refused, if they are.
+    async fn stops_below_the_mark(&mut self) -> Option<Duration> {
+        self.disk.fill_to(BELOW_THE_MARK);
+        self.comes(507, SOON).await
     }
 
     /// How often each event arrived.
@@ -178,8 +193,8 @@ fn below_the_mark_events_are_refused_and_deliveries_go_on() {
             // The receiver is down: what is accepted waits for the disk to be full.
             scene.receiver.now_answer(Reply::Status(503));
             scene.send(100).await;
-            scene.disk.fill_to(6 << 20);
-            slowest_stop = slowest_stop.max(scene.send_until(507, SOON).await);
+            let stopped = scene.stops_below_the_mark().await;
+            slowest_stop = slowest_stop.max(stopped.expect("events are refused"));
             let refused = scene.send_one().await.expect(507);
             assert_eq!(refused.str("/type"), "/problems/storage-full");
             let unheard = scene.router.post("/webhooks/plain", &json!({ "a": 1 })).await;
@@ -214,6 +229,28 @@ fn below_the_mark_events_are_refused_and_deliveries_go_on() {
         );
         assert_eq!(lost, 0);
         assert!(!scene.router.panicked());
+    });
+}
+
+#[test]
+fn control_without_the_mark_the_same_free_space_stops_nothing() {
+    if !inside("full::control_without_the_mark_the_same_free_space_stops_nothing") {
+        return;
+    }
+    run(async {
+        let mut scene = Scene::begin(&["store.disk_free_min=0", PERCENT]).await;
+        scene.send(100).await;
+        let stopped = scene.stops_below_the_mark().await;
+        let (lost, _) = scene.account().await;
+        println!(
+            "full, control without the mark: {} accepted with {} KiB free, refused {:?}, {lost} lost; stopped \
+             within {stopped:?} (must be none)",
+            scene.accepted.len(),
+            scene.disk.free() >> 10,
+            scene.refused
+        );
+        assert_eq!(stopped, None, "the check does not notice that the mark is gone");
+        assert_eq!((lost, scene.refused.len()), (0, 0));
     });
 }
 

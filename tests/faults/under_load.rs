@@ -118,6 +118,10 @@ impl UnderLoad {
     pub async fn kill(&mut self) {
         let process = self.process.take().expect("running");
         assert!(!process.panicked(), "a thread of the router panicked");
+        assert!(
+            !process.found_a_damaged_log(),
+            "what kill -9 leaves is taken for damage"
+        );
         process.kill();
         self.is_gone().await;
     }

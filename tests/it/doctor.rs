@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::router::ADMIN_KEY;
 use crate::support::{Receiver, Reply, TestRouter};
 use crate::terminal::{call, text};
 
@@ -307,11 +308,7 @@ async fn everything_that_was_broken_is_named() {
     let said = look(&data, &["--full"]);
     assert_eq!(said.code, 0, "{} {}", said.report, said.notes);
     assert_eq!(said.report["seen"], "stopped");
-    assert!(
-        said.notes.contains("nobody answers on 127.0.0.1:1"),
-        "{}",
-        said.notes
-    );
+    assert!(said.notes.contains("no router serves"), "{}", said.notes);
     println!("doctor: {copies} directories broken by hand, each named; the healthy one: 0 failed");
     // And a router still starts on what was looked at.
     router.start_again().await;
@@ -358,6 +355,28 @@ async fn a_router_that_serves_is_looked_at_by_itself() {
     router.get("/api/v1/doctor/recount").await.expect(403);
 }
 
+/// Somebody who tries a restore beside the router wants to hear about what was restored.
+#[tokio::test]
+async fn the_data_directory_decides_who_looks_and_not_who_listens() {
+    let router = TestRouter::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let other = dir.path().join("other");
+    copy(&router.data_dir(), &other);
+    let listen = router.router().address().to_string();
+    let seen = async |data: PathBuf| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookway"));
+        command.args(["doctor", "--json", "--data-dir"]).arg(data);
+        command.env("HOOKWAY_LISTEN", &listen);
+        command.env("HOOKWAY_KEY", ADMIN_KEY);
+        let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output()).await;
+        let said = said(&output.expect("no panic").expect("it runs"));
+        (said.report["seen"].clone(), said.report["data_dir"].clone())
+    };
+    assert_eq!(seen(other.clone()).await, (json!("stopped"), json!(other)));
+    let served = router.data_dir();
+    assert_eq!(seen(served.clone()).await, (json!("serving"), json!(served)));
+}
+
 #[tokio::test]
 async fn places_and_parameters_that_nobody_gave_are_refused() {
     let router = TestRouter::start().await;
@@ -388,6 +407,10 @@ fn where_nothing_is_it_says_so_and_makes_nothing() {
     let said = look(&data, &[]);
     assert_eq!((said.code, said.check("data-dir").0.as_str()), (1, "fail"));
     assert!(!data.exists(), "looking makes no directory");
+    // What cannot be looked into is not said to be empty (root may read everything: a file stands for it).
+    std::fs::write(&data, "x").unwrap();
+    let (_, what) = look(&data, &[]).check("data-dir");
+    assert!(what.contains("cannot be looked into"), "{what}");
     let nobody = look(&data, &["--server", "http://127.0.0.1:1"]);
     assert_eq!(nobody.code, 3, "{}", nobody.notes);
 }
@@ -399,6 +422,7 @@ async fn nothing_is_at_fault_while_rows_move() {
     let receiver = Receiver::scripted([], Reply::Status(500)).await;
     let router = TestRouter::with(|config| {
         config.store.segment_bytes = 1 << 20;
+        config.plugins.compile_wall_ms = 300_000;
         config.dispatch.retry_waits = Some(vec![]);
     })
     .await;

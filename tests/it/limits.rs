@@ -1,32 +1,54 @@
 //! `docs/limits.md`: the limits that are no settings, as the code has them.
 //!
-//! They are read from the sources of the rooms that people's input meets: every public constant whose name
-//! says that it bounds something. `WRITE_DOCUMENTS=1` writes the page anew instead of comparing.
+//! They are read from the sources of all rooms: every constant whose name says that it bounds something.
+//! The command line's own are left out: they bound what it shows, and a router knows nothing of them.
+//! `WRITE_DOCUMENTS=1` writes the page anew instead of comparing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The rooms whose limits people meet, and what is limited there.
+/// The rooms that have limits, and what is limited there.
 const ROOMS: &[(&str, &str)] = &[
     ("event", "Events"),
     ("ingest", "Calls that bring events"),
     ("json", "JSON"),
     ("auth", "API keys"),
+    ("id", "Ids"),
     ("control", "What is configured"),
+    ("config", "The configuration"),
     ("subscription", "Subscriptions"),
     ("routing", "Patterns and filters"),
     ("event_type", "Event types"),
     ("profile", "Profiles"),
     ("signature", "Signatures"),
     ("source", "Sources"),
+    ("intake", "Webhooks that come in"),
+    ("reception", "What is kept of them"),
+    ("plugin", "Plugins"),
+    ("catalogue", "Compiled plugins in memory"),
+    ("render", "What plugins bring about"),
+    ("dispatcher", "Lanes and timers"),
+    ("egress", "The way out"),
     ("verdict", "What answers mean"),
     ("retry", "Retries"),
-    ("operation", "Operations"),
-    ("egress", "The way out"),
-    ("store", "The store"),
+    ("diagnosis", "Diagnoses"),
     ("trial", "Tests of endpoints"),
+    ("operation", "Operations"),
+    ("recovery", "How operations are carried out"),
+    ("activity", "What `tail` shows"),
+    ("sentinel", "Alerts"),
+    ("store", "The store"),
+    ("space", "Room on the disk"),
+    ("backup", "Backups"),
+    ("checkup", "Looking at everything stored"),
+    ("doctor", "The doctor"),
+    ("clock", "The clock"),
+    ("router", "The process"),
     ("api", "The HTTP API"),
 ];
+
+/// The room whose limits are left out.
+const LEFT_OUT: &str = "cli";
 
 const HEAD: &str = "\
 # Limits that are no settings
@@ -57,9 +79,14 @@ fn files(room: &str) -> Vec<PathBuf> {
             }
         }
     }
-    found.retain(|path| path.exists());
+    found.retain(|path| path.exists() && !is_of_tests(path));
     found.sort();
     found
+}
+
+fn is_of_tests(path: &Path) -> bool {
+    path.components()
+        .any(|part| matches!(part.as_os_str().to_str(), Some(name) if name.contains("tests")))
 }
 
 /// A limit: its name, its value as the code has it, what it is for.
@@ -67,6 +94,13 @@ struct Limit {
     name: String,
     value: String,
     doc: String,
+}
+
+/// What follows `const` where a line begins one, whoever may see it.
+fn constant(line: &str) -> Option<&str> {
+    let (seen_by, rest) = line.split_once("const ")?;
+    let anyone = seen_by.is_empty() || seen_by == "pub ";
+    (anyone || seen_by.starts_with("pub(") && seen_by.ends_with(") ")).then_some(rest)
 }
 
 fn limits_of(path: &Path) -> Vec<Limit> {
@@ -80,7 +114,7 @@ fn limits_of(path: &Path) -> Vec<Limit> {
             continue;
         }
         let mut whole = line.to_owned();
-        if let Some(rest) = line.strip_prefix("pub const ") {
+        if let Some(rest) = constant(line) {
             while !whole.contains(';') {
                 whole.push_str(lines.next().unwrap_or(";").trim());
             }
@@ -97,7 +131,9 @@ fn limits_of(path: &Path) -> Vec<Limit> {
                 });
             }
         }
-        doc.clear();
+        if !line.starts_with("#[") {
+            doc.clear();
+        }
     }
     found
 }
@@ -108,10 +144,23 @@ fn shown(value: &str) -> String {
         .replace("1_024 * 1_024", "MiB")
         .replace("1024 * 1024", "MiB");
     let value = value.replace("* 1_024", "* KiB").replace("Duration::from_", "");
-    match value.starts_with(|c: char| c.is_ascii_digit()) && !value.contains("::") {
-        true => value.replace('_', ""),
-        false => value,
-    }
+    let value = match value
+        .strip_prefix("NonZeroUsize::new(")
+        .and_then(|rest| rest.split_once(')'))
+    {
+        Some((number, _)) => number.to_owned(),
+        None => value,
+    };
+    // Of a path into the code, its last part says what is meant.
+    let words = value.split(' ').map(|word| match word.rsplit_once("::") {
+        Some((_, name)) if !word.contains('(') => name,
+        _ => word,
+    });
+    let words = words.map(|word| match word.starts_with(|c: char| c.is_ascii_digit()) {
+        true => word.replace('_', ""),
+        false => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
 /// A documentation without its links: they lead into the code.
@@ -143,6 +192,47 @@ fn page() -> String {
         }
     }
     page
+}
+
+#[test]
+fn no_room_with_limits_is_left_out() {
+    let rooms = std::fs::read_dir(root().join("host/src")).unwrap();
+    let rooms = rooms.map(|entry| {
+        entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    });
+    let mut silent: Vec<String> = rooms
+        .filter(|room| room != LEFT_OUT && !ROOMS.iter().any(|(known, _)| known == room))
+        .filter(|room| files(room).iter().any(|path| !limits_of(path).is_empty()))
+        .collect();
+    silent.sort();
+    silent.dedup();
+    assert_eq!(
+        silent,
+        Vec::<String>::new(),
+        "these rooms have limits that no page shows"
+    );
+}
+
+#[test]
+fn every_limit_says_what_it_bounds() {
+    let all = ROOMS.iter().flat_map(|(room, _)| files(room));
+    let silent: Vec<String> = all
+        .flat_map(|path| {
+            limits_of(&path)
+                .into_iter()
+                .map(move |limit| (path.clone(), limit))
+        })
+        .filter(|(_, limit)| limit.doc.is_empty())
+        .map(|(path, limit)| format!("{}: {}", path.display(), limit.name))
+        .collect();
+    assert_eq!(silent, Vec::<String>::new());
 }
 
 #[test]

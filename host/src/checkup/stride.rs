@@ -136,6 +136,13 @@ pub enum Place {
         /// The table; empty for the first.
         after: String,
     },
+    /// Behind this row of a table that is too long for one stride.
+    Rows {
+        /// The table.
+        table: String,
+        /// What its rows are in the order of.
+        after: (i64, i64),
+    },
     /// Behind this row of the ledger.
     Ledger {
         /// The number of the request.
@@ -168,7 +175,7 @@ impl Place {
     /// What is gone through there.
     pub const fn area(&self) -> Area {
         match self {
-            Self::Structure { .. } => Area::Structure,
+            Self::Structure { .. } | Self::Rows { .. } => Area::Structure,
             Self::Ledger { .. } => Area::Ledger,
             Self::Counters => Area::Counters,
             Self::Components { .. } | Self::Payloads { .. } => Area::Payloads,
@@ -180,6 +187,10 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Structure { after } => write!(f, "structure:{after}"),
+            Self::Rows {
+                table,
+                after: (first, second),
+            } => write!(f, "rows:{table}:{first}:{second}"),
             Self::Ledger { after } => write!(f, "ledger:{after}"),
             Self::Counters => f.write_str("counters"),
             Self::Components { after } => write!(f, "components:{after}"),
@@ -212,6 +223,10 @@ impl FromStr for Place {
         Ok(match parts.as_slice() {
             ["structure", after] => Self::Structure {
                 after: (*after).to_owned(),
+            },
+            ["rows", table, first, second] => Self::Rows {
+                table: (*table).to_owned(),
+                after: (number(first)?, number(second)?),
             },
             ["ledger", after] => Self::Ledger {
                 after: number(after)?,
@@ -346,6 +361,10 @@ mod tests {
             Place::Structure {
                 after: "event_12".into(),
             },
+            Place::Rows {
+                table: "order_3".into(),
+                after: (i64::MIN, 7),
+            },
             Place::Ledger { after: 7 },
             Place::Counters,
             Place::Components { after: 0 },
@@ -359,7 +378,16 @@ mod tests {
         }
         let kinds: Vec<Payload> = std::iter::successors(Some(Payload::Event), |kind| kind.next()).collect();
         assert_eq!(kinds, Payload::ALL);
-        for bad in ["", "x", "ledger", "ledger:x", "payloads:1:body:2", "counters:1"] {
+        for bad in [
+            "",
+            "x",
+            "rows:seen_1:2",
+            "rows:seen_1:2:x",
+            "ledger",
+            "ledger:x",
+            "payloads:1:body:2",
+            "counters:1",
+        ] {
             assert_eq!(bad.parse::<Place>(), Err(NotAPlace), "{bad}");
         }
     }

@@ -1,7 +1,8 @@
 //! `hookway doctor`: whether everything is well, and what to do where it is not.
 //!
 //! A router that serves looks at itself, and this shows what it says; the database is never opened beside it.
-//! Where nobody answers on this machine, the data directory is looked at under its lock.
+//! A data directory that no router serves is looked at under its lock, also where a router of another directory
+//! serves on this machine: what it says of itself would be taken for an answer about this one.
 
 use serde_json::{Value, json};
 
@@ -11,7 +12,8 @@ use super::{Context, Failure};
 use crate::checkup::stride::{Area, Place, Recount, Stride};
 use crate::checkup::{Check, Checkup, Outcome, Seen};
 use crate::clock::Clock;
-use crate::doctor::stopped::Patient;
+use crate::config::Config;
+use crate::doctor::stopped::{Patient, sleeps};
 
 /// Longest wait for the router to say that it is there.
 const THERE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -40,16 +42,7 @@ pub(super) struct Args {
 
 /// Looks, and shows what was found.
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let named = context.named().is_some();
-    let there = Client::new(context.base()?, None, None)?
-        .get_plain("/healthz", THERE)
-        .await;
-    let mut found = match there {
-        Err(Failure::Unreachable { .. }) if !named => stopped(&args, context).await?,
-        Err(failure @ Failure::Unreachable { .. }) => return Err(failure),
-        // Whatever else it says, somebody is there.
-        _ => serving(&args, context).await?,
-    };
+    let mut found = look(&args, context).await?;
     if found.version != env!("CARGO_PKG_VERSION") {
         found.checks.push(Check::warn(
             "version",
@@ -66,6 +59,28 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         0 => Ok(()),
         1 => Err(Failure::other("1 check failed")),
         failed => Err(Failure::other(format!("{failed} checks failed"))),
+    }
+}
+
+/// Lets the router look, or looks at the data directory.
+async fn look(args: &Args, context: &Context) -> Result<Checkup, Failure> {
+    let named = context.named().is_some();
+    let config = context.load(Vec::new())?.config;
+    if !named && sleeps(&config.data_dir) {
+        let why = format!("no router serves {}", config.data_dir.display());
+        return stopped(args, context, config, &why).await;
+    }
+    let there = Client::new(context.base()?, None, None)?
+        .get_plain("/healthz", THERE)
+        .await;
+    match there {
+        Err(Failure::Unreachable { .. }) if !named => {
+            let why = format!("nobody answers on {}", config.server.listen);
+            stopped(args, context, config, &why).await
+        }
+        Err(failure @ Failure::Unreachable { .. }) => Err(failure),
+        // Whatever else it says, somebody is there.
+        _ => serving(args, context).await,
     }
 }
 
@@ -98,14 +113,9 @@ fn read<T: serde::de::DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
 }
 
 /// Nobody serves: the data directory itself.
-async fn stopped(args: &Args, context: &Context) -> Result<Checkup, Failure> {
-    let config = context.load(Vec::new())?.config;
+async fn stopped(args: &Args, context: &Context, config: Config, why: &str) -> Result<Checkup, Failure> {
     let (full, output) = (args.full, context.output);
-    output.note(&format!(
-        "nobody answers on {}; looking at {} itself",
-        config.server.listen,
-        config.data_dir.display()
-    ));
+    output.note(&format!("{why}; looking at {} itself", config.data_dir.display()));
     let look = move || {
         let patient = Patient::lock(config);
         let mut found = patient.checkup(Clock::system().now());

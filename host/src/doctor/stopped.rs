@@ -1,14 +1,21 @@
 //! Looking at the data directory of a router that does not serve.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{machine, report, settings, told, traffic};
 use crate::checkup::stride::{Place, Stride};
 use crate::checkup::{Check, Checkup, Seen};
 use crate::config::Config;
 use crate::store;
+use crate::store::files::{DATABASE, DataDir};
 use crate::store::sqlite::Stopped;
 use crate::time::Timestamp;
+
+/// Whether there is a database in this directory that no router serves. Where that cannot be found out, such as
+/// by somebody who may not look into it, a router is asked.
+pub fn sleeps(data_dir: &Path) -> bool {
+    data_dir.join(DATABASE).exists() && DataDir::lock(data_dir).is_ok()
+}
 
 /// A patient that sleeps: a data directory under its lock.
 pub struct Patient {
@@ -19,7 +26,7 @@ pub struct Patient {
 impl Patient {
     /// Takes the lock of the configured data directory. Blocks.
     pub fn lock(config: Config) -> Self {
-        let stopped = Stopped::open(&config.data_dir);
+        let stopped = reachable(&config.data_dir).and_then(|()| Stopped::open(&config.data_dir));
         Self { config, stopped }
     }
 
@@ -59,6 +66,18 @@ impl Patient {
     pub fn recount(&self, from: &Place) -> Option<store::Result<Stride>> {
         let stopped = self.stopped.as_ref().ok()?;
         stopped.is_current().then(|| stopped.recount(from))
+    }
+}
+
+/// Says as a check why a directory cannot be looked into: to somebody else's user its database is not there.
+fn reachable(data_dir: &Path) -> Result<(), Check> {
+    match data_dir.join(DATABASE).try_exists() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Check::fail(
+            "data-dir",
+            format!("{} cannot be looked into: {error}", data_dir.display()),
+            "name the router's own directory with --data-dir, and call this as the user that runs it",
+        )),
     }
 }
 

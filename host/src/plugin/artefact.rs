@@ -201,7 +201,41 @@ fn deserialize(engine: &Engine, artefact: &[u8]) -> wasmtime::Result<Component> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Nothing but what was written here is loaded: with any byte changed, at any length, and whatever bytes
+        /// stand in its place.
+        #[test]
+        fn whatever_stands_there_only_our_own_is_loaded(
+            at: Index, by in 1_u8.., cut: Index, other in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let root = tempfile::tempdir().unwrap();
+            let artefacts = open(root.path(), 1 << 20);
+            let engine = Engine::default();
+            let component = wat::parse_str("(component)").unwrap();
+            let compiled = engine.precompile_component(&component).unwrap();
+            let name = artefacts.name(&component);
+            artefacts.write(&name, &compiled).unwrap();
+            prop_assert!(artefacts.load(&engine, &component).is_some());
+            let path = root.path().join(&name);
+            let whole = fs::read(&path).unwrap();
+            let mut changed = whole.clone();
+            *at.get_mut(&mut changed) ^= by;
+            for bytes in [&changed[..], &whole[..cut.index(whole.len())], &other[..]] {
+                fs::write(&path, bytes).unwrap();
+                prop_assert!(artefacts.load(&engine, &component).is_none());
+            }
+            // Under another name it is not what was asked for.
+            fs::write(root.path().join(artefacts.name(b"another")), &whole).unwrap();
+            prop_assert!(artefacts.load(&engine, b"another").is_none());
+        }
+    }
 
     fn open(directory: &Path, bytes_most: u64) -> Artefacts {
         Artefacts::open(directory.to_owned(), [1; 32], [2; 32], bytes_most).unwrap()

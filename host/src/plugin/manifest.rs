@@ -172,7 +172,77 @@ pub(super) fn complaints(problems: Vec<guest::Problem>) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What schemas are put together of, often enough so that they are some.
+    const PIECES: [&str; 24] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"type\":",
+        "\"object\"",
+        "\"string\"",
+        "\"properties\":{\"a\":",
+        "\"$ref\":\"#\"",
+        "\"$ref\":\"#/$defs/a\"",
+        "\"$defs\":{\"a\":",
+        "{\"pattern\":\"^(a|b)*$\"}",
+        "true",
+        "\"enum\":[1]",
+        "\"allOf\":[",
+        "\"minimum\":1e999",
+        "\"$id\":\"http://a\"",
+        "\"required\":[\"a\"]",
+        "\"format\":\"date\"",
+        "null",
+        "\"pattern\":\"(a{1000}){1000}\"",
+        "\"$anchor\":\"a\"",
+    ];
+
+    fn schemas() -> impl Strategy<Value = String> {
+        let pieces = prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..24);
+        prop_oneof![
+            2 => pieces.prop_map(|pieces| pieces.concat()),
+            // Members of an object, which is a schema more often.
+            3 => prop::collection::vec(prop::sample::select(vec![
+                "\"type\":\"object\"", "\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":2}}", "\"$ref\":\"#/$defs/a\"",
+                "\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"type\":\"object\"}}", "\"required\":[\"a\",\"b\"]",
+                "\"additionalProperties\":false", "\"not\":{}", "\"if\":{\"$ref\":\"#\"}", "\"patternProperties\":{\"^a+$\":true}",
+                "\"const\":{\"$ref\":\"#\"}", "\"oneOf\":[{\"type\":5}]",
+            ]), 0..6).prop_map(|members| format!("{{{}}}", members.join(","))),
+            1 => any::<String>(),
+        ]
+    }
+
+    proptest! {
+        /// Whatever a guest says of itself is refused, or within every bound; and whatever schema is taken checks
+        /// whatever configuration, with a list that is bounded too.
+        #[test]
+        fn whatever_a_guest_says_is_refused_or_bounded(
+            name in prop_oneof!["[a-z0-9_-]{1,70}", any::<String>()],
+            version in prop_oneof!["[ -~]{1,70}", any::<String>()],
+            summary in any::<String>(),
+            schema in prop::option::of(schemas()),
+            list in prop::collection::vec(prop_oneof![4 => "[!-~]{1,130}", 1 => any::<String>()], 0..70),
+            config in prop_oneof![Just("{\"a\":\"xyz\",\"c\":1}".to_owned()), any::<String>()],
+        ) {
+            let said = guest::Manifest {
+                name, version, summary, config_schema: schema, wants_headers: list.clone(), event_types: list,
+            };
+            if let Ok((manifest, validator)) = check(said) {
+                prop_assert!(manifest.name.len() <= NAME_BYTES_MAX && manifest.version.len() <= VERSION_BYTES_MAX);
+                prop_assert!(manifest.summary.len() <= SUMMARY_BYTES_MAX);
+                prop_assert!(manifest.wants_headers.len() <= LIST_MAX && manifest.event_types.len() <= LIST_MAX);
+                let found = problems(validator.as_ref(), config.as_bytes());
+                prop_assert!(found.len() <= PROBLEMS_MAX);
+            }
+        }
+    }
 
     fn guest(name: &str, schema: Option<&str>) -> guest::Manifest {
         guest::Manifest {

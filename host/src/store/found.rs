@@ -79,7 +79,7 @@ pub struct CauseGroup {
 }
 
 /// A delivery as history shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliverySummary {
     /// Its id.
     pub id: DeliveryId,
@@ -117,7 +117,7 @@ pub struct LastAttempt {
 }
 
 /// A delivery with everything that happened to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryDetail {
     /// The summary.
     pub summary: DeliverySummary,

@@ -26,6 +26,7 @@ mod fault;
 mod fingerprint;
 mod history;
 mod inspect;
+mod last_attempt;
 mod ledger;
 mod migrations;
 mod newest;
@@ -52,6 +53,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod wal;
 mod walk;
 mod work;
 mod writer;

@@ -165,7 +165,46 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What bodies are put together of: nearly JSON, and what the rules below look for.
+    const PIECES: [&[u8]; 16] = [
+        b"{", b"}", b"[", b"]", b"\"ok\"", b":", b",", b"false", b"ok", b" ", b"1", b"1e999", b"\"a\":[",
+        b"\\ud800", b"\xff", b"null",
+    ];
+
+    fn bodies() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(PIECES.map(<[u8]>::to_vec).to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..8),
+            1 => Just(br#"{"ok":false,"a":[1.0]}"#.to_vec()),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        /// Whatever an endpoint answers, each rule says yes or no, and only ever says yes to what stands there.
+        #[test]
+        fn whatever_is_answered_is_judged(body in bodies(), truncated: bool) {
+            let answer = Answer::new(&body, truncated);
+            if Condition::Equals("ok".to_owned()).holds(&answer) {
+                prop_assert!(!truncated && body.trim_ascii() == b"ok");
+            }
+            let text = String::from_utf8_lossy(&body);
+            let contains = Condition::Contains("ok".to_owned()).holds(&answer);
+            prop_assert_eq!(contains, text.contains("ok"));
+            for (pointer, equals) in [("/ok", Value::from(false)), ("/a/0", 1.into()), ("", "ok".into())] {
+                if json(pointer, equals.clone()).holds(&answer) {
+                    let whole: Value = serde_json::from_slice(&body).unwrap();
+                    prop_assert!(!truncated);
+                    let found = whole.pointer(pointer).unwrap();
+                    prop_assert!(*found == equals || found.as_f64() == equals.as_f64());
+                }
+            }
+        }
+    }
 
     fn json(pointer: &str, equals: Value) -> Condition {
         let pointer = JsonPlace::try_from(pointer.to_owned()).unwrap();

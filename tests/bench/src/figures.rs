@@ -75,7 +75,7 @@ impl Figures {
         );
         set(
             Column::DeliveriesPerSecond,
-            Some(count(phase.deliveries) / seconds),
+            (phase.deliveries > 0).then(|| count(phase.deliveries) / seconds),
         );
         set(
             Column::CpuPerDelivery,
@@ -130,8 +130,8 @@ impl Figures {
 
     /// Deliveries a second, or events where nothing is delivered.
     pub(crate) fn rate(&self) -> Option<f64> {
-        let deliveries = self.get(Column::DeliveriesPerSecond).filter(|rate| *rate > 0.0);
-        deliveries.or_else(|| self.get(Column::EventsPerSecond))
+        self.get(Column::DeliveriesPerSecond)
+            .or_else(|| self.get(Column::EventsPerSecond))
     }
 }
 

@@ -79,6 +79,7 @@ pub struct Process {
 #[derive(Default)]
 struct Log {
     panicked: AtomicBool,
+    ends_early: AtomicBool,
     last: Mutex<VecDeque<String>>,
 }
 
@@ -144,6 +145,11 @@ impl Process {
         self.log.panicked.load(Ordering::SeqCst)
     }
 
+    /// Whether it took the write-ahead log that it found for damaged.
+    pub fn found_a_damaged_log(&self) -> bool {
+        self.log.ends_early.load(Ordering::SeqCst)
+    }
+
     /// Whether it has not ended.
     pub fn lives(&mut self) -> bool {
         matches!(self.child.0.try_wait(), Ok(None))
@@ -201,6 +207,10 @@ fn read(errors: ChildStderr, log: &Log, tell: &mpsc::SyncSender<SocketAddr>, mut
         let text = String::from_utf8_lossy(&line);
         if text.contains("panicked at") {
             log.panicked.store(true, Ordering::SeqCst);
+        }
+        if text.contains("hookway.db-wal ends early") || text.contains("hookway.db-wal has a damaged header")
+        {
+            log.ends_early.store(true, Ordering::SeqCst);
         }
         let said: Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(address) = said["server.address"].as_str() {

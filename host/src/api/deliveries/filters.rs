@@ -91,7 +91,41 @@ pub(in crate::api) fn read_time(query: &mut Query, name: &'static str) -> Result
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever stands in a list's query is read or refused, and times that are read are in their order.
+        #[test]
+        fn whatever_is_asked_for_is_read_or_refused(
+            values in prop::collection::vec(
+                prop_oneof![
+                    "[ -~]{0,12}",
+                    any::<String>(),
+                    "[0-9]{1,4}(xx|-|,)[0-9x,-]{0,8}",
+                    "20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](Z|[+-][0-9]{2}:[0-9]{2})",
+                    "[a-z]{1,5}(\\.[a-z]{1,5}){0,3}(\\.\\*)?",
+                ],
+                5,
+            ),
+        ) {
+            let mut written = url::form_urlencoded::Serializer::new(String::new());
+            for (name, value) in ["type", "cause", "code", "since", "until"].iter().zip(&values) {
+                // Empty ones are left out now and then, so that the others are come to.
+                if !value.is_empty() {
+                    written.append_pair(name, value);
+                }
+            }
+            let mut query = Query::of(&written.finish()).unwrap();
+            if let Ok(filters) = Filters::of(&mut query) {
+                prop_assert!(query.finish().is_ok(), "all of it was taken");
+                if let Some((since, until)) = filters.since.zip(filters.until) {
+                    prop_assert!(since < until);
+                }
+            }
+        }
+    }
 
     fn fault(query: &str) -> String {
         let mut query = Query::of(query).unwrap();

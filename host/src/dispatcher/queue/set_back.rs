@@ -54,6 +54,30 @@ mod tests {
         assert_eq!(start_all(&mut queue, 4_999), [1]);
     }
 
+    /// Control: a queue that is told nothing waits for the difference.
+    #[test]
+    fn who_is_not_told_waits_for_a_clock_that_is_gone() {
+        let now = i64::try_from(YEAR.as_millis()).unwrap();
+        let started = |told: bool| {
+            let mut queue = queue();
+            queue.offer(row(1, 1, now + 5_000), at(now), || OPEN);
+            queue.offer(row(2, 2, now), at(now), || OPEN);
+            queue.pause(Id::from_number(2), at(now + 3_000));
+            assert!(start_all(&mut queue, now).is_empty(), "it pauses");
+            if told {
+                queue.set_back(YEAR);
+            }
+            let mut started = Vec::new();
+            for time in [3_000, 5_000, now - 1] {
+                queue.tick(at(time));
+                started.push(start_all(&mut queue, time));
+            }
+            started
+        };
+        assert_eq!(started(true), [vec![2], vec![1], vec![]]);
+        assert_eq!(started(false), [Vec::<i64>::new(), vec![], vec![]]);
+    }
+
     #[test]
     fn how_long_a_row_waits_is_told_on_the_new_clock() {
         let now = i64::try_from(YEAR.as_millis()).unwrap();

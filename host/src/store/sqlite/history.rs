@@ -131,7 +131,7 @@ pub(super) fn of_finished(finished: Finished) -> DeliverySummary {
         attempts: finished.attempts,
         cause: finished.cause,
         code: finished.code,
-        last_attempt: None,
+        last_attempt: finished.last.as_ref().map(of_attempt),
         profile: finished.profile,
     }
 }
@@ -151,7 +151,7 @@ pub(super) fn of_attempt(last: &Attempt) -> LastAttempt {
 pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<DeliveryDetail>> {
     let all = segments::load(conn)?;
     let number = id.number();
-    let (mut summary, requests) = if let Some(entry) = ledger::entry(conn, number)? {
+    let (mut summary, requests, last) = if let Some(entry) = ledger::entry(conn, number)? {
         let rendered = entry
             .parts
             .iter()
@@ -159,12 +159,13 @@ pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<Deliv
         (
             of_entry(&entry),
             rendered.map(|part| part.request.number()).collect(),
+            None,
         )
     } else {
         match segments::find(conn, &all, "delivery", number, Finished::read)? {
-            Some((_, finished)) => {
-                let requests = finished.requests();
-                (of_finished(finished), requests)
+            Some((_, mut finished)) => {
+                let (requests, last) = (finished.requests(), finished.last.take());
+                (of_finished(finished), requests, last)
             }
             None => return Ok(None),
         }
@@ -178,6 +179,7 @@ pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<Option<Deliv
     runs.sort_by_key(|run| (run.run, run.step));
     runs.dedup_by_key(|run| (run.run, run.step));
     let mut attempts: Vec<Attempt> = every(conn, &all, "attempt", number, row::attempt)?;
+    attempts.extend(last);
     attempts.sort_by_key(|attempt| (attempt.started_at, attempt.request, attempt.number));
     attempts.dedup_by_key(|attempt| (attempt.request, attempt.number));
     summary.last_attempt = attempts.last().map(of_attempt);

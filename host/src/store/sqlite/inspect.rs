@@ -10,9 +10,10 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::recount::{self, Company};
+use super::wal::{self, EndsEarly};
 use super::{SqliteStore, config_rows, migrations, opening, reach, schema};
 use crate::checkup::stride::{Place, Stride};
-use crate::checkup::{self, Check};
+use crate::checkup::{self, Check, Outcome};
 use crate::id::EventId;
 use crate::store::files::{self, DATABASE, DataDir, LOCK, SECRETS_KEY};
 use crate::store::{Error, Inspection, PluginVersion, Result};
@@ -32,7 +33,7 @@ impl Inspection for SqliteStore {
     fn checks(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Check>>> {
         let dir = self.readers.database().parent().map(Path::to_owned);
         let dir = dir.unwrap_or_default();
-        self.read(move |conn| Ok(checks(conn, &dir, now)))
+        self.read(move |conn| Ok(checks(conn, &dir, log_size(&dir), now)))
     }
 
     fn recount(&self, from: Place) -> BoxFuture<'_, Result<Stride>> {
@@ -41,17 +42,19 @@ impl Inspection for SqliteStore {
 }
 
 /// What is found in a moment, by a connection that can read.
-fn checks(conn: &Connection, dir: &Path, now: Timestamp) -> Vec<Check> {
+fn checks(conn: &Connection, dir: &Path, wal: Check, now: Timestamp) -> Vec<Check> {
     let (database, ours) = or_failed("database", database(conn))
         .map_or_else(|check| (check, false), |(check, ours)| (check, ours));
     let mut checks = vec![engine(), database];
     if !ours {
+        // It may be the reason.
+        checks.extend((wal.outcome != Outcome::Ok).then_some(wal));
         return checks;
     }
     let either = |checked: std::result::Result<Check, Check>| checked.unwrap_or_else(|check| check);
     checks.push(either(or_failed("structure", structure(conn, dir))));
     checks.push(either(or_failed("secrets-key", secrets_key(conn, dir))));
-    checks.push(wal(dir));
+    checks.push(wal);
     checks.push(either(or_failed("clock", clock(conn, now))));
     checks
 }
@@ -163,12 +166,15 @@ fn secrets_key(conn: &Connection, dir: &Path) -> Result<Check> {
         false => Check::fail(
             "secrets-key",
             format!("{SECRETS_KEY} does not belong to this database"),
-            "put the right file back from a backup: the router does not start with this one",
+            format!(
+                "put the right file back from a backup: the router does not start with this one; if it is the right \
+                 one, {DATABASE} is damaged: restore a backup of both"
+            ),
         ),
     })
 }
 
-fn wal(dir: &Path) -> Check {
+fn log_size(dir: &Path) -> Check {
     let bytes = std::fs::metadata(dir.join(format!("{DATABASE}-wal"))).map_or(0, |file| file.len());
     let what = checkup::bytes(bytes);
     match bytes <= WAL_BYTES_WELL {
@@ -182,12 +188,21 @@ fn wal(dir: &Path) -> Check {
     }
 }
 
+/// Of a log that nobody writes: whether it ends where it should. One that is being written has no end yet.
+fn wal_at_rest(dir: &Path, ends: std::io::Result<Option<EndsEarly>>) -> Check {
+    match ends {
+        Ok(None) => log_size(dir),
+        Ok(Some(early)) => Check::warn("wal", early.to_string(), wal::WHAT_TO_DO),
+        Err(error) => Check::fail("wal", format!("it cannot be read: {error}"), RESTORE),
+    }
+}
+
 /// Ids carry their time and never go back: a clock that was wrong once shows in them.
 fn clock(conn: &Connection, now: Timestamp) -> Result<Check> {
     let newest = EventId::from_number(reach::newest(conn)?).time();
     let ahead = newest.since(now);
     Ok(match ahead <= AHEAD_WELL {
-        true => Check::ok("clock", format!("it is {now}, behind all ids")),
+        true => Check::ok("clock", format!("it is {now}, later than every id")),
         false => Check::warn(
             "clock",
             format!(
@@ -205,6 +220,7 @@ fn clock(conn: &Connection, now: Timestamp) -> Result<Check> {
 pub struct Stopped {
     dir: PathBuf,
     conn: Connection,
+    wal: Check,
     _lock: DataDir,
 }
 
@@ -230,6 +246,7 @@ impl Stopped {
                 "run it as the user that runs the router",
             ),
         })?;
+        let wal = wal_at_rest(dir, wal::ends_early(&place));
         let opened = (|| {
             let conn = Connection::open_with_flags(
                 &place,
@@ -245,13 +262,14 @@ impl Stopped {
         Ok(Self {
             dir: dir.to_owned(),
             conn: or_failed("database", opened)?,
+            wal,
             _lock: lock,
         })
     }
 
     /// What is found in a moment.
     pub fn checks(&self, now: Timestamp) -> Vec<Check> {
-        checks(&self.conn, &self.dir, now)
+        checks(&self.conn, &self.dir, self.wal.clone(), now)
     }
 
     /// Whether everything else can be asked: the database is one of this version.

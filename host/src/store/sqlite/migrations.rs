@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::Sql(FOURTH),
     Migration::Code(fifth),
     Migration::Code(sixth),
+    Migration::Code(seventh),
 ];
 /// The tables of what is configured, whose rows have a sum in their last column.
 pub(super) const CONFIGURED: [&str; 7] = [
@@ -319,6 +320,15 @@ fn sixth(step: &Transaction<'_>) -> rusqlite::Result<()> {
     drop(rows);
     drop(query);
     step.execute_batch("ALTER TABLE seen DROP COLUMN filter")
+}
+
+/// The attempt that ends a delivery stands in the delivery's row.
+fn seventh(step: &Transaction<'_>) -> rusqlite::Result<()> {
+    for n in kept_segments(step)? {
+        let column = schema::DELIVERY_COLUMN_OF_VERSION_7;
+        step.execute_batch(&format!("ALTER TABLE delivery_{n} ADD COLUMN {column}"))?;
+    }
+    Ok(())
 }
 
 /// The segments whose tables are all there. The others were given up; what is left of them is dropped.

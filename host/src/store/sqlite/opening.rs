@@ -2,7 +2,8 @@
 //!
 //! In this order, each step refusing with a reason before anything is changed: the SQLite in the binary is
 //! new enough, the directory is ours alone, there is a key, the database is where it was (one that is gone is
-//! never made anew), it is ours and not newer than we are, its structure is whole, the key fits it. Then the
+//! never made anew), it is ours and not newer than we are, its structure is whole, the key fits it. A log that
+//! ends before its end is told and no reason to refuse ([`wal`]). Then the
 //! next epoch is taken and the greatest number of an id noted ([`reach`]), which is also the proof that the
 //! file can be written and synced.
 
@@ -14,7 +15,7 @@ use super::config_rows::BY_ID;
 use super::fingerprint::Keyed;
 use super::seen::{Keys, Sizes};
 use super::work::{Fixed, Tally};
-use super::{checkpoint, reach, reseal, schema, sum};
+use super::{checkpoint, reach, reseal, schema, sum, wal};
 use crate::store::files::{self, DataDir};
 use crate::store::{DEFAULT_TENANT, DEFAULT_TENANT_NAME, Error};
 use crate::time::Timestamp;
@@ -103,10 +104,11 @@ pub enum OpenError {
         /// What SQLite uses instead.
         mode: String,
     },
-    /// The key does not fit.
+    /// The key does not fit, or what it would open is damaged: both look alike.
     #[error(
-        "{} does not belong to this database; put the right key back",
-        files::SECRETS_KEY
+        "{} does not belong to this database; put the right key back, or restore a backup if it is {} that is damaged",
+        files::SECRETS_KEY,
+        files::DATABASE
     )]
     WrongKey,
     /// The structure of the file is damaged.
@@ -176,8 +178,10 @@ pub(super) fn open(options: &SqliteOptions) -> Result<Opened, OpenError> {
     let key = dir.secrets_key()?;
     let path = dir.database();
     never_anew(&dir, &path)?;
+    look_at_the_log(&path);
     let mut conn = Connection::open(&path)?;
     conn.busy_timeout(checkpoint::READERS_WAIT)?;
+    never_emptied(&dir, &conn, &path)?;
     schema::prepare_writer(&mut conn)?;
     quick_check(&conn, &path)?;
     let vault = reseal::settled(&dir, &conn, Vault::new(&key))?;
@@ -214,6 +218,27 @@ fn never_anew(dir: &DataDir, path: &Path) -> Result<(), OpenError> {
         });
     }
     Ok(())
+}
+
+/// A young database may be in its log alone. Where that is damaged at its beginning, SQLite finds a file in which
+/// there is nothing, and would let us begin anew.
+fn never_emptied(dir: &DataDir, conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 && dir.had_database()? {
+        return Err(OpenError::Lost {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Once the database is open, SQLite writes over what it did not read.
+fn look_at_the_log(path: &Path) {
+    match wal::ends_early(path) {
+        Ok(None) => {}
+        Ok(Some(early)) => tracing::warn!("{early}; {}", wal::WHAT_TO_DO),
+        Err(error) => tracing::warn!(%error, "the write-ahead log cannot be looked at"),
+    }
 }
 
 fn quick_check(conn: &Connection, path: &Path) -> Result<(), OpenError> {

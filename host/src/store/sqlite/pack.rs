@@ -90,6 +90,18 @@ pub(super) fn pairs(pairs: &[(String, String)]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Appends pairs, behind how many bytes they are.
+pub(super) fn put_pairs(bytes: &mut Vec<u8>, list: &[(String, String)]) {
+    let list = pairs(list).unwrap_or_default();
+    put_short_bytes(bytes, &list);
+}
+
+/// Takes pairs from the front that [`put_pairs`] wrote.
+pub(super) fn take_pairs(rest: &mut &[u8]) -> Result<Vec<(String, String)>> {
+    let list = take_short_bytes(rest)?;
+    read_pairs(Some(list))
+}
+
 /// How many bytes [`pairs`] makes of these at most.
 pub(super) fn length(pairs: &[(String, String)]) -> usize {
     pairs
@@ -122,27 +134,35 @@ pub(super) fn read_pairs(bytes: Option<&[u8]>) -> Result<Vec<(String, String)>> 
 }
 
 /// Appends a text with as short a length as there is.
-fn put_short(bytes: &mut Vec<u8>, text: &str) {
-    match u8::try_from(text.len()) {
+pub(super) fn put_short(bytes: &mut Vec<u8>, text: &str) {
+    put_short_bytes(bytes, text.as_bytes());
+}
+
+fn put_short_bytes(bytes: &mut Vec<u8>, what: &[u8]) {
+    match u8::try_from(what.len()) {
         Ok(length) if length < LONG => bytes.push(length),
         _ => {
-            let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            let length = u32::try_from(what.len()).unwrap_or(u32::MAX);
             bytes.extend_from_slice(&(length | u32::from(LONG) << 24).to_be_bytes());
         }
     }
-    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(what);
 }
 
 /// Takes a text from the front that [`put_short`] wrote.
-fn take_short(rest: &mut &[u8]) -> Result<String> {
+pub(super) fn take_short(rest: &mut &[u8]) -> Result<String> {
+    as_text(take_short_bytes(rest)?)
+}
+
+fn take_short_bytes<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8]> {
     let (first, after) = rest.split_first().ok_or_else(damaged)?;
     if *first < LONG {
         *rest = after;
-        return text(rest, u32::from(*first));
+        return some(rest, u32::from(*first));
     }
     let (length, after) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
     *rest = after;
-    text(rest, u32::from_be_bytes(*length) & !(u32::from(LONG) << 24))
+    some(rest, u32::from_be_bytes(*length) & !(u32::from(LONG) << 24))
 }
 
 fn damaged() -> Error {
@@ -163,15 +183,19 @@ pub(super) fn put(bytes: &mut Vec<u8>, text: &str) {
 pub(super) fn take(rest: &mut &[u8]) -> Result<String> {
     let (length, after) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
     *rest = after;
-    text(rest, u32::from_be_bytes(*length))
+    as_text(some(rest, u32::from_be_bytes(*length))?)
 }
 
 /// Takes so many bytes from the front.
-fn text(rest: &mut &[u8], length: u32) -> Result<String> {
+fn some<'a>(rest: &mut &'a [u8], length: u32) -> Result<&'a [u8]> {
     let length = usize::try_from(length).map_err(|_| damaged())?;
-    let (text, after) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    let (taken, after) = rest.split_at_checked(length).ok_or_else(damaged)?;
     *rest = after;
-    String::from_utf8(text.to_vec()).map_err(|_| damaged())
+    Ok(taken)
+}
+
+fn as_text(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| damaged())
 }
 
 /// Numbers as bytes, eight each.

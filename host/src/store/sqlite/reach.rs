@@ -37,6 +37,7 @@ pub(super) fn payload_of(kind: &str) -> &'static str {
         "event" => "length(data) + coalesce(length(headers), 0)",
         "request" => "length(body)",
         "attempt" => "coalesce(length(body), 0)",
+        "delivery" => "coalesce(length(last), 0)",
         "run" => "coalesce(length(logs), 0)",
         "reception" => {
             "coalesce(length(headers), 0) + coalesce(length(detail), 0) + coalesce(length(body), 0)"

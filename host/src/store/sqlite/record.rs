@@ -14,7 +14,7 @@ use rusqlite::params;
 use super::fingerprint::{self, Fingerprint};
 use super::sum::{self, Moving};
 use super::work::{End, Work};
-use super::{accept, append, ledger, pack, row};
+use super::{accept, append, last_attempt, ledger, pack, row};
 use crate::delivery::{
     AfterRun, Attempt, AttemptResult, Cause, Change, GivenUp, NewEvent, Next, Pending, PluginRun, Request,
     Stage,
@@ -90,7 +90,8 @@ struct Ending<'a> {
     /// When what ended it began.
     began: Timestamp,
     at: Timestamp,
-    attempts: Option<u16>,
+    /// What ended it, if it was an attempt.
+    attempt: Option<&'a Attempt>,
     runs: Option<u16>,
 }
 
@@ -105,9 +106,14 @@ impl<'a> Ending<'a> {
             blame: None,
             began: at,
             at,
-            attempts: None,
+            attempt: None,
             runs: None,
         }
+    }
+
+    /// The number of the attempt that ended it.
+    fn number(&self) -> Option<u16> {
+        self.attempt.map(|attempt| attempt.number)
     }
 }
 
@@ -156,9 +162,7 @@ pub(super) fn apply(work: &mut Work<'_>, prepared: &Prepared) -> Outcome {
             at,
         } => {
             work.begin(*at)?;
-            let recorded = attempted(work, pending, attempt, next, *at)?;
-            append::attempt(work, attempt)?;
-            recorded
+            attempted(work, pending, attempt, next, *at)?
         }
         Change::Abandoned {
             pending,
@@ -286,7 +290,7 @@ fn attempted(
     };
     let ended = Ending {
         code,
-        attempts: Some(attempt.number),
+        attempt: Some(attempt),
         began: attempt.started_at,
         ..Ending::plain(End::Delivered, None, None, at)
     };
@@ -305,9 +309,10 @@ fn attempted(
             ]);
             let values = params![request, attempt.number, due, tries, throttles, sum];
             require_one(work.statement(&ledger::AGAIN)?.execute(values)?)?;
+            append::attempt(work, attempt)?;
             Ok(Recorded::default())
         }
-        Next::Delivered => end_part(work, pending, &ended),
+        Next::Delivered => end_part(work, pending, attempt, &ended),
         Next::Failed {
             cause,
             reason,
@@ -320,36 +325,42 @@ fn attempted(
                 blame: Some(*given_up).filter(|_| cause.is_endpoints()),
                 ..ended
             };
-            end_part(work, pending, &ending)
+            end_part(work, pending, attempt, &ending)
         }
     }
 }
 
-/// Ends a delivery that has one row.
+/// Ends a delivery that has one row. What ended it is written with it.
 fn end_single(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Result<Ended> {
     let request = pending.request.number();
     let mut insert = work.statement(&work.tally.sql.delivery_from_ledger)?;
     let (state, at) = (ending.end.number(), ending.at.as_millis());
     let cause = ending.cause.map(Cause::as_str);
     let none = rusqlite::types::Null;
-    let said = sum::of(&[&state, &at, &ending.reason, &none, &cause, &ending.code])?;
+    let last = ending.attempt.and_then(last_attempt::packed);
+    let said = sum::of(&[&state, &at, &ending.reason, &none, &cause, &ending.code])?
+        + sum::last_attempt(last.as_deref());
     let inserted = insert.execute(params![
         request,
         state,
         at,
         ending.reason,
-        ending.attempts,
+        ending.number(),
         ending.runs,
         cause,
         ending.code,
-        sum::ending(said, ending.attempts.is_some()),
+        sum::ending(said, ending.attempt.is_some()),
+        last,
     ])?;
     if inserted == 0 {
         return Ok(Ended::NoSuchRow);
     }
+    if let (Some(attempt), None) = (ending.attempt, &last) {
+        append::attempt(work, attempt)?;
+    }
     work.statement("DELETE FROM pending WHERE request = ?")?
         .execute([request])?;
-    work.stored(request, 0);
+    work.stored(request, last.map_or(0, |last| last.len()));
     let subscription = pending.subscription.number();
     count(work, subscription, ending.end, ending.blame, ending.began).map(Ended::Whole)
 }
@@ -374,11 +385,17 @@ fn count(
     Ok(Recorded { failing })
 }
 
-/// Ends one request, and its delivery if no other is open.
-fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Outcome {
+/// Ends one request by an attempt, and its delivery if no other is open.
+fn end_part(work: &mut Work<'_>, pending: &Pending, attempt: &Attempt, ending: &Ending<'_>) -> Outcome {
     if let Ended::Whole(recorded) = end_single(work, pending, ending)? {
         return Ok(recorded);
     }
+    let recorded = end_one_of_several(work, pending, ending)?;
+    append::attempt(work, attempt)?;
+    Ok(recorded)
+}
+
+fn end_one_of_several(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Outcome {
     let mut entry = ledger::entry(work.conn, pending.delivery.number())?.ok_or(NOT_PENDING)?;
     let part = entry
         .parts
@@ -386,13 +403,13 @@ fn end_part(work: &mut Work<'_>, pending: &Pending, ending: &Ending<'_>) -> Outc
         .find(|part| part.request == pending.request);
     let part = part
         .filter(|part| ledger::is_open(part.stage))
-        .filter(|part| ending.attempts.is_none_or(|number| number == part.attempts + 1))
+        .filter(|part| ending.number().is_none_or(|number| number == part.attempts + 1))
         .ok_or(NOT_PENDING)?;
     part.stage = match ending.end {
         End::Delivered => Stage::PartDelivered,
         End::Filtered | End::Failed => Stage::PartFailed,
     };
-    part.attempts = ending.attempts.unwrap_or(part.attempts);
+    part.attempts = ending.number().unwrap_or(part.attempts);
     if ending.blame == Some(GivenUp::Exhausted) {
         part.tries = EXHAUSTED;
     }
@@ -459,6 +476,7 @@ fn end_whole(work: &mut Work<'_>, mut entry: ledger::Entry, ending: &Ending<'_>)
         cause,
         ending.code,
         sum,
+        rusqlite::types::Null,
     ])?;
     let mut delete = work.statement("DELETE FROM pending WHERE request = ?")?;
     for part in &entry.parts {

@@ -3,12 +3,17 @@
 //! Each stride is one short reading of one state of the database. Rows that move between two strides (a
 //! delivery that ends, a segment that is dropped) are seen before or after, and never make a fault: what is
 //! compared with each other is read in the same stride. The counters have to be, so beside a serving router
-//! they are counted again only up to a number of rows.
+//! they are counted again only up to a number of rows. A table is looked at in one stride too, unless it is a
+//! long one of [`ids`].
+
+mod ids;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use self::ids::Ids;
+use super::last_attempt::PACKED_BYTES_MAX;
 use super::resend::Finished;
 use super::segments::{self, Segment};
 use super::{config_rows, ledger, migrations, reception_rows, row, sum};
@@ -38,7 +43,8 @@ pub(super) enum Company {
 /// One stride.
 pub(super) fn stride(conn: &Connection, from: &Place, company: Company) -> Result<Stride> {
     let done = match from {
-        Place::Structure { after } => structure(conn, after),
+        Place::Structure { after } => structure(conn, after, company),
+        Place::Rows { table, after } => ids::rows(conn, table, *after),
         Place::Ledger { after } => ledger_page(conn, *after),
         Place::Counters => counters(conn, company),
         Place::Components { after } => component(conn, *after),
@@ -64,6 +70,7 @@ pub(super) fn stride(conn: &Connection, from: &Place, company: Company) -> Resul
 fn behind(place: &Place) -> Option<Place> {
     match place {
         Place::Structure { .. } => Some(Place::Ledger { after: 0 }),
+        Place::Rows { table, .. } => Some(Place::Structure { after: table.clone() }),
         Place::Ledger { .. } => Some(Place::Counters),
         Place::Counters => Some(Place::Components { after: 0 }),
         Place::Components { .. } => Some(FIRST_PAYLOAD),
@@ -87,8 +94,8 @@ const FIRST_PAYLOAD: Place = Place::Payloads {
     after: 0,
 };
 
-/// One table with its indexes.
-fn structure(conn: &Connection, after: &str) -> Result<Stride> {
+/// One table with its indexes, or the first rows of a long one.
+fn structure(conn: &Connection, after: &str, company: Company) -> Result<Stride> {
     let mut stride = Stride::new(Area::Structure);
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name NOT LIKE 'sqlite%'
                ORDER BY name LIMIT 1";
@@ -97,6 +104,11 @@ fn structure(conn: &Connection, after: &str) -> Result<Stride> {
         stride.next = Some(Place::Ledger { after: 0 });
         return Ok(stride);
     };
+    if company == Company::Router
+        && let Some(long) = Ids::long(conn, &table)?
+    {
+        return long.stride(conn, Ids::FIRST);
+    }
     let quoted = table.replace('"', "\"\"");
     let mut check = conn.prepare(&format!("PRAGMA integrity_check(\"{quoted}\")"))?;
     let mut rows = check.query([])?;
@@ -446,7 +458,10 @@ fn length_of(payload: Payload, found: &Row<'_>) -> Result<usize> {
             AttemptResult::Error { detail, .. } => detail.len(),
         },
         Payload::Run => row::run(found)?.logs.len(),
-        Payload::Delivery => Finished::read(found)?.parts.len(),
+        Payload::Delivery => {
+            let finished = Finished::read(found)?;
+            finished.parts.len() + finished.last.map_or(0, |_| PACKED_BYTES_MAX)
+        }
         Payload::Reception => reception_rows::whole(found)?.body.map_or(0, |body| body.len()),
     })
 }

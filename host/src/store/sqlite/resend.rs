@@ -10,8 +10,8 @@ use rusqlite::{Connection, Row, params};
 use super::segments::{self, Phase, Segment};
 use super::sum::{self, Moving};
 use super::work::{End, Work};
-use super::{ledger, row};
-use crate::delivery::{Cause, Pending, Stage};
+use super::{append, last_attempt, ledger, row};
+use crate::delivery::{Attempt, Cause, Pending, Stage};
 use crate::id::{DeliveryId, EventId, RequestId, SubscriptionId};
 use crate::profile;
 use crate::store::{Error, Resend, Result};
@@ -35,13 +35,23 @@ pub(super) struct Finished {
     pub(super) cause: Option<Cause>,
     pub(super) code: Option<u16>,
     pub(super) profile: Option<profile::Number>,
+    /// The attempt that ended it, where it has no row of its own.
+    pub(super) last: Option<Attempt>,
+}
+
+/// What the row of a delivery says of the attempt that ended it.
+fn packed_last<'r>(row: &'r Row<'_>) -> Result<Option<&'r [u8]>> {
+    Ok(row
+        .get_ref(16)?
+        .as_blob_or_null()
+        .map_err(rusqlite::Error::from)?)
 }
 
 impl Finished {
     /// A row of `delivery_<n>`, whole; [`Error::Damaged`] with its name where it is not what was written.
     pub(super) fn read(row: &Row<'_>) -> Result<Self> {
         let parts: Option<Vec<u8>> = row.get(11)?;
-        let finished = Self {
+        let mut finished = Self {
             id: row.get(0)?,
             tenant: row.get(1)?,
             event: row.get(2)?,
@@ -61,13 +71,16 @@ impl Finished {
                 .and_then(Cause::parse),
             code: row.get(14)?,
             profile: row.get::<_, Option<i64>>(12)?.map(profile::Number::new),
+            last: None,
         };
-        if finished.fits(row)? {
-            return Ok(finished);
+        if !finished.fits(row)? {
+            return Err(Error::Damaged {
+                what: DeliveryId::from_number(finished.id).to_string(),
+            });
         }
-        Err(Error::Damaged {
-            what: DeliveryId::from_number(finished.id).to_string(),
-        })
+        let last = packed_last(row)?.map(|last| last_attempt::read(finished.id, last));
+        finished.last = last.transpose()?;
+        Ok(finished)
     }
 
     /// Whether the row is what was written; of one that was written before there were sums, that cannot be
@@ -85,7 +98,7 @@ impl Finished {
             event_type: self.event_type.as_bytes(),
             profile: self.profile.map(profile::Number::get),
         };
-        let end = sum::of_columns(row, &[5, 6, 7, 11, 13, 14])?;
+        let end = sum::of_columns(row, &[5, 6, 7, 11, 13, 14])? + sum::last_attempt(packed_last(row)?);
         let expected = fixed.in_history(self.attempts.into(), self.runs.into(), self.rendered, end);
         Ok(sum::agree(sum, expected))
     }
@@ -230,6 +243,10 @@ fn put_back(
     all.retain(|segment| segment.phase != Phase::Leaving);
     if !finished.is_kept(work.conn, all)? {
         return Ok(None);
+    }
+    // What ended it then is one attempt among others now.
+    if let Some(last) = &finished.last {
+        append::attempt(work, last)?;
     }
     work.conn
         .prepare_cached(&format!("DELETE FROM delivery_{n} WHERE id = ?"))?

@@ -107,7 +107,7 @@ pub(super) fn attempt(row: &Row<'_>) -> Result<Attempt> {
     })
 }
 
-fn error_kind(word: &str) -> Result<ErrorKind> {
+pub(super) fn error_kind(word: &str) -> Result<ErrorKind> {
     let all = [
         ErrorKind::Dns,
         ErrorKind::Connect,

@@ -120,7 +120,9 @@ CREATE TABLE delivery_{n} (
     cause TEXT,
     -- The status of the last answer; NULL where there was none, or it came before version 3.
     code INTEGER,
-    sum INTEGER
+    sum INTEGER,
+    -- The attempt that ended it, packed; NULL where that has a row of its own, as all had before version 7.
+    last BLOB
 ) STRICT;
 {}",
         reception_table(n, ",\n    sum INTEGER")
@@ -130,8 +132,10 @@ CREATE TABLE delivery_{n} (
 /// The columns that segments of earlier versions get in the third migration, as above.
 pub(super) const DELIVERY_COLUMNS_OF_VERSION_3: [&str; 3] = ["profile INTEGER", "cause TEXT", "code INTEGER"];
 
-/// The tables whose rows have a sum in their last column; segments of earlier versions get it in the fifth
-/// migration. Events and requests have a hash of their own.
+/// The column that segments of earlier versions get in the seventh migration, as above.
+pub(super) const DELIVERY_COLUMN_OF_VERSION_7: &str = "last BLOB";
+
+/// The tables whose rows have a sum; segments of earlier versions get it in the fifth migration. Events and requests have a hash of their own.
 pub(super) const SUMMED_SEGMENT_TABLES: [&str; 4] = ["attempt", "run", "delivery", "reception"];
 
 /// The table of receptions of segment `n`, with what came later; segments of version 1 get it without that in

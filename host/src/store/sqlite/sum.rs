@@ -206,11 +206,19 @@ fn sql_of(columns: &[Moving]) -> String {
 
 /// What a delivery's first row says of its other requests.
 pub(super) fn siblings(siblings: Option<&[u8]>) -> i64 {
+    bytes_or_none(siblings)
+}
+
+/// What the row of an ended delivery says of the attempt that ended it.
+pub(super) fn last_attempt(packed: Option<&[u8]>) -> i64 {
+    bytes_or_none(packed)
+}
+
+/// Nothing adds nothing, so that rows from before the column was there have their sum.
+fn bytes_or_none(bytes: Option<&[u8]>) -> i64 {
+    let Some(bytes) = bytes else { return 0 };
     let mut hasher = Hasher::new();
-    match siblings {
-        None => return 0,
-        Some(bytes) => hasher.bytes(4, bytes),
-    }
+    hasher.bytes(4, bytes);
     hasher.finish()
 }
 
@@ -274,7 +282,7 @@ impl<'a> Fixed<'a> {
     }
 
     /// The sum of the row of an ended delivery. `end` is that of what it says of its end: state, time,
-    /// reason, parts, cause and code.
+    /// reason, parts, cause and code, and the last attempt beside them.
     pub(super) fn in_history(&self, attempts: i64, runs: i64, rendered: bool, end: i64) -> i64 {
         let moving = moving(&[
             (Moving::Attempts, attempts),
@@ -306,8 +314,8 @@ pub(super) fn from_ledger(end: &str, runs: &str) -> String {
     )
 }
 
-/// What the end of a delivery adds to its sum: what it says (state, time, reason, parts, cause and code), and
-/// its last attempt, if that ended it.
+/// What the end of a delivery adds to its sum: what it says (state, time, reason, parts, cause and code, and of
+/// its last attempt), and one more attempt, if that ended it.
 pub(super) const fn ending(said: i64, by_an_attempt: bool) -> i64 {
     said + if by_an_attempt {
         Moving::Attempts.weight()

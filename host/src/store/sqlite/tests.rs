@@ -1,5 +1,6 @@
 //! The contract on SQLite, and what only this backend promises.
 
+mod apart;
 mod damage;
 mod expiry;
 mod keys;

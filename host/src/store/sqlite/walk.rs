@@ -286,8 +286,12 @@ fn ended(row: &Row<'_>, query: &DeliveryQuery) -> Result<(i64, Option<DeliverySu
         return Ok((id, None));
     }
     let finished = history::unless_damaged(Finished::read(row))?;
-    let fits = |finished: &Finished| query.cause.is_none_or(|cause| finished.cause == Some(cause));
-    Ok((id, finished.filter(fits).map(history::of_finished)))
+    let finished = finished.filter(|finished| query.cause.is_none_or(|cause| finished.cause == Some(cause)));
+    let mut delivery = finished.map(history::of_finished);
+    if let (Some(delivery), false) = (&mut delivery, query.last_attempts) {
+        delivery.last_attempt = None;
+    }
+    Ok((id, delivery))
 }
 
 fn is(wanted: Option<i64>, found: i64) -> bool {
@@ -310,6 +314,9 @@ fn last_attempt(
 ) -> Result<Option<LastAttempt>> {
     if delivery.attempts == 0 || matches!(delivery.state, State::Filtered { .. }) {
         return Ok(None);
+    }
+    if delivery.last_attempt.is_some() {
+        return Ok(delivery.last_attempt);
     }
     let id = delivery.id.number();
     let mut last: Option<LastAttempt> = None;

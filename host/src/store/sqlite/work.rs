@@ -139,12 +139,12 @@ impl SegmentSql {
             request: insert("request", 8),
             attempt: insert("attempt", 14),
             run: insert("run", 16),
-            delivery: insert("delivery", 16),
+            delivery: insert("delivery", 17),
             reception: insert("reception", 20),
             delivery_from_ledger: format!(
                 "INSERT INTO delivery_{n}
                  SELECT request, tenant, event, subscription, event_type, ?2, ?3, ?4,
-                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL, profile, ?7, ?8, {sum}
+                        coalesce(?5, attempts), coalesce(?6, runs), stage = 1, NULL, profile, ?7, ?8, {sum}, ?10
                  FROM pending WHERE request = ?1 AND delivery = ?1 AND siblings IS NULL
                    AND (?5 IS NULL OR attempts = ?5 - 1)",
                 sum = sum::from_ledger("?9", "coalesce(?6, runs)"),

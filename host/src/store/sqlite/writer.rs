@@ -5,11 +5,13 @@
 //! so transactions keep a [`pace`](super::pace). Commands
 //! find their conflicts before they write, so the common transaction needs no savepoints; if one
 //! fails all the same, the transaction is undone and written again with a savepoint around each, so
-//! that one bad command costs only itself. With a full disk the second round writes outcomes only:
+//! that one bad command costs only itself. With a full disk another round writes outcomes only:
 //! they are few, and what is delivered frees room.
 //!
 //! After a failed read, write or sync the thread ends and the store is closed; see
 //! [`super::fault`]. It never tries again.
+
+mod transaction;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -17,6 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use self::transaction::{Transaction, apart};
 use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::fault;
@@ -58,7 +61,7 @@ pub(super) trait Command: Send {
     fn kind(&self) -> Kind;
     /// About how many bytes it writes.
     fn weight(&self) -> usize;
-    /// Writes. May be called twice: what the first call wrote was undone then.
+    /// Writes. May be called again: what the call before wrote was undone then.
     fn apply(&mut self, work: &mut Work<'_>) -> Result<()>;
     /// Answers, with what [`Command::apply`] gave or with an error.
     fn answer(self: Box<Self>, verdict: Result<()>);
@@ -366,7 +369,16 @@ impl Writer {
         if fault::ends_writer(&error) || matches!(error, Error::Fenced) {
             return self.refuse_all(batch, &error);
         }
-        match self.one_by_one(&mut batch, &error) {
+        let done = match self.one_by_one(&mut batch, &error) {
+            // Another command had failed before anybody came to the end of the room.
+            Err(error @ Error::Full(_)) if !full => {
+                self.told.found_room(false);
+                self.alone = TRANSACTIONS_ALONE;
+                self.one_by_one(&mut batch, &error)
+            }
+            done => done,
+        };
+        match done {
             Ok(verdicts) => {
                 self.answers.give(batch, Verdicts::Each(verdicts));
                 Flow::GoOn
@@ -424,23 +436,23 @@ impl Writer {
                 continue;
             }
             let before = work.tally.clone();
-            self.conn.execute_batch("SAVEPOINT command")?;
-            let verdict = match command.apply(&mut work) {
-                // Some errors undo the whole transaction by themselves.
-                Err(error) if self.conn.is_autocommit() || fault::ends_writer(&error) => return Err(error),
-                Err(error) => {
-                    self.conn.execute_batch("ROLLBACK TO command")?;
-                    work.tally = before;
-                    Err(error)
-                }
-                Ok(()) => Ok(()),
-            };
-            self.conn.execute_batch("RELEASE command")?;
+            let verdict = apart(&self.conn, || command.apply(&mut work))?;
+            if verdict.is_err() {
+                work.tally = before;
+            }
             verdicts.push(verdict);
         }
         let tally = work.finish()?;
+        // Else nothing would be put in order for as long as each batch has a command that fails. And where it
+        // is this that failed, it costs no command.
+        let step = || self.keys.step(&self.conn, &tally.seen, tally.fresh.len());
+        let beside = match self.alone {
+            0 => apart(&self.conn, step)?.unwrap_or_default(),
+            _ => None,
+        };
+        self.alone = self.alone.saturating_sub(1);
         transaction.commit()?;
-        self.committed(tally, None);
+        self.committed(tally, beside);
         Ok(verdicts)
     }
 }
@@ -451,29 +463,4 @@ fn ended(error: &Error) {
         error,
         "the store has stopped writing; restart the process when the disk is well"
     );
-}
-
-/// An open transaction; undone unless it is committed.
-struct Transaction<'c>(&'c Connection);
-
-impl<'c> Transaction<'c> {
-    fn begin(conn: &'c Connection) -> Result<Self> {
-        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Self(conn))
-    }
-
-    /// After this, and only after this, is anything durable.
-    fn commit(self) -> Result<()> {
-        self.0.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
-    }
-}
-
-impl Drop for Transaction<'_> {
-    fn drop(&mut self) {
-        if !self.0.is_autocommit() {
-            // Where this fails, so will the next BEGIN, and that ends the batch with an error.
-            let _ = self.0.execute_batch("ROLLBACK");
-        }
-    }
 }

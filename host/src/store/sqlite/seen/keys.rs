@@ -3,8 +3,8 @@
 //! A table is written at its end, which costs next to nothing, and an index in memory says where in it the
 //! last keys are. So many of them are *sealed*: written once more, in order, as a [`Run`] with a filter, and
 //! the index makes way. Runs are *merged* as [`plan`] says, and what was merged is removed. One of these
-//! things is done with each transaction, a slice of it in proportion to the keys that the transaction
-//! brought. So memory is bounded (for each series an index for what grows and one for what is being sealed,
+//! things is done with each transaction that brings keys, a slice of it in proportion to them; others only
+//! remove. So memory is bounded (for each series an index for what grows and one for what is being sealed,
 //! and a byte for each key in the window), and a new key is looked for in a few filters however many keys
 //! there are.
 //!
@@ -130,7 +130,9 @@ impl Keys {
     }
 
     /// Does what is due beside, in the transaction that is under way and has brought so many keys. Nothing
-    /// where there is nothing to be done.
+    /// where there is nothing to be done. One that has brought none only removes: nothing grows, so nothing
+    /// has to be put in order, and where the room on the disk is low, so that nothing new comes in, none of it
+    /// is taken for a merge, which may be as large as all that is kept back for outcomes.
     pub(in crate::store::sqlite) fn step(
         &mut self,
         conn: &Connection,
@@ -138,6 +140,9 @@ impl Keys {
         brought: usize,
     ) -> Result<Option<Step>> {
         let steps = self.sizes.steps_least.max(brought.saturating_mul(STEPS_PER_KEY));
+        if brought == 0 {
+            return self.remove(conn, steps);
+        }
         // A table that was dropped in this transaction is still held.
         let there = |n: i64| tables.iter().any(|table| table.n == n);
         if self.sealing.is_none() {
@@ -146,11 +151,8 @@ impl Keys {
         if let Some(build) = self.sealing.as_mut().filter(|build| there(build.table)) {
             return Ok(Some(Step::Sealed(build.step(conn, steps)?)));
         }
-        if let Some(n) = self.leaving.last() {
-            return Ok(Some(match run::remove(conn, *n, steps)? {
-                Left::Nothing => Step::Removed(*n),
-                Left::Some => Step::Removing,
-            }));
+        if let Some(step) = self.remove(conn, steps)? {
+            return Ok(Some(step));
         }
         if self.merging.is_none() {
             self.merging = self.next_merging();
@@ -159,6 +161,17 @@ impl Keys {
             return Ok(Some(Step::Merged(build.step(conn, steps)?)));
         }
         Ok(None)
+    }
+
+    /// Removes a slice of what is to go, if there is such.
+    fn remove(&self, conn: &Connection, steps: usize) -> Result<Option<Step>> {
+        let Some(n) = self.leaving.last() else {
+            return Ok(None);
+        };
+        Ok(Some(match run::remove(conn, *n, steps)? {
+            Left::Nothing => Step::Removed(*n),
+            Left::Some => Step::Removing,
+        }))
     }
 
     /// What was committed: keys, what was done beside, and which tables there are.

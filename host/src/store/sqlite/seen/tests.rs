@@ -29,6 +29,8 @@ struct House {
     asks: Accept,
     /// Whether the last transaction found nothing to do beside.
     rests: bool,
+    /// Keys that each transaction is taken to have brought, at least.
+    brought: usize,
     /// Time that really passed, whatever the clock was set to.
     passed: Duration,
     _dir: TempDir,
@@ -53,6 +55,7 @@ impl House {
             keys,
             asks,
             rests: false,
+            brought: 0,
             passed: Duration::ZERO,
             _dir: dir,
         }
@@ -74,10 +77,8 @@ impl House {
         let mut work = Work::new(&self.conn, &FIXED, &self.keys, &self.tally).unwrap();
         let value = run(&mut work, &self.asks);
         let mut tally = work.finish().unwrap();
-        let step = self
-            .keys
-            .step(&self.conn, &tally.seen, tally.fresh.len())
-            .unwrap();
+        let brought = tally.fresh.len().max(self.brought);
+        let step = self.keys.step(&self.conn, &tally.seen, brought).unwrap();
         self.rests = step.is_none();
         if undone {
             self.conn.execute_batch("ROLLBACK").unwrap();
@@ -97,8 +98,15 @@ impl House {
         })
     }
 
-    /// Transactions that bring nothing, until nothing is to be done any more.
+    /// Transactions as if each brought a key, until nothing is to be done any more.
     fn rest(&mut self) {
+        self.brought = 1;
+        self.idle();
+        self.brought = 0;
+    }
+
+    /// Transactions that bring nothing, until they find nothing to do.
+    fn idle(&mut self) {
         for _ in 0..100_000 {
             self.transaction(false, |_, _| ());
             if self.rests {
@@ -356,6 +364,53 @@ fn a_merge_is_given_up_with_its_table() {
     house.rest();
     house.check();
     assert_eq!(house.count("SELECT count(*) FROM seen_run"), 0);
+}
+
+/// Where the room is low nothing new comes in, and what is left is for outcomes: their transactions write
+/// nothing of keys, and give back what is not needed any more.
+#[test]
+fn what_brings_no_keys_puts_none_in_order_and_makes_room() {
+    let mut house = House::new();
+    let mut ids = 0;
+    let mut idle_while = |busy: fn(&Keys) -> bool| {
+        while !busy(&house.keys) {
+            house.send(&[ids]);
+            ids += 1;
+            assert!(ids < 20_000, "never busy");
+        }
+        let pages = |house: &House| {
+            let all = house.count("SELECT page_count FROM pragma_page_count");
+            (
+                all,
+                all - house.count("SELECT freelist_count FROM pragma_freelist_count"),
+            )
+        };
+        let orders = "SELECT count(*) FROM seen_run WHERE state <> 2";
+        let before = (pages(&house), house.count(orders));
+        house.idle();
+        house.transaction(false, |_, _| ());
+        let after = (pages(&house), house.count(orders));
+        assert_eq!(after.1, before.1);
+        assert!(
+            after.0.0 == before.0.0 && after.0.1 <= before.0.1,
+            "{before:?} {after:?}"
+        );
+        assert!(busy(&house.keys), "it went on");
+        assert_eq!(house.count("SELECT count(*) FROM seen_run WHERE state = 2"), 0);
+        assert!((0..ids).all(|id| house.send(&[id])[0].is_some()));
+    };
+    idle_while(Keys::is_sealing);
+    idle_while(Keys::is_merging);
+    // What leaves with its table goes, although nothing comes.
+    let before = house.keys.runs();
+    house.pass(WINDOW / 6);
+    house.send(&[ids]);
+    house.pass(WINDOW * 2);
+    house.forget();
+    house.idle();
+    assert!(before > 3 && house.keys.runs() == 0, "{before} runs");
+    assert_eq!(house.count("SELECT count(*) FROM seen_run"), 0);
+    house.check();
 }
 
 #[test]

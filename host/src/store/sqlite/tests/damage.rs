@@ -47,6 +47,23 @@ fn a_database_that_was_lost_is_not_made_anew() {
     drop(directory.sqlite());
 }
 
+#[test]
+fn a_database_of_which_nothing_is_left_is_not_made_anew() {
+    let directory = Directory::new(Size::Usual);
+    drop(directory.sqlite());
+    let path = directory.dir.path().join(files::DATABASE);
+    std::fs::remove_file(&path).unwrap();
+    // As one is whose first transactions stood in a log that is damaged: whole, and empty.
+    directory
+        .database()
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); DROP TABLE t")
+        .unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() > 0);
+    assert!(matches!(directory.open_error(), OpenError::Lost { .. }));
+    std::fs::write(directory.dir.path().join(files::LOCK), b"").unwrap();
+    drop(directory.sqlite());
+}
+
 #[tokio::test]
 async fn rows_of_earlier_versions_are_told_by_their_content() {
     let directory = Directory::new(Size::Usual);

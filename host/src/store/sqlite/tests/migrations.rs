@@ -1,6 +1,7 @@
 //! A database of an earlier version is brought up to date and loses nothing.
 
 mod keys;
+mod last_attempts;
 
 use rusqlite::params;
 
