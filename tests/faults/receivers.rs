@@ -200,18 +200,23 @@ async fn every_attempt_ends_in_time_with_a_clear_record() {
         "{peak} KiB after {baseline:?}"
     );
     let fits = |held: crate::daemon::Held| {
-        held.rss_kib <= baseline.rss_kib + LEFT_KIB_MAX && held.threads <= baseline.threads + 4
+        held.rss_kib <= baseline.rss_kib + LEFT_KIB_MAX
+            && held.threads <= baseline.threads + 4
+            && held.descriptors <= baseline.descriptors + 4
     };
-    let after = router.until_it_holds("memory and threads come back", fits).await;
+    let after = router
+        .until_it_holds("memory, threads and descriptors come back", fits)
+        .await;
     assert!(router.lives());
     println!(
         "receivers: {} kinds, {attempts} attempts, slowest {} ms of {} ms, peak +{} KiB, left {:+} KiB, \
-         {} descriptors, canary 0",
+         {} descriptors before, {} after, canary 0",
         kinds.len(),
         slowest.as_millis(),
         TIMEOUT_SECONDS * 1_000,
         peak.saturating_sub(baseline.rss_kib),
         i128::from(after.rss_kib) - i128::from(baseline.rss_kib),
+        baseline.descriptors,
         after.descriptors,
     );
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::special::Special;
 use crate::private_network::{Dialled, PrivateNetwork};
@@ -23,6 +24,11 @@ pub const SENDING: [&str; 12] = [
 ];
 /// What takes a URL, and fetches nothing from it whatever is allowed.
 pub const FETCHING_NOTHING: &str = "reference in a schema";
+
+/// So long nobody must be reached before it is quiet.
+const QUIET: Duration = Duration::from_millis(500);
+/// How often that is tried.
+const LOOKS_MAX: usize = 60;
 
 /// What was tried on one way, and who was reached by it.
 #[derive(Debug, Default)]
@@ -68,6 +74,21 @@ impl<'network> Ways<'network> {
         let way = self.gone.entry(name).or_default();
         way.tries += tries;
         way.reached.extend(self.network.dialled());
+    }
+
+    /// Waits until nobody has been reached for a while, and counts who was until then to this way. Nobody tells
+    /// of a connection that is still being made although what it was for is over.
+    pub async fn quiet(&mut self, name: &'static str) {
+        let before = |ways: &Self| ways.gone.get(name).map_or(0, |way| way.reached.len());
+        for _ in 0..LOOKS_MAX {
+            let known = before(self);
+            tokio::time::sleep(QUIET).await;
+            self.note(name, 0);
+            if before(self) == known {
+                return;
+            }
+        }
+        panic!("there is no end to what is reached");
     }
 
     /// What was tried on each.
