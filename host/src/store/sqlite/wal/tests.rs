@@ -7,7 +7,7 @@ use super::*;
 
 /// Transactions of a log.
 const TRANSACTIONS: u64 = 12;
-const FRAME_BYTES: usize = FRAME_HEADER_BYTES + PAGE_BYTES as usize;
+const FRAME_BYTES: usize = FRAME_HEADER_BYTES + 8_192;
 
 /// A database with a log, as a process that was killed leaves it: nobody has it open.
 struct Left {
