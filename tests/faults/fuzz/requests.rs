@@ -114,8 +114,7 @@ async fn every_list_with_queries_and_every_header() {
         config.server.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
     })
     .await;
-    let wish =
-        json!({"name": "n", "key": "n", "url": "http://127.0.0.1:4711/", "events": ["a.b"], "enabled": false});
+    let wish = json!({"name": "n", "key": "n", "url": "http://127.0.0.1:4711/", "events": ["a.b"], "enabled": false});
     router.subscribe(&wish).await;
     router.send(&json!({"type": "a.b", "data": {"n": 1}})).await;
     let open = json!({"name": "open", "verification": {"kind": "none"}});

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use hookway::disk::BALLAST;
+
 use super::disk::{Change, Cut, Name, Watched};
 use crate::chance::Chance;
 
@@ -46,14 +48,15 @@ impl Cut {
     }
 }
 
-/// Copies the files of a directory that are wanted by name.
+/// Copies the files of a directory that are wanted by name. The ballast is never among them: it is room and
+/// says nothing, every start makes it anew, and thousands of copies of its 64 MiB wear a disk.
 pub fn copy_of(dir: &Path, into: &Path, wanted: impl Fn(&str) -> bool) {
     std::fs::create_dir_all(into).expect("a directory for a copy");
     for entry in std::fs::read_dir(dir).expect("the directory is there") {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
         let name = name.to_str().expect("a name of ours");
-        if wanted(name) && entry.file_type().expect("a type").is_file() {
+        if name != BALLAST && wanted(name) && entry.file_type().expect("a type").is_file() {
             std::fs::copy(entry.path(), into.join(name)).expect("a file is copied");
         }
     }
