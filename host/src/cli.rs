@@ -353,15 +353,25 @@ impl Context {
             return Ok((key.clone(), "the setting admin_key".to_owned()));
         }
         let path = loaded.config.data_dir.join(ADMIN_KEY_FILE);
-        if path.exists() {
-            let place = format!("{}; --data-dir names the router's own", path.display());
-            return Ok((read_key(&path)?, place));
+        match path.try_exists() {
+            Ok(true) => {
+                let place = format!("{}; --data-dir names the router's own", path.display());
+                Ok((read_key(&path)?, place))
+            }
+            Ok(false) => Err(Failure::usage(format!(
+                "no API key: there is no {}, which a router makes when it first starts; name its data directory \
+                 with --data-dir, or give a key in HOOKWAY_KEY or with --key-file",
+                path.display()
+            ))),
+            Err(error) => Err(Failure::io(
+                format!(
+                    "no API key: {} cannot be looked for; call this as the user that runs the router, or give a \
+                     key in HOOKWAY_KEY or with --key-file",
+                    path.display()
+                ),
+                error,
+            )),
         }
-        Err(Failure::usage(format!(
-            "no API key: there is no {}, which a router makes when it first starts; name its data directory \
-             with --data-dir, or give a key in HOOKWAY_KEY or with --key-file",
-            path.display()
-        )))
     }
 }
 

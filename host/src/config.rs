@@ -73,7 +73,9 @@ settings! {
         body_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
         /// Longest wait for a client to take more of an answer; then its connection is closed.
         send_timeout: Duration = Time, "30s", in SECOND..=10 * MINUTE;
-        /// Connections at once; the next ones wait to be accepted.
+        /// Connections at once. Who comes when all are taken is served as soon as one is closed, and those that
+        /// were used the longest ago are asked to: at once where no request is under way, behind its answer
+        /// where one is. (A proxy in front can limit what a single address may take.)
         connections_max: usize = Count, "4096", in 16..=1_000_000;
         /// Largest body of a request. (Plugins have a limit of their own.)
         body_bytes_max: usize = Size, "1 MiB", in 1_024..=67_108_864;

@@ -1,25 +1,33 @@
 //! Components that are made to be expensive to compile, and compiled ones that were changed.
 //!
 //! The guards: a look at the bytes before compiling, a child with limits, and a MAC before anything is
-//! loaded. While all of it happens, deliveries go on and the router lives. Negative control: with the look
-//! switched off as far as the configuration allows, the same bombs reach the child, which ends at its limits;
-//! and the same bombs cost the compiler what is claimed.
+//! loaded. While all of it happens, deliveries go on as fast as without, and the router lives. Negative
+//! controls: with the look switched off as far as the configuration allows, the same bombs reach the child;
+//! one bomb ends at the child's memory where that is little, and at its time where that is; deliveries that
+//! wait until a compilation is over are noticed; and what is refused for its MAC is loaded once it has the
+//! right one.
+
+mod artefacts;
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::daemon::Daemon;
-use crate::extent::Extent;
+use crate::percentile::median;
 use crate::support::Receiver;
 use crate::wrap;
 
 /// Longest time for the answer to one upload: the child's whole time and some more.
 const ANSWER_MAX: Duration = Duration::from_secs(25);
+/// Between two events, and how many tell how it is without compilers.
+const PAUSE: Duration = Duration::from_millis(50);
+const ALONE: Duration = Duration::from_secs(3);
+/// How much longer a delivery may take beside a compiler: in the middle a fraction of what a compiler takes
+/// that reaches its limit, which is a second, and at the most little more than one of these.
+const USUAL_MORE: Duration = Duration::from_millis(250);
+const ONE_MORE: Duration = Duration::from_millis(1_500);
 /// How much more memory the router itself may have, in KiB.
 const PEAK_KIB_MAX: u64 = 96 << 10;
 
@@ -82,6 +90,25 @@ fn locals(count: usize, loops: usize) -> String {
     format!(
         "(func $bomb (param i32) (result i32) (local {}) {body} (local.get 1))",
         "i32 ".repeat(count)
+    )
+}
+
+/// A function of many locals that all live through many loops to its end: each loop costs the compiler a
+/// value for each of them.
+fn living(count: usize, loops: usize) -> String {
+    let (mut first, mut last) = (String::new(), String::new());
+    for local in 1..=count {
+        let _ = write!(
+            first,
+            "(local.set {local} (i32.add (local.get 0) (i32.const {})))",
+            local % 64
+        );
+        let _ = write!(last, "(local.set 0 (i32.add (local.get 0) (local.get {local})))");
+    }
+    format!(
+        "(func $bomb (param i32) (result i32) (local {}) {first} {} {last} (local.get 0))",
+        "i32 ".repeat(count),
+        "(loop $l (br_if $l (local.get 0)))".repeat(loops)
     )
 }
 
@@ -151,6 +178,7 @@ fn sly() -> Vec<Bomb> {
             "",
         ),
         guest("as many locals as may be", &locals(1_900, 120), ""),
+        guest("as many as may be that all live", &living(1_900, 2_000), ""),
         guest(
             "as many functions as may be",
             &"(func (result i32) (i32.const 1))".repeat(19_000),
@@ -167,25 +195,58 @@ async fn upload(router: &Daemon, bomb: &Bomb) -> (u16, String, Duration) {
     (answer.status, answer.text, started.elapsed())
 }
 
-/// Sends events without a pause and counts what arrives, until the other future ends.
-async fn beside<T>(router: &Daemon, receiver: &Receiver, other: impl Future<Output = T>) -> (T, usize) {
-    let before = receiver.received().len();
+/// Sends one event after another, each once the one before has arrived, until the other future ends; says how
+/// long each took. One that had not arrived by then took at least so long.
+async fn beside<T>(
+    router: &Daemon,
+    receiver: &Receiver,
+    other: impl Future<Output = T>,
+) -> (T, Vec<Duration>) {
+    let took = std::cell::RefCell::new(Vec::new());
+    let under_way = std::cell::Cell::new(None);
     let sending = async {
-        loop {
-            router.send(&json!({"type": "a", "data": 1})).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        for n in 0_u64.. {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the latency of others is what is measured"
+            )]
+            let started = Instant::now();
+            under_way.set(Some(started));
+            let text = format!("{started:?} {n}");
+            router.send(&json!({"type": "a", "data": text.as_str()})).await;
+            let arrived = |body: &[u8]| body.windows(text.len()).any(|window| window == text.as_bytes());
+            receiver
+                .wait_until(ANSWER_MAX, |all| {
+                    all.iter().rev().any(|request| arrived(&request.body))
+                })
+                .await;
+            took.borrow_mut().push(started.elapsed());
+            under_way.set(None);
+            tokio::time::sleep(PAUSE).await;
         }
     };
     let done = tokio::select! {
         () = sending => unreachable!("it never ends"),
         done = other => done,
     };
-    (done, receiver.received().len() - before)
+    let mut took = took.into_inner();
+    took.extend(under_way.get().map(|started| started.elapsed()));
+    (done, took)
+}
+
+/// Whether deliveries beside compilers starve: all of them, or any of them for long.
+fn starved(alone: &[Duration], beside: &[Duration]) -> Option<String> {
+    let longest = |times: &[Duration]| times.iter().copied().max().unwrap_or_default();
+    let (usual, usual_beside) = (median(alone.to_vec()), median(beside.to_vec()));
+    let (most, most_beside) = (longest(alone), longest(beside));
+    (usual_beside > usual * 4 + USUAL_MORE || most_beside > most + ONE_MORE).then(|| {
+        format!("{usual:?} in the middle and {most:?} at the most alone, {usual_beside:?} and {most_beside:?} beside")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bombs_are_refused_or_end_within_the_limits() {
-    let mut router = Daemon::start(&["plugins.compile_cpu_seconds=2", "plugins.compile_wall_ms=20s"]);
+    let mut router = Daemon::start(&["plugins.compile_cpu_seconds=1", "plugins.compile_wall_ms=20s"]);
     let receiver = Receiver::start().await;
     router
         .subscribe(&json!({"name": "h", "url": receiver.url(), "events": ["*"]}))
@@ -194,32 +255,42 @@ async fn bombs_are_refused_or_end_within_the_limits() {
     receiver.wait_for(1).await;
     let before = router.held();
     router.forget_peak();
-    let (mut slowest, mut stopped, mut compiled, mut delivered) = (Duration::ZERO, 0, 0, 0);
+    let (_, alone) = beside(&router, &receiver, tokio::time::sleep(ALONE)).await;
+    let (mut slowest, mut stopped, mut compiled, mut meanwhile) = (Duration::ZERO, 0, 0, Vec::new());
+    let mut limited = Vec::new();
     let bombs = bombs();
     for bomb in &bombs {
-        let ((status, text, took), arrived) = beside(&router, &receiver, upload(&router, bomb)).await;
+        let ((status, text, took), latencies) = beside(&router, &receiver, upload(&router, bomb)).await;
         // What is beyond the limit of a body says so in its own way.
         assert!(matches!(status, 413 | 422), "{}: {status} {text}", bomb.name);
         assert!(status == 413 || text.contains(bomb.says), "{}: {text}", bomb.name);
-        (slowest, delivered) = (slowest.max(took), delivered + arrived);
+        slowest = slowest.max(took);
+        meanwhile.extend(latencies);
         assert!(router.lives(), "{}", bomb.name);
     }
     let sly = sly();
     for bomb in &sly {
-        let ((status, text, took), arrived) = beside(&router, &receiver, upload(&router, bomb)).await;
+        let ((status, text, took), latencies) = beside(&router, &receiver, upload(&router, bomb)).await;
         match status {
             200 | 201 => compiled += 1,
             422 => {
                 assert!(text.contains("compil"), "{}: {text}", bomb.name);
                 stopped += 1;
+                limited.push(took);
             }
             _ => panic!("{}: {status} {text}", bomb.name),
         }
         assert!(took <= ANSWER_MAX, "{}: {took:?}", bomb.name);
-        (slowest, delivered) = (slowest.max(took), delivered + arrived);
+        slowest = slowest.max(took);
+        meanwhile.extend(latencies);
         assert!(router.lives(), "{}", bomb.name);
     }
-    assert!(delivered > 0, "deliveries go on meanwhile");
+    assert_eq!(starved(&alone, &meanwhile), None);
+    // The control: had each delivery waited for the compiler of its time to end.
+    assert!(
+        stopped > 0 && starved(&alone, &limited).is_some(),
+        "waiting for compilers would not be noticed: {limited:?}"
+    );
     let after = router.held();
     assert!(
         after.peak_kib <= before.rss_kib + PEAK_KIB_MAX,
@@ -227,10 +298,15 @@ async fn bombs_are_refused_or_end_within_the_limits() {
     );
     println!(
         "compile: {} bombs refused before compiling, {} within the bounds ({stopped} stopped, {compiled} compiled), \
-         slowest answer {:.1} s, {delivered} deliveries meanwhile, router peak +{} KiB",
+         slowest answer {:.1} s; deliveries {:.1?} in the middle alone, {:.1?} beside ({} of them, {:.1?} at the most); \
+         router peak +{} KiB",
         bombs.len(),
         sly.len(),
         slowest.as_secs_f32(),
+        median(alone),
+        median(meanwhile.clone()),
+        meanwhile.len(),
+        meanwhile.iter().max().expect("there were some"),
         after.peak_kib.saturating_sub(before.rss_kib),
     );
 }
@@ -266,96 +342,93 @@ async fn control_without_the_look_the_child_is_what_stops_them() {
     println!("compile, control: {reached} of 3 reached the child and ended there");
 }
 
-fn artefacts(data: &std::path::Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![data.to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(directory).unwrap().flatten() {
-            let path = entry.path();
-            match path.extension() {
-                _ if path.is_dir() => open.push(path),
-                Some(ending) if ending == "artefact" => found.push(path),
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-/// One way to change a file.
-fn mutated(mut bytes: Vec<u8>, kind: usize, random: &mut rand::rngs::StdRng) -> Vec<u8> {
-    let place = random.random_range(0..bytes.len());
-    match kind % 6 {
-        0 => bytes.truncate(place),
-        1 => bytes[place] ^= 1 << random.random_range(0..8),
-        2 => bytes[..32.min(place)].fill(0),
-        3 => bytes = [&b"\x7fELF\x02\x01\x01"[..], &bytes].concat(),
-        4 => bytes.extend_from_slice(b"more"),
-        // Another version of the engine would write another text where this one has its own.
-        _ => {
-            bytes = String::from_utf8_lossy(&bytes)
-                .replace("48.0", "47.0")
-                .into_bytes()
-        }
-    }
-    bytes
-}
-
-/// W6: a changed artefact is never loaded, but compiled again.
+/// The child's two limits, each by itself: the same bomb ends at its memory where there is little of that and
+/// much time, and at its time where there is little of that and much memory. A component that is none is
+/// compiled in as little memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changed_artefacts_are_never_loaded() {
-    let rounds = Extent::wanted().of(12, 300);
-    let data = tempfile::tempdir().unwrap();
-    let echo = wat::parse_str(wrap::component("")).unwrap();
-    let receiver = Receiver::start().await;
-    let subscription = {
-        let router = Daemon::on(data.path(), &[]);
-        router.push("echo", echo).await.expect(201);
-        let plugins = json!([{"name": "echo", "config": {}}]);
-        router
-            .subscribe(&json!({"name": "e", "url": receiver.url(), "events": ["*"], "plugins": plugins}))
-            .await
-    };
-    let mut random = rand::rngs::StdRng::seed_from_u64(6);
-    let mut refused = 0;
-    for round in 0..rounds {
-        let mut changed = Vec::new();
-        for path in artefacts(data.path()) {
-            let bytes = mutated(fs::read(&path).unwrap(), round, &mut random);
-            fs::write(&path, &bytes).unwrap();
-            changed.push((path, bytes));
-        }
-        assert!(!changed.is_empty(), "there are artefacts");
-        let mut router = Daemon::on(data.path(), &[]);
-        // To its end, or the next start would begin with it.
-        let event = router.send(&json!({"type": "a", "data": round})).await;
-        let arrived =
-            |delivery: &serde_json::Value| delivery["event_id"] == event && delivery["status"] == "delivered";
-        router.delivery(&subscription, arrived).await;
-        assert!(router.lives());
-        // What was changed was written anew, or the router never looked at it.
-        refused += changed
-            .iter()
-            .filter(|(path, bytes)| fs::read(path).unwrap() != *bytes)
-            .count();
-    }
-    assert!(refused >= rounds, "only {refused} were compiled again");
-    // The control: one that nobody changed is loaded as it is.
-    let before: Vec<_> = artefacts(data.path())
-        .iter()
-        .map(|path| fs::metadata(path).unwrap().modified().unwrap())
-        .collect();
-    let router = Daemon::on(data.path(), &[]);
-    let event = router.send(&json!({"type": "a", "data": 1})).await;
-    let arrived =
-        |delivery: &serde_json::Value| delivery["event_id"] == event && delivery["status"] == "delivered";
-    router.delivery(&subscription, arrived).await;
-    let after: Vec<_> = artefacts(data.path())
-        .iter()
-        .map(|path| fs::metadata(path).unwrap().modified().unwrap())
-        .collect();
-    assert_eq!(before, after, "it would be compiled again in any case");
+async fn the_child_ends_at_its_memory_and_at_its_time() {
+    const LITTLE_MEMORY: [&str; 3] = [
+        "plugins.compile_address_space_bytes=256 MiB",
+        "plugins.compile_cpu_seconds=60",
+        "plugins.compile_wall_ms=2min",
+    ];
+    const LITTLE_TIME: [&str; 3] = [
+        "plugins.compile_address_space_bytes=8 GiB",
+        "plugins.compile_cpu_seconds=1",
+        "plugins.compile_wall_ms=2min",
+    ];
+    let bomb = guest("it lives", &living(1_900, 2_000), "");
+    let mut router = Daemon::start(&LITTLE_MEMORY);
+    router
+        .push("none", wat::parse_str(wrap::component("")).unwrap())
+        .await
+        .expect(201);
+    let (status, memory, at_memory) = upload(&router, &bomb).await;
+    assert_eq!(status, 422, "{memory}");
+    assert!(
+        memory.contains("memory allocation of") && !memory.contains("SIGKILL"),
+        "{memory}"
+    );
+    assert!(router.lives());
+    let mut router = Daemon::start(&LITTLE_TIME);
+    let (status, time, at_time) = upload(&router, &bomb).await;
+    assert_eq!(status, 422, "{time}");
+    assert!(
+        time.contains("signal: 9") && !time.contains("memory allocation"),
+        "{time}"
+    );
+    assert!(router.lives());
     println!(
-        "compile: {refused} changed artefacts in {rounds} starts, 0 loaded; control: unchanged ones are loaded"
+        "compile: one bomb ends at 256 MiB after {:.1} s, and at 1 s of processor after {:.1} s",
+        at_memory.as_secs_f32(),
+        at_time.as_secs_f32()
+    );
+}
+
+/// A new version that does not compile changes nothing: the old one serves while it is tried and afterwards.
+/// The control: one that does takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_old_version_serves_on_where_a_new_one_does_not_compile() {
+    let mut router = Daemon::start(&["plugins.compile_cpu_seconds=1", "plugins.transform_ms=5s"]);
+    let receiver = Receiver::start().await;
+    router
+        .push("bomb", wat::parse_str(wrap::component("")).unwrap())
+        .await
+        .expect(201);
+    let plugins = json!([{"name": "bomb", "config": {}}]);
+    let subscription = router
+        .subscribe(&json!({"name": "s", "url": receiver.url(), "events": ["a"], "plugins": plugins}))
+        .await;
+    let digest = async || {
+        router
+            .get("/api/v1/plugins/bomb")
+            .await
+            .expect(200)
+            .str("/digest")
+    };
+    let before = digest().await;
+    let bomb = guest("it lives", &living(1_900, 2_000), "");
+    let ((status, text, _), meanwhile) = beside(&router, &receiver, upload(&router, &bomb)).await;
+    assert!(status == 422 && text.contains("compil"), "{status} {text}");
+    assert!(!meanwhile.is_empty());
+    let ended_as = async |status: &str| {
+        let event = router.send(&json!({"type": "a", "data": "after"})).await;
+        let ended = |delivery: &serde_json::Value| {
+            delivery["event_id"] == event.as_str() && delivery["status"] == status
+        };
+        router.delivery(&subscription, ended).await;
+    };
+    ended_as("delivered").await;
+    assert_eq!(digest().await, before);
+    let filters =
+        "(func $transform (param i32) (result i32) (call $filtered (i32.const 1024) (i32.const 4)))";
+    let next = wat::parse_str(wrap::component(filters)).unwrap();
+    let stored = router.push("bomb", next).await;
+    assert!(matches!(stored.status, 200 | 201), "{}", stored.text);
+    ended_as("filtered").await;
+    assert!(router.lives());
+    println!(
+        "compile: the old version served {} events while a new one did not compile; control: one that does takes over",
+        meanwhile.len()
     );
 }

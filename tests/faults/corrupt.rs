@@ -42,7 +42,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Files with a past, and what it was.
 struct Past {
     dir: tempfile::TempDir,
-    size: Size,
     receiver: Receiver,
     /// By number: the event as the API showed it.
     events: BTreeMap<String, (u64, Value)>,
@@ -179,7 +178,6 @@ async fn past(stop: Stop, size: Size) -> Past {
     Past {
         dir,
         bodies: bodies.collect(),
-        size,
         receiver,
         events,
         deliveries,

@@ -6,6 +6,7 @@
 
 mod doors;
 mod mutate;
+mod requests;
 
 use std::path::PathBuf;
 

@@ -145,7 +145,7 @@ impl PrivateNetwork {
                 dialled.lock().unwrap().push((address, port));
                 // Nobody here speaks TLS, and who waits for it learns nothing more.
                 if port != HTTPS {
-                    tokio::spawn(answer(stream));
+                    tokio::spawn(answer(stream, (address, port), Arc::clone(&dialled)));
                 }
             }
         });
@@ -181,7 +181,7 @@ impl PrivateNetwork {
         });
     }
 
-    /// Who was dialled since the last time this was asked.
+    /// Who was dialled since the last time this was asked; once more for each further request on a connection.
     pub fn dialled(&self) -> Vec<Dialled> {
         std::mem::take(&mut *self.dialled.lock().unwrap())
     }
@@ -199,9 +199,16 @@ impl PrivateNetwork {
 
 /// Answers requests until the other side goes. `/30x` leads to a forbidden address, `/loop` to itself, and
 /// so on; everything else fails.
-async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    loop {
+async fn answer(
+    mut stream: TcpStream,
+    here: Dialled,
+    dialled: Arc<Mutex<Vec<Dialled>>>,
+) -> std::io::Result<()> {
+    for nth in 0_u64.. {
         let request = read_request(&mut stream).await?;
+        if nth > 0 {
+            dialled.lock().unwrap().push(here);
+        }
         let text = String::from_utf8_lossy(&request).into_owned();
         let path = text.split(' ').nth(1).unwrap_or_default();
         let (status, headers) = match path {
@@ -236,9 +243,10 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         let reply = format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\n\r\n");
         stream.write_all(reply.as_bytes()).await?;
         if path == "/close" {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 /// The types of records that a lookup asks for.

@@ -149,3 +149,15 @@ async fn a_path_in_place_of_the_key_is_told() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(why.contains("--key-file names a file"), "{why}");
 }
+
+/// Somebody else's data directory is closed, not empty. Root may look everywhere: a file stands for it here.
+#[test]
+fn a_key_that_cannot_be_looked_for_is_not_said_to_be_missing() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookway"));
+    let command = command.args(["events", "list", "--data-dir"]).arg(file.path());
+    let refused = command.output().unwrap();
+    let why = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(why.contains("cannot be looked for"), "{why}");
+}

@@ -33,7 +33,13 @@ fn main() -> ExitCode {
         Some(first) if first == "--" => arguments.collect(),
         first => first.into_iter().chain(arguments).collect(),
     };
+    // What follows `demo` and `test` is for other programs; the rest would build for minutes before it is read.
+    let asks = rest.iter().any(|word| word == "--help" || word == "-h");
     let done = match command.as_str() {
+        "faults" | "plugins" | "check" | "bench" if asks => {
+            steps::say(HELP);
+            Ok(())
+        }
         "demo" => commands::demo(&rest),
         "test" => commands::test(&rest),
         "faults" => commands::faults(&rest),
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
             steps::say(HELP);
             Ok(())
         }
+        "" => Err(format!("name a command\n\n{HELP}")),
         _ => Err(format!("`{command}` is no command\n\n{HELP}")),
     };
     match done {

@@ -67,10 +67,10 @@ pub(super) fn write(parts: Parts, out: &mut impl Write) -> io::Result<Manifest> 
         schema: parts.snapshot.schema,
         newest: parts.snapshot.newest,
         files,
-    };
-    // Texts and numbers always serialise.
-    let mut text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-    text.push(b'\n');
+        own_sha256: None,
+    }
+    .sealed();
+    let text = manifest.text();
     let (name, bytes) = (manifest::NAME.to_owned(), text.len() as u64);
     out.write_all(&Entry { name, bytes }.header(seconds))?;
     out.write_all(&text)?;
@@ -169,7 +169,10 @@ fn compared(text: &str, found: &[manifest::File]) -> Result<Manifest, Error> {
         return Err(Error::NotABackup);
     }
     match manifest.files.iter().find(|file| !found.contains(file)) {
-        None => Ok(manifest),
+        None if manifest.is_whole() => Ok(manifest),
+        None => Err(Error::Damaged {
+            name: manifest::NAME.to_owned(),
+        }),
         Some(file) => Err(Error::Damaged {
             name: file.name.clone(),
         }),
@@ -245,17 +248,19 @@ mod tests {
     }
 
     proptest! {
-        /// Of a changed archive the same database and the same key are taken, or nothing.
+        /// Of a changed archive the same database, the same key and the same manifest are taken, or nothing.
         #[test]
         fn whatever_becomes_of_it_only_what_was_in_it_is_taken(key: bool, edits in edits()) {
             let mut archive = Vec::new();
-            write(parts(key), &mut archive).unwrap();
+            let written = write(parts(key), &mut archive).unwrap();
             let archive = changed(archive, &edits);
             let mut database = Vec::new();
             if let Ok(contents) = read(&mut archive.as_slice(), &mut database) {
                 prop_assert_eq!(database, vec![7; 1_300]);
                 let found = contents.key.map(|key| key.0.to_string());
                 prop_assert!(found.is_none_or(|found| found == "00ff\n"));
+                // Where the name of that hash became another, it is one of an earlier version.
+                prop_assert!(contents.manifest == written || contents.manifest.own_sha256.is_none());
             }
         }
 
@@ -301,7 +306,7 @@ mod tests {
     #[test]
     fn what_is_cut_short_or_changed_is_never_taken() {
         let mut archive = Vec::new();
-        write(parts(true), &mut archive).unwrap();
+        let written = write(parts(true), &mut archive).unwrap();
         let whole = archive.len() - END.len();
         for length in 0..whole - BLOCK {
             let cut = read(&mut &archive[..length], &mut io::sink());
@@ -311,6 +316,25 @@ mod tests {
             let mut changed = archive.clone();
             changed[place] ^= 1;
             assert!(read(&mut changed.as_slice(), &mut io::sink()).is_err(), "{place}");
+        }
+        // Every byte of the manifest that means something: a number in it is where ids go on.
+        let text = archive
+            .windows(9)
+            .position(|window| window == b"\"format\":")
+            .unwrap()
+            - 4;
+        let length = archive[text..].iter().position(|byte| *byte == 0).unwrap();
+        for place in text..text + length {
+            for by in [1, 2, 4, 16] {
+                let mut changed = archive.clone();
+                changed[place] ^= by;
+                if let Ok(contents) = read(&mut changed.as_slice(), &mut io::sink()) {
+                    // The same may be written in another way, and the name of its own hash may become another:
+                    // then it is one of an earlier version.
+                    let same = contents.manifest == written;
+                    assert!(same || contents.manifest.own_sha256.is_none(), "{place} ^ {by}");
+                }
+            }
         }
         assert!(matches!(
             read(&mut [b'x'; 4_096].as_slice(), &mut io::sink()),

@@ -1,4 +1,5 @@
-//! What a backup says of itself: a small JSON document at its end, with the hash of every file before it.
+//! What a backup says of itself: a small JSON document at its end, with the hash of every file before it, and one
+//! of itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct Manifest {
     pub newest: i64,
     /// The files, in their order.
     pub files: Vec<File>,
+    /// The SHA-256 of this document as it is without this member. A backup of an earlier version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_sha256: Option<Digest>,
 }
 
 /// A file of the archive.
@@ -41,6 +45,36 @@ pub struct File {
 }
 
 impl Manifest {
+    /// The document as bytes.
+    pub(super) fn text(&self) -> Vec<u8> {
+        // Texts and numbers always serialise.
+        let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        text.push(b'\n');
+        text
+    }
+
+    /// The hash that it has of itself.
+    fn hash(&self) -> Digest {
+        let without = Self {
+            own_sha256: None,
+            ..self.clone()
+        };
+        Digest::of(&without.text())
+    }
+
+    /// The same with the hash of itself.
+    pub(super) fn sealed(self) -> Self {
+        Self {
+            own_sha256: Some(self.hash()),
+            ..self
+        }
+    }
+
+    /// Whether it says what it said when it was written, as far as it has a hash of itself.
+    pub(super) fn is_whole(&self) -> bool {
+        self.own_sha256.is_none_or(|hash| hash == self.hash())
+    }
+
     /// What it says of the file with this name.
     pub fn file(&self, name: &str) -> Option<&File> {
         self.files.iter().find(|file| file.name == name)

@@ -26,7 +26,7 @@ pub struct Patient {
 impl Patient {
     /// Takes the lock of the configured data directory. Blocks.
     pub fn lock(config: Config) -> Self {
-        let stopped = Stopped::open(&config.data_dir);
+        let stopped = reachable(&config.data_dir).and_then(|()| Stopped::open(&config.data_dir));
         Self { config, stopped }
     }
 
@@ -66,6 +66,18 @@ impl Patient {
     pub fn recount(&self, from: &Place) -> Option<store::Result<Stride>> {
         let stopped = self.stopped.as_ref().ok()?;
         stopped.is_current().then(|| stopped.recount(from))
+    }
+}
+
+/// Says as a check why a directory cannot be looked into: to somebody else's user its database is not there.
+fn reachable(data_dir: &Path) -> Result<(), Check> {
+    match data_dir.join(DATABASE).try_exists() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Check::fail(
+            "data-dir",
+            format!("{} cannot be looked into: {error}", data_dir.display()),
+            "name the router's own directory with --data-dir, and call this as the user that runs it",
+        )),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a run gave, checked: nothing that a guest made goes further than this file unseen. Pure.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use crate::delivery::FaultKind;
-use crate::event;
+use crate::{event, json};
 
 use super::bindings::hookway::plugin::types;
 use super::fault::Fault;
@@ -116,6 +117,9 @@ fn check_event(event: types::EmittedEvent, limits: &PluginLimits) -> Result<Gues
         event::check_text(value, event::EXTENSION_BYTES_MAX)
             .map_err(|why| wrong(&format!("attribute {}", quoted(name)), &why))?;
     }
+    if event::is_json(&event.content_type) {
+        check_json(&event.data).map_err(|why| wrong("data", &why))?;
+    }
     Ok(GuestEvent {
         event_type: event.event_type,
         subject: event.subject,
@@ -123,6 +127,19 @@ fn check_event(event: types::EmittedEvent, limits: &PluginLimits) -> Result<Gues
         attributes: event.attributes,
         data: event.data.into(),
     })
+}
+
+/// What claims to be JSON is JSON, and not too deep: envelopes and filters rely on it, as they do for events
+/// that come from outside. None at all is `null`.
+fn check_json(data: &[u8]) -> Result<(), String> {
+    if data.is_empty() {
+        return Ok(());
+    }
+    json::check_depth(data).map_err(|deep| deep.to_string())?;
+    match serde_json::from_slice::<&RawValue>(data) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("it is said to be JSON and is not: {error}")),
+    }
 }
 
 pub(super) fn invalid(detail: &str) -> Fault {
@@ -226,6 +243,44 @@ mod tests {
             panic!("a long reason is cut, not refused");
         };
         assert!(reason.len() <= 1_024 && reason.starts_with("x\\nx"));
+    }
+
+    #[test]
+    fn an_emitted_event_that_claims_json_is_json() {
+        let with = |content_type: &str, data: &[u8]| {
+            let event = types::EmittedEvent {
+                event_type: "a".to_owned(),
+                subject: None,
+                content_type: content_type.to_owned(),
+                attributes: Vec::new(),
+                data: data.to_vec(),
+            };
+            check_event(event, &PluginLimits::default())
+        };
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let bad: [&[u8]; 7] = [
+            b"NaN",
+            b"{\"a\":1",
+            br#"1,"type":"forged""#,
+            b"\"\xff\"",
+            b" ",
+            b"'a'",
+            deep.as_bytes(),
+        ];
+        for data in bad {
+            for json in ["application/json", "Application/X+JSON; charset=utf-8"] {
+                assert!(with(json, data).is_err(), "{:.40}", String::from_utf8_lossy(data));
+            }
+            assert!(with("text/plain", data).is_ok());
+        }
+        let good: [&[u8]; 4] = [b"", b" {\"a\":1,\"a\":2} ", br#""\ud800""#, b"1e999"];
+        for data in good {
+            assert_eq!(
+                with("application/json", data).unwrap().data,
+                data,
+                "byte for byte"
+            );
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 use super::*;
 
 mod changed;
+mod slots;
 mod wasi;
 #[path = "../../../tests/guests/wrap.rs"]
 mod wrap;

@@ -318,9 +318,11 @@ impl Shared {
 
     fn serve(&self, number: usize, half: Half) {
         yield_to_others(half);
-        // WASI's blocking functions want a tokio runtime around them; ours never wait, so the smallest
-        // will do, and it starts no threads of its own.
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        // WASI's blocking functions want a tokio runtime around them, and its timers panic in one without time.
+        // Ours never wait, so the smallest will do, and it starts no threads of its own.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
         let _entered = runtime.as_ref().ok().map(|runtime| runtime.enter());
         while let Some((work, pace)) = self.next(number, half) {
             let (owner, started) = (work.owner, stopwatch::now());

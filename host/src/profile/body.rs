@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::about::{About, Facts};
-use super::envelope::is_blank;
+use super::envelope::{Envelope, is_blank};
 use super::{Profile, form};
 use crate::event::is_json;
 use crate::json::{self, NotStable};
@@ -110,11 +110,20 @@ impl Body {
 impl Profile {
     /// The body for a delivery, and its media type.
     pub fn render(&self, about: About<'_>) -> Result<Rendered, RenderFault> {
-        self.wrap(about, about.event.data.clone(), &about.event.content_type)
+        self.put_around(about, about.event.data.clone(), &about.event.content_type)
     }
 
-    /// The envelope around data that a plugin made from the event.
+    /// The envelope around data that a plugin made from the event. Nobody has looked at that yet, and what
+    /// claims to be JSON without being it could write members of the envelope.
     pub fn wrap(&self, about: About<'_>, data: Bytes, content_type: &str) -> Result<Rendered, RenderFault> {
+        let is_part = matches!(self.envelope, Envelope::Object { .. });
+        if is_part && is_json(content_type) && !is_blank(&data) {
+            json::compact(&data).map_err(RenderFault::NotJson)?;
+        }
+        self.put_around(about, data, content_type)
+    }
+
+    fn put_around(&self, about: About<'_>, data: Bytes, content_type: &str) -> Result<Rendered, RenderFault> {
         let facts = Facts {
             about,
             shown_type: self.shown_type(&about.event.event_type),

@@ -187,6 +187,14 @@ fn cloudevents_in_structured_and_batched_mode_are_json_around_the_very_bytes() {
             made.contains(r#""datacontenttype":"text/csv","data_base64":"eA=="}"#),
             "{made}"
         );
+        // And what only claims to be JSON writes no members of the envelope.
+        for forged in [r#"1,"type":"forged""#, "NaN", "{", "1 2"] {
+            let forged = Bytes::from_static(forged.as_bytes());
+            assert!(
+                profile.wrap(about(&event()), forged, "application/json").is_err(),
+                "{name}"
+            );
+        }
     }
 }
 

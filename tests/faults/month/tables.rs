@@ -22,6 +22,11 @@ impl Tables {
         self.rows.get(kind).map_or(0, |(rows, _)| *rows)
     }
 
+    /// All kinds.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.rows.keys().map(String::as_str)
+    }
+
     /// Tables of a kind.
     pub(super) fn tables(&self, kind: &str) -> usize {
         self.rows.get(kind).map_or(0, |(_, tables)| *tables)

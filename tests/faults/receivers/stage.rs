@@ -1,6 +1,7 @@
 //! A receiver that acts out a script on a raw socket: reads, writes whatever bytes, drips, floods, hangs,
 //! resets. One script for each connection, from its beginning.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +31,7 @@ pub enum Step {
     Again,
     /// Ends the connection with a reset.
     Reset,
-    /// Speaks TLS with this certificate, after which it closes.
+    /// Speaks TLS with this certificate, and says that all is well to who trusts it; then it closes.
     Tls(Arc<rustls::ServerConfig>),
 }
 
@@ -109,10 +110,15 @@ async fn act(mut stream: TcpStream, script: Vec<Step>) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// Reads until the connection ends; the handshake happens on the way.
+/// Shakes hands; who goes on after that gets an answer.
 fn shake_hands(mut stream: std::net::TcpStream, config: Arc<rustls::ServerConfig>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut session = rustls::ServerConnection::new(config).map_err(std::io::Error::other)?;
     session.complete_io(&mut stream)?;
+    let mut inside = rustls::Stream::new(&mut session, &mut stream);
+    let mut request = [0; 4_096];
+    if inside.read(&mut request)? > 0 {
+        inside.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+    }
     Ok(())
 }

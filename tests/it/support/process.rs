@@ -208,7 +208,8 @@ fn read(errors: ChildStderr, log: &Log, tell: &mpsc::SyncSender<SocketAddr>, mut
         if text.contains("panicked at") {
             log.panicked.store(true, Ordering::SeqCst);
         }
-        if text.contains("hookway.db-wal ends early") || text.contains("hookway.db-wal has a damaged header") {
+        if text.contains("hookway.db-wal ends early") || text.contains("hookway.db-wal has a damaged header")
+        {
             log.ends_early.store(true, Ordering::SeqCst);
         }
         let said: Value = serde_json::from_str(&text).unwrap_or_default();

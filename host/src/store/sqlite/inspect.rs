@@ -202,7 +202,7 @@ fn clock(conn: &Connection, now: Timestamp) -> Result<Check> {
     let newest = EventId::from_number(reach::newest(conn)?).time();
     let ahead = newest.since(now);
     Ok(match ahead <= AHEAD_WELL {
-        true => Check::ok("clock", format!("it is {now}, behind all ids")),
+        true => Check::ok("clock", format!("it is {now}, later than every id")),
         false => Check::warn(
             "clock",
             format!(

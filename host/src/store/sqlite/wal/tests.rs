@@ -7,6 +7,10 @@ use super::*;
 
 /// Transactions of a log.
 const TRANSACTIONS: u64 = 12;
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a page is smaller than any address space"
+)]
 const FRAME_BYTES: usize = FRAME_HEADER_BYTES + PAGE_BYTES as usize;
 
 /// A database with a log, as a process that was killed leaves it: nobody has it open.
